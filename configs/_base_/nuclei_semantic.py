@@ -1,0 +1,40 @@
+"""Nuclei as background and nucleus; made by tools/dataset_converters/nuclei.py."""
+
+data_root = 'data/nuclei'
+
+_dataset = dict(
+    type='BaseSegDataset',
+    data_root=data_root,
+    metainfo=dict(classes=('background', 'nucleus'), palette=[(0, 0, 0), (220, 20, 60)]),
+    img_suffix='.png',
+    seg_map_suffix='.png',
+)
+_load = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
+
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=0,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(
+        **_dataset,
+        data_prefix=dict(img_path='images/train', seg_map_path='labels/train'),
+        pipeline=[
+            *_load,
+            dict(type='RandomFlip', prob=0.75, direction=['horizontal', 'vertical', 'diagonal']),
+            dict(type='PackSegInputs'),
+        ],
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        **_dataset,
+        data_prefix=dict(img_path='images/val', seg_map_path='labels/val'),
+        pipeline=[*_load, dict(type='PackSegInputs')],
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator

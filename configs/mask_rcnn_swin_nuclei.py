@@ -1,0 +1,9 @@
+"""The twin of mask_rcnn_swin_gab_nuclei.py without the Gaussian: plain Swin, all else the same.
+
+python tools/dataset_converters/nuclei.py
+python tools/train.py configs/mask_rcnn_swin_nuclei.py
+"""
+
+_base_ = './mask_rcnn_swin_gab_nuclei.py'
+
+model = dict(backbone=dict(gab_cfg=None))

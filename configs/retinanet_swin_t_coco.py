@@ -1,0 +1,11 @@
+"""The twin of retinanet_swin_t_gab_coco.py without the Gaussian: plain Swin, all else the same.
+
+    tools/dist_train.sh configs/retinanet_swin_t_coco.py 8
+    tools/dist_test.sh configs/retinanet_swin_t_coco.py CHECKPOINT 8
+
+Hardware, batch, time and reported scores: see the twin.
+"""
+
+_base_ = './retinanet_swin_t_gab_coco.py'
+
+model = dict(backbone=dict(gab_cfg=None))

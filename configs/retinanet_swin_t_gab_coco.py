@@ -1,0 +1,46 @@
+"""RetinaNet, Swin-T with the Gaussian bias, COCO 2017, 12 epochs.
+
+    tools/dist_train.sh configs/retinanet_swin_t_gab_coco.py 8
+    tools/dist_test.sh configs/retinanet_swin_t_gab_coco.py CHECKPOINT 8
+
+One-stage: the pyramid starts at stride 8, so out_indices leaves stage 0 out. Its output norm is
+then not built, and no parameter is unused in distributed training.
+
+Hardware  8 GPUs x 2 images.
+Time      not measured here.
+Score     none reported, with the Gaussian or without it, by the paper or MMDetection's zoo; not run
+          here.
+Twin      retinanet_swin_t_coco.py
+"""
+
+_base_ = [
+    'mmdet::_base_/models/retinanet_r50_fpn.py',
+    'mmdet::_base_/datasets/coco_detection.py',
+    './_base_/coco_3x.py',
+    './_base_/mmdet_runtime.py',
+]
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='mmgab.SwinGAB',
+        embed_dims=96,
+        depths=(2, 2, 6, 2),
+        num_heads=(3, 6, 12, 24),
+        window_size=7,
+        drop_path_rate=0.2,
+        out_indices=(1, 2, 3),
+        gab_cfg=dict(amplitude=1.0, sigma=5.0, per_head=False),
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_tiny_patch4_window7_224.pth',
+        ),
+    ),
+    neck=dict(in_channels=[192, 384, 768], start_level=0),
+)
+optim_wrapper = dict(type='OptimWrapper')
+train_cfg = dict(max_epochs=12)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000),
+    dict(type='MultiStepLR', by_epoch=True, begin=0, end=12, milestones=[8, 11], gamma=0.1),
+]

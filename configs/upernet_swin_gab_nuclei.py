@@ -1,0 +1,39 @@
+"""UPerNet, a small Swin with the Gaussian bias, real nuclei, from scratch, on a laptop.
+
+    python tools/dataset_converters/nuclei.py
+    python tools/train.py configs/upernet_swin_gab_nuclei.py
+    python tools/test.py configs/upernet_swin_gab_nuclei.py \
+        work_dirs/upernet_swin_gab_nuclei/iter_200.pth
+
+Twin      upernet_swin_nuclei.py
+"""
+
+_base_ = [
+    './_base_/upernet.py',
+    './_base_/nuclei_semantic.py',
+    './_base_/adamw_swin.py',
+    './_base_/mmseg_runtime.py',
+]
+
+_norm_cfg = dict(type='BN', requires_grad=True)
+
+model = dict(
+    data_preprocessor=dict(size=(128, 128)),
+    backbone=dict(
+        embed_dims=32,
+        depths=(2, 2, 2, 2),
+        num_heads=(2, 4, 8, 16),
+        drop_path_rate=0.1,
+    ),
+    decode_head=dict(
+        in_channels=[32, 64, 128, 256], channels=64, num_classes=2, norm_cfg=_norm_cfg
+    ),
+    auxiliary_head=dict(in_channels=128, channels=64, num_classes=2, norm_cfg=_norm_cfg),
+)
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=200, val_interval=50)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+param_scheduler = [dict(type='PolyLR', eta_min=1e-5, power=0.9, by_epoch=False, begin=0, end=200)]
+default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=200))
+randomness = dict(seed=0)

@@ -1,0 +1,1 @@
+"""Pictures and numbers about trained models; knows arrays, not models."""

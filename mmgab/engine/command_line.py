@@ -1,0 +1,35 @@
+"""The arguments that training and testing share, with the names that OpenMMLab's users type."""
+
+import argparse
+import os
+
+from mmengine.config import Config, DictAction
+
+from .config import load_config
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the config and the arguments that say where and how a run runs."""
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='folder for logs, checkpoints and results')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config: key=value, key="[a,b]", key="[(a,b),(c,d)]"',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what started the processes; see dist_train.sh and slurm_train.sh',
+    )
+    # torch.distributed.launch passes it in one spelling or the other; torchrun sets LOCAL_RANK.
+    parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)
+
+
+def config_from(args: argparse.Namespace) -> Config:
+    """Load the config that parsed arguments name, with their overrides."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank or 0))
+    return load_config(args.config, args.cfg_options, args.work_dir, args.launcher)

@@ -1,0 +1,85 @@
+"""An MMEngine runner that refuses checkpoints that do not fit, and runs many processes on CPUs."""
+
+import torch
+from mmengine.device import get_device
+from mmengine.dist import is_distributed
+from mmengine.model import (
+    BaseTTAModel,
+    MMDistributedDataParallel,
+    is_model_wrapper,
+    revert_sync_batchnorm,
+)
+from mmengine.runner import Runner
+from torch import nn
+
+from mmgab.checkpoints import load_whole_model, read_checkpoint
+
+
+class CheckedRunner(Runner):
+    """MMEngine's runner with two differences.
+
+    A checkpoint that is tested or resumed must fit the model tensor by tensor. One that training
+    starts from (``load_from``) must fit the backbone; heads of another size keep their initial
+    values. What was loaded is logged in one line.
+
+    With a launcher on a machine that has no accelerator, processes meet through gloo, where
+    MMEngine's own launcher asks for a GPU whatever the backend.
+    """
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """Set up processes and their environment; see the base class."""
+        if self.distributed and get_device() == 'cpu' and not is_distributed():
+            if self._launcher != 'pytorch':
+                raise ValueError(
+                    f'--launcher {self._launcher} needs an accelerator; without one only '
+                    'pytorch (torchrun, as in tools/dist_train.sh) works'
+                )
+            torch.distributed.init_process_group('gloo')
+        super().setup_env(env_cfg)
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Wrap the model for distributed training; see the base class."""
+        if not self.distributed or get_device() != 'cpu' or is_model_wrapper(model):
+            return super().wrap_model(model_wrapper_cfg, model)
+        self.logger.info('No accelerator: SyncBatchNorm runs as BatchNorm in each process')
+        wrapper = dict(
+            broadcast_buffers=False,
+            find_unused_parameters=self.cfg.get('find_unused_parameters', False),
+        )
+        wrapper.update(model_wrapper_cfg or {})
+        wrapper.pop('type', None)
+        return MMDistributedDataParallel(revert_sync_batchnorm(model), device_ids=None, **wrapper)
+
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: str = 'cpu',
+        strict: bool | None = None,
+        revise_keys: tuple = (),
+    ) -> dict:
+        """Load a checkpoint into the model, and say what was loaded.
+
+        Args:
+            filename: Path or URL.
+            map_location: Device for what the file holds beside the weights.
+            strict: Whether all tensors must fit; by default they must when a run is resumed.
+            revise_keys: Not supported; the prefix ``module.`` is always stripped.
+
+        Returns:
+            The file's contents.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it cannot be read or does not fit; nothing is loaded.
+        """
+        if revise_keys:
+            raise ValueError(f'revise_keys is not supported, got {revise_keys!r}')
+        checkpoint = read_checkpoint(filename, map_location)
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        model = model.module if isinstance(model, BaseTTAModel) else model
+        strict = self._resume if strict is None else strict
+        report = load_whole_model(model, checkpoint, filename, strict=strict)
+        self._has_loaded = True
+        self.logger.info(str(report))
+        return checkpoint

@@ -1,0 +1,116 @@
+"""Checks of a Swin's arguments: errors name the argument, the value and what would be right."""
+
+from collections.abc import Sequence
+
+
+def positive_pair(name: str, value: object) -> tuple[int, int]:
+    """Read a side, or a height and a width, as a pair.
+
+    Raises:
+        TypeError: If ``value`` is neither an int nor a sequence of ints.
+        ValueError: If it has not one or two entries, or one below 1.
+    """
+    values = tuple(value) if isinstance(value, Sequence) else (value,)
+    if isinstance(value, str) or not all(_is_int(v) for v in values):
+        raise TypeError(f'{name} must be an int or a pair (height, width), got {value!r}')
+    if len(values) not in (1, 2) or min(values) < 1:
+        raise ValueError(f'{name} must be one or two ints of at least 1, got {value!r}')
+    return (values[0], values[-1])
+
+
+def check_stages(
+    depths: Sequence[int], num_heads: Sequence[int], strides: Sequence[int], embed_dims: int
+) -> None:
+    """Check the lists that have one entry for each stage, and that heads divide channels.
+
+    Raises:
+        TypeError: If an argument is of the wrong type.
+        ValueError: If one is out of range or does not fit another.
+    """
+    if not _is_int(embed_dims) or embed_dims < 1:
+        raise ValueError(f'embed_dims must be an int of at least 1, got {embed_dims!r}')
+    for name, values in (('depths', depths), ('num_heads', num_heads), ('strides', strides)):
+        _check_stage_list(name, values, depths)
+    for stage, heads in enumerate(num_heads):
+        channels = embed_dims * 2**stage
+        if channels % heads:
+            raise ValueError(
+                f'num_heads[{stage}]={heads} does not divide the {channels} channels of stage '
+                f'{stage} (embed_dims={embed_dims} doubles with each stage)'
+            )
+
+
+def check_patch(patch_size: tuple[int, int], strides: Sequence[int]) -> None:
+    """Check that patches do not overlap.
+
+    Raises:
+        ValueError: If ``strides[0]`` is not the patch size.
+    """
+    if positive_pair('strides[0]', strides[0]) != patch_size:
+        raise ValueError(
+            f'strides[0] must equal patch_size (patches do not overlap), got '
+            f'strides[0]={strides[0]!r} and patch_size={patch_size!r}'
+        )
+
+
+def check_stage_choices(out_indices: Sequence[int], frozen_stages: int, num_stages: int) -> None:
+    """Check which stages are returned and which are frozen.
+
+    Raises:
+        TypeError: If ``frozen_stages`` or an index is not an int.
+        ValueError: If one is out of range or repeated.
+    """
+    last = num_stages - 1
+    if not isinstance(out_indices, Sequence) or not all(_is_int(i) for i in out_indices):
+        raise TypeError(f'out_indices must be a sequence of ints, got {out_indices!r}')
+    if not out_indices or min(out_indices) < 0 or max(out_indices) > last:
+        raise ValueError(f'out_indices must be from 0 to {last}, at least one, got {out_indices!r}')
+    if len(set(out_indices)) != len(out_indices):
+        raise ValueError(f'out_indices must not repeat a stage, got {out_indices!r}')
+    if not _is_int(frozen_stages):
+        raise TypeError(f'frozen_stages must be an int, got {frozen_stages!r}')
+    if not -1 <= frozen_stages <= num_stages:
+        raise ValueError(
+            f'frozen_stages must be from -1 (none) to {num_stages} (all), got {frozen_stages}'
+        )
+
+
+def check_ratio(mlp_ratio: float) -> None:
+    """Check that the feed-forward networks get a width.
+
+    Raises:
+        ValueError: If ``mlp_ratio`` is not a positive number.
+    """
+    if isinstance(mlp_ratio, bool) or not isinstance(mlp_ratio, (int, float)) or mlp_ratio <= 0:
+        raise ValueError(f'mlp_ratio must be a positive number, got {mlp_ratio!r}')
+
+
+def check_rates(**rates: float) -> None:
+    """Check that probabilities are numbers from 0 up to, not including, 1.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    for name, rate in rates.items():
+        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
+            raise ValueError(
+                f'{name} must be a number from 0 up to, not including, 1, got {rate!r}'
+            )
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_stage_list(name: str, values: object, depths: Sequence) -> None:
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise TypeError(f'{name} must have one entry for each stage, got {values!r}')
+    if len(values) != len(depths) or not values:
+        raise ValueError(
+            f'{name} must have one entry for each stage, as many as depths has ({len(depths)} '
+            f'stages) and at least one, got {len(values)}: {values!r}'
+        )
+    # The first stride may be a pair, like the patch size that it repeats.
+    for value in values[1:] if name == 'strides' else values:
+        if not _is_int(value) or value < 1:
+            raise ValueError(f'{name} must hold ints of at least 1, got {values!r}')

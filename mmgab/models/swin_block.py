@@ -1,0 +1,103 @@
+"""One Swin block and one stage of them (Swin Transformer, arXiv 2103.14030, Figure 3)."""
+
+from collections.abc import Mapping, Sequence
+
+from mmcv.cnn import build_norm_layer
+from mmcv.cnn.bricks.drop import build_dropout
+from mmcv.cnn.bricks.transformer import FFN, PatchMerging
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from .window_attention import ShiftWindowMSA
+
+
+class SwinBlock(nn.Module):
+    """Window attention and a feed-forward network, each behind a norm and beside a residual.
+
+    Args:
+        embed_dims: Channels ``C``.
+        num_heads: Attention heads.
+        window_size: Height and width of the window, in tokens.
+        feedforward_channels: Hidden channels of the feed-forward network.
+        shift: Shift the windows by half their size.
+        drop_rate: Dropout probability after the projections.
+        drop_path_rate: Probability that an image's whole branch is dropped in training.
+        act_cfg: Activation of the feed-forward network.
+        norm_cfg: Norm layers.
+        with_cp: Recompute the block in backward instead of keeping its intermediates.
+        attention: Further arguments of :class:`~.window_attention.WindowMSA`.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        window_size: tuple[int, int],
+        feedforward_channels: int,
+        shift: bool,
+        drop_rate: float,
+        drop_path_rate: float,
+        act_cfg: Mapping,
+        norm_cfg: Mapping,
+        with_cp: bool,
+        **attention,
+    ) -> None:
+        super().__init__()
+        self.with_cp = with_cp
+        self.norm1 = build_norm_layer(norm_cfg, embed_dims)[1]
+        self.attn = ShiftWindowMSA(
+            embed_dims, num_heads, window_size, shift, proj_drop_rate=drop_rate, **attention
+        )
+        self.norm2 = build_norm_layer(norm_cfg, embed_dims)[1]
+        self.ffn = FFN(
+            embed_dims,
+            feedforward_channels,
+            act_cfg=act_cfg,
+            ffn_drop=drop_rate,
+            add_identity=False,
+        )
+        self.drop_path = build_dropout(dict(type='DropPath', drop_prob=drop_path_rate))
+
+    def forward(self, x: Tensor, hw_shape: tuple[int, int]) -> Tensor:
+        """Transform tokens ``(B, H * W, C)`` of the grid ``hw_shape``; same shape out."""
+        if self.with_cp:
+            return checkpoint(self._forward, x, hw_shape, use_reentrant=False)
+        return self._forward(x, hw_shape)
+
+    def _forward(self, x: Tensor, hw_shape: tuple[int, int]) -> Tensor:
+        x = x + self.drop_path(self.attn(self.norm1(x), hw_shape))
+        return x + self.drop_path(self.ffn(self.norm2(x)))
+
+
+class SwinBlockSequence(nn.Module):
+    """The blocks of one stage, every second one shifted, and the merge that follows them.
+
+    The merge lives here because its tensors do so in every OpenMMLab checkpoint; the backbone
+    applies it, after it has taken the stage's output.
+
+    Args:
+        depth: Number of blocks.
+        drop_path_rates: One rate for each block.
+        downsample: Patch merging to the next stage; ``None`` after the last one.
+        block: Arguments of :class:`SwinBlock`.
+    """
+
+    def __init__(
+        self,
+        depth: int,
+        drop_path_rates: Sequence[float],
+        downsample: PatchMerging | None,
+        **block,
+    ) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            SwinBlock(shift=i % 2 == 1, drop_path_rate=drop_path_rates[i], **block)
+            for i in range(depth)
+        )
+        self.downsample = downsample
+
+    def forward(self, x: Tensor, hw_shape: tuple[int, int]) -> Tensor:
+        """Transform tokens ``(B, H * W, C)`` of the grid ``hw_shape``; same shape out."""
+        for block in self.blocks:
+            x = block(x, hw_shape)
+        return x

@@ -1,0 +1,274 @@
+"""SwinGAB: the stock Swin backbone with a Gaussian attention bias in every window attention."""
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import build_norm_layer
+from mmcv.cnn.bricks.transformer import PatchEmbed, PatchMerging
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from mmengine.model.weight_init import trunc_normal_
+from torch import Tensor, nn
+
+from mmgab.checkpoints import load
+from mmgab.registry import MODELS
+
+from .arguments import (
+    check_patch,
+    check_rates,
+    check_ratio,
+    check_stage_choices,
+    check_stages,
+    positive_pair,
+)
+from .swin_block import SwinBlockSequence
+
+_GELU = dict(type='GELU')
+_LAYER_NORM = dict(type='LN')
+_PAPER_GAUSSIAN: dict = {}  # GaussianBias' own defaults
+
+
+@MODELS.register_module()
+class SwinGAB(BaseModule):
+    """Swin Transformer (arXiv 2103.14030) with a Gaussian attention bias (arXiv 2305.04722).
+
+    Takes every argument of MMDetection's and MMSegmentation's ``SwinTransformer`` with the same
+    meaning and default, and has the same tensor names: without ``gab_cfg`` it *is* that network.
+    With it, every window attention has two more parameters, ``gaussian.amplitude`` and
+    ``gaussian.sigma``. All parameters are initialised in the constructor; :meth:`init_weights` only
+    loads what ``init_cfg`` names. Images may have any size from 1 x 1 pixel up.
+
+    Args:
+        pretrain_img_size: Height and width, in pixels, that an absolute position embedding is made
+            for; for other images it is resized.
+        in_channels: Channels of the image.
+        embed_dims: Channels of the first stage; each further stage has twice as many.
+        patch_size: Side of a patch, in pixels.
+        window_size: Side of a window, or height and width, in tokens.
+        mlp_ratio: Hidden channels of the feed-forward networks, in multiples of their input's.
+        depths: Blocks of each stage.
+        num_heads: Attention heads of each stage.
+        strides: Stride of the patch embedding, equal to ``patch_size``, and of each patch merging.
+        out_indices: Stages whose output is returned. Those left out have no output norm, so that
+            no parameter stays unused in distributed training.
+        qkv_bias: Add a learnable bias to queries, keys and values.
+        qk_scale: Factor on the scores; ``None`` is ``head_dim ** -0.5``.
+        patch_norm: Norm layers in patch embedding and patch merging.
+        drop_rate: Dropout probability after projections and after the patch embedding.
+        attn_drop_rate: Dropout probability of attention weights.
+        drop_path_rate: Stochastic depth of the last block; it grows linearly from 0 in the first.
+        use_abs_pos_embed: Add a learned absolute position embedding to the patches.
+        act_cfg: Activation of the feed-forward networks.
+        norm_cfg: All norm layers.
+        with_cp: Recompute blocks in backward, to save memory.
+        pretrained: Deprecated: ``init_cfg=dict(type='Pretrained', checkpoint=...)``.
+        convert_weights: Deprecated, has no effect: the layout of a checkpoint is detected.
+        frozen_stages: 0 freezes the patch embedding, ``n`` also the first ``n`` stages with their
+            output norms; -1 freezes nothing. Takes effect here, before an optimizer is built.
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` or ``None``; see
+            :func:`mmgab.checkpoints.load` for what may be loaded.
+        gab_cfg: Arguments of :class:`~.gaussian_bias.GaussianBias`, the same for all layers, by
+            default the paper's; ``None`` is plain Swin, as in the stock backbones.
+
+    Raises:
+        TypeError: If an argument is of the wrong type.
+        ValueError: If an argument is out of range or does not fit another one.
+    """
+
+    def __init__(
+        self,
+        pretrain_img_size: int | tuple[int, ...] = 224,
+        in_channels: int = 3,
+        embed_dims: int = 96,
+        patch_size: int | tuple[int, int] = 4,
+        window_size: int | tuple[int, int] = 7,
+        mlp_ratio: float = 4,
+        depths: Sequence[int] = (2, 2, 6, 2),
+        num_heads: Sequence[int] = (3, 6, 12, 24),
+        strides: Sequence[int] = (4, 2, 2, 2),
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        qkv_bias: bool = True,
+        qk_scale: float | None = None,
+        patch_norm: bool = True,
+        drop_rate: float = 0.0,
+        attn_drop_rate: float = 0.0,
+        drop_path_rate: float = 0.1,
+        use_abs_pos_embed: bool = False,
+        act_cfg: Mapping = _GELU,
+        norm_cfg: Mapping = _LAYER_NORM,
+        with_cp: bool = False,
+        pretrained: str | None = None,
+        convert_weights: bool = False,
+        frozen_stages: int = -1,
+        init_cfg: Mapping | None = None,
+        gab_cfg: Mapping | None = _PAPER_GAUSSIAN,
+    ) -> None:
+        super().__init__(init_cfg=_checked_init_cfg(pretrained, init_cfg))
+        patch_size = positive_pair('patch_size', patch_size)
+        check_stages(depths, num_heads, strides, embed_dims)
+        check_patch(patch_size, strides)
+        check_stage_choices(out_indices, frozen_stages, len(depths))
+        check_ratio(mlp_ratio)
+        check_rates(drop_rate=drop_rate, attn_drop_rate=attn_drop_rate)
+        check_rates(drop_path_rate=drop_path_rate)
+        self.convert_weights = convert_weights
+        self.out_indices = out_indices
+        self.frozen_stages = frozen_stages
+        self.num_features = [embed_dims * 2**i for i in range(len(depths))]
+
+        patch_norm_cfg = norm_cfg if patch_norm else None
+        self.patch_embed = PatchEmbed(
+            in_channels, embed_dims, 'Conv2d', patch_size, patch_size, norm_cfg=patch_norm_cfg
+        )
+        height, width = positive_pair('pretrain_img_size', pretrain_img_size)
+        self.pretrain_grid = (height // patch_size[0], width // patch_size[1])
+        shape = (1, self.pretrain_grid[0] * self.pretrain_grid[1], embed_dims)
+        position = nn.Parameter(torch.empty(shape)) if use_abs_pos_embed else None
+        self.register_parameter('absolute_pos_embed', position)
+        self.drop_after_pos = nn.Dropout(drop_rate)
+
+        attention = dict(qkv_bias=qkv_bias, qk_scale=qk_scale, attn_drop_rate=attn_drop_rate)
+        block = dict(drop_rate=drop_rate, act_cfg=act_cfg, norm_cfg=norm_cfg, with_cp=with_cp)
+        block.update(attention, window_size=positive_pair('window_size', window_size))
+        drop_path_rates = torch.linspace(0, drop_path_rate, sum(depths)).split(list(depths))
+        self.stages = nn.ModuleList()
+        for i, channels in enumerate(self.num_features):
+            stage = SwinBlockSequence(
+                depths[i],
+                drop_path_rates[i].tolist(),
+                downsample=_patch_merging(channels, strides[i + 1 : i + 2], patch_norm_cfg),
+                embed_dims=channels,
+                num_heads=num_heads[i],
+                feedforward_channels=int(mlp_ratio * channels),
+                gab_cfg=gab_cfg,
+                **block,
+            )
+            self.stages.append(stage)
+        for i in out_indices:
+            self.add_module(f'norm{i}', build_norm_layer(norm_cfg, self.num_features[i])[1])
+        self._reset_parameters()
+        self._freeze()
+
+    def _reset_parameters(self) -> None:
+        """Initialise as the stock backbones do; bias tables and Gaussians have done so already."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        if self.absolute_pos_embed is not None:
+            trunc_normal_(self.absolute_pos_embed, std=0.02)
+
+    def _frozen_modules(self) -> Iterator[nn.Module]:
+        if self.frozen_stages >= 0:
+            yield from (self.patch_embed, self.drop_after_pos)
+        for i in range(self.frozen_stages):
+            yield self.stages[i]
+            if i in self.out_indices:
+                yield getattr(self, f'norm{i}')
+
+    def _freeze(self) -> None:
+        for module in self._frozen_modules():
+            module.requires_grad_(False)
+        if self.frozen_stages >= 0 and self.absolute_pos_embed is not None:
+            self.absolute_pos_embed.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> 'SwinGAB':
+        """Set training mode everywhere but in the frozen stages; returns the module itself."""
+        super().train(mode)
+        for module in self._frozen_modules():
+            module.eval()
+        return self
+
+    def init_weights(self) -> None:
+        """Load the checkpoint of ``init_cfg``, if there is one, and log what was loaded.
+
+        Raises:
+            FileNotFoundError: If the checkpoint is not there.
+            ValueError: If it cannot be read, is no Swin, or does not fit this one.
+        """
+        if self.init_cfg is None:
+            print_log('SwinGAB: no init_cfg, training from scratch', logger='current')
+        else:
+            print_log(str(load(self, self.init_cfg['checkpoint'])), logger='current')
+        self.is_init = True
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Compute the feature maps of the stages in ``out_indices``.
+
+        Args:
+            x: Images ``(B, in_channels, H, W)``.
+
+        Returns:
+            One map for each stage in ``out_indices``, in the order of the stages: ``(B,
+            embed_dims * 2**i, Hi, Wi)``, where a side is ceil(side / patch_size) in stage 0 and is
+            halved, rounding up, by each patch merging of stride 2.
+        """
+        x, hw_shape = self.patch_embed(x)  # (B, H0 * W0, C)
+        if self.absolute_pos_embed is not None:
+            x = x + self._position_embedding(hw_shape)
+        x = self.drop_after_pos(x)
+        outs = []
+        for i, stage in enumerate(self.stages):
+            x = stage(x, hw_shape)
+            if i in self.out_indices:
+                out = getattr(self, f'norm{i}')(x).unflatten(1, hw_shape)
+                outs.append(out.permute(0, 3, 1, 2).contiguous())  # (B, Ci, Hi, Wi)
+            if stage.downsample is not None:
+                x, hw_shape = stage.downsample(x, hw_shape)
+        return outs
+
+    def _position_embedding(self, hw_shape: tuple[int, int]) -> Tensor:
+        """Absolute position embedding ``(1, H * W, C)`` for a grid of any size."""
+        return _resize_tokens(self.absolute_pos_embed, self.pretrain_grid, hw_shape)
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args, **kwargs) -> None:
+        """Adapt an absolute position embedding of another shape, whichever way it is loaded."""
+        name = f'{prefix}absolute_pos_embed'
+        position = state_dict.get(name)
+        if position is not None and self.absolute_pos_embed is not None:
+            if position.ndim == 4:  # (1, C, H, W) in Microsoft's detection code
+                position = position.flatten(2).transpose(1, 2)
+            side = math.isqrt(position.shape[1])
+            if position.shape != self.absolute_pos_embed.shape and side**2 == position.shape[1]:
+                position = _resize_tokens(position, (side, side), self.pretrain_grid)
+            state_dict[name] = position
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def _checked_init_cfg(pretrained: str | None, init_cfg: Mapping | None) -> Mapping | None:
+    if pretrained is not None:
+        if init_cfg is not None:
+            raise ValueError(f'give init_cfg or pretrained, not both: {init_cfg!r}, {pretrained!r}')
+        if not isinstance(pretrained, str):
+            raise TypeError(f'pretrained must be a path or URL, got {pretrained!r}')
+        cure = f"init_cfg=dict(type='Pretrained', checkpoint={pretrained!r})"
+        warnings.warn(f'pretrained is deprecated, use {cure}', DeprecationWarning, stacklevel=3)
+        return dict(type='Pretrained', checkpoint=pretrained)
+    if init_cfg is None:
+        return None
+    if not isinstance(init_cfg, Mapping) or init_cfg.get('type') != 'Pretrained':
+        raise ValueError(f"init_cfg must be None or have type='Pretrained', got {init_cfg!r}")
+    if not isinstance(init_cfg.get('checkpoint'), str):
+        raise ValueError(f'init_cfg must name a checkpoint, a path or URL, got {init_cfg!r}')
+    return init_cfg
+
+
+def _patch_merging(
+    channels: int, stride: Sequence[int], norm_cfg: Mapping | None
+) -> PatchMerging | None:
+    """Merging to the next stage; None where there is no stride, after the last stage."""
+    if not stride:
+        return None
+    return PatchMerging(channels, 2 * channels, stride=stride[0], norm_cfg=norm_cfg)
+
+
+def _resize_tokens(tokens: Tensor, source: tuple[int, int], target: tuple[int, int]) -> Tensor:
+    """Resize ``(1, Hs * Ws, C)`` to ``(1, Ht * Wt, C)``, bicubically; itself where sizes agree."""
+    if tuple(source) == tuple(target):
+        return tokens
+    grid = tokens.transpose(1, 2).unflatten(2, source)  # (1, C, Hs, Ws)
+    return F.interpolate(grid, size=target, mode='bicubic').flatten(2).transpose(1, 2)

@@ -1,0 +1,178 @@
+"""Window attention and its shifted form (Swin Transformer, arXiv 2103.14030, section 3.2)."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from mmengine.model.weight_init import trunc_normal_
+from torch import Tensor, nn
+
+from mmgab.functional import (
+    merge_windows,
+    pad_to_multiple,
+    partition_windows,
+    resize_table,
+    square_window,
+)
+
+from .gaussian_bias import GaussianBias
+from .geometry import cached_shift_mask, window_geometry
+
+
+class WindowMSA(nn.Module):
+    """Multi-head self-attention inside one window, with a relative-position bias.
+
+    The bias is a learned table over the relative offsets, to which the Gaussian, itself a table
+    over the same offsets, is added where there is one. A new bias overrides
+    :meth:`position_bias`, a new way from scores to weights overrides :meth:`weights`; nothing else
+    has to change.
+
+    Parameter names are those of every OpenMMLab checkpoint.
+
+    Args:
+        embed_dims: Channels ``C``.
+        num_heads: Attention heads; must divide ``embed_dims``.
+        window_size: Height and width of the window, ``N = Wh * Ww`` tokens.
+        qkv_bias: Add a learnable bias to queries, keys and values.
+        qk_scale: Factor on the scores; ``None`` is ``head_dim ** -0.5``.
+        attn_drop_rate: Dropout probability of the attention weights.
+        proj_drop_rate: Dropout probability of the output.
+        gab_cfg: Arguments of :class:`GaussianBias`, or ``None`` for plain Swin.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        window_size: tuple[int, int],
+        qkv_bias: bool = True,
+        qk_scale: float | None = None,
+        attn_drop_rate: float = 0.0,
+        proj_drop_rate: float = 0.0,
+        gab_cfg: Mapping | None = None,
+    ) -> None:
+        super().__init__()
+        self.window_size = window_size
+        self.num_heads = num_heads
+        self.scale = qk_scale or (embed_dims // num_heads) ** -0.5
+
+        table_rows = (2 * window_size[0] - 1) * (2 * window_size[1] - 1)
+        self.relative_position_bias_table = nn.Parameter(torch.empty(table_rows, num_heads))
+        trunc_normal_(self.relative_position_bias_table, std=0.02)
+        self.gaussian = None if gab_cfg is None else GaussianBias.from_cfg(gab_cfg, num_heads)
+
+        self.qkv = nn.Linear(embed_dims, embed_dims * 3, bias=qkv_bias)
+        self.attn_drop = nn.Dropout(attn_drop_rate)
+        self.proj = nn.Linear(embed_dims, embed_dims)
+        self.proj_drop = nn.Dropout(proj_drop_rate)
+
+    def position_bias(self) -> Tensor:
+        """Bias of every pair of tokens of a window: ``(heads, N, N)``, query before key."""
+        table = self.relative_position_bias_table  # (T, heads)
+        offsets, index = window_geometry(self.window_size, table.device)  # (T, 2), (N, N)
+        if self.gaussian is not None:
+            table = table + self.gaussian(offsets)
+        return table[index].permute(2, 0, 1)  # (heads, N, N)
+
+    def weights(self, q: Tensor, k: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
+        """Attention weights from scaled and biased scores.
+
+        Args:
+            q: Queries ``(B * nW, heads, N, head_dim)``.
+            k: Keys, shaped like ``q``.
+            bias: ``(heads, N, N)``.
+            mask: ``(nW, N, N)``, True where query and key must not see each other.
+
+        Returns:
+            ``(B * nW, heads, N, N)``, rows sum to one.
+        """
+        scores = (q * self.scale) @ k.transpose(-2, -1) + bias
+        if mask is not None:
+            num_windows, num_tokens, _ = mask.shape
+            scores = scores.view(-1, num_windows, self.num_heads, num_tokens, num_tokens)
+            # Minus infinity, not the -100 of other Swins: no bias is large enough to leak through.
+            scores = scores.masked_fill(mask[:, None], -math.inf)
+            scores = scores.view(-1, self.num_heads, num_tokens, num_tokens)
+        return scores.softmax(dim=-1)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attend inside every window.
+
+        Args:
+            x: Windows ``(B * nW, N, C)``.
+            mask: ``(nW, N, N)``, True where query and key must not see each other.
+
+        Returns:
+            Windows ``(B * nW, N, C)``.
+        """
+        num_windows, num_tokens, channels = x.shape
+        qkv = self.qkv(x).view(num_windows, num_tokens, 3, self.num_heads, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B * nW, heads, N, head_dim)
+        weights = self.attn_drop(self.weights(q, k, self.position_bias(), mask))
+        x = (weights @ v).transpose(1, 2).reshape(num_windows, num_tokens, channels)
+        return self.proj_drop(self.proj(x))
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args, **kwargs) -> None:
+        """Adapt this layer's tensors of a stock checkpoint, whichever way it is loaded."""
+        # Stock Swin saves the index; ours is derived.
+        state_dict.pop(f'{prefix}relative_position_index', None)
+        name = f'{prefix}relative_position_bias_table'
+        table = state_dict.get(name)
+        if table is not None and table.shape != self.relative_position_bias_table.shape:
+            source = square_window(len(table))
+            if source is not None and table.shape[1] == self.num_heads:
+                state_dict[name] = resize_table(table, source, self.window_size)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+class ShiftWindowMSA(nn.Module):
+    """Window attention on a token grid, its windows shifted or not.
+
+    The grid is padded first and rolled then, as in MMDetection, MMSegmentation and torchvision. The
+    padding is zeros, and it is not masked: padded tokens take part in the softmax of the last row
+    and column of windows. Every published checkpoint was trained so.
+
+    Args:
+        embed_dims: Channels ``C``.
+        num_heads: Attention heads.
+        window_size: Height and width of the window, in tokens.
+        shift: Shift the windows by half their size.
+        attention: Further arguments of :class:`WindowMSA`.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        window_size: tuple[int, int],
+        shift: bool = False,
+        **attention,
+    ) -> None:
+        super().__init__()
+        self.window_size = window_size
+        self.shift_size = (window_size[0] // 2, window_size[1] // 2) if shift else (0, 0)
+        self.w_msa = WindowMSA(embed_dims, num_heads, window_size, **attention)
+
+    def forward(self, x: Tensor, hw_shape: tuple[int, int]) -> Tensor:
+        """Attend inside the windows of a token grid.
+
+        Args:
+            x: Tokens ``(B, H * W, C)``.
+            hw_shape: ``(H, W)``.
+
+        Returns:
+            Tokens ``(B, H * W, C)``.
+        """
+        height, width = hw_shape
+        x = pad_to_multiple(x.unflatten(1, (height, width)), self.window_size)
+        grid = x.shape[1:3]
+        shift_h, shift_w = self.shift_size
+        mask = None
+        if shift_h or shift_w:
+            x = x.roll((-shift_h, -shift_w), dims=(1, 2))
+            mask = cached_shift_mask(tuple(grid), self.window_size, self.shift_size, x.device)
+        windows = self.w_msa(partition_windows(x, self.window_size), mask)
+        x = merge_windows(windows, self.window_size, grid)
+        if shift_h or shift_w:
+            x = x.roll((shift_h, shift_w), dims=(1, 2))
+        return x[:, :height, :width].flatten(1, 2)

@@ -1,0 +1,13 @@
+"""The registry nodes that let ``type='mmgab.SwinGAB'`` work in any OpenMMLab config.
+
+MMEngine imports ``{scope}.registry`` when it meets a scoped type, and then the ``locations`` of the
+child registry it finds there, so no config needs ``custom_imports``. An ``ImportError`` in this
+module would be swallowed by MMEngine and read as "not in the registry": only MMEngine is imported.
+"""
+
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import Registry
+
+MODELS = Registry('model', parent=MMENGINE_MODELS, locations=['mmgab.models'])
+HOOKS = Registry('hook', parent=MMENGINE_HOOKS, locations=['mmgab.engine'])

@@ -1,0 +1,60 @@
+"""What several tests share: small models, folders, and commands run as users run them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# A small Swin whose every stage has a plain and a shifted block, and heads of 8 channels.
+SMALL = dict(embed_dims=16, depths=(2, 2, 2, 2), num_heads=(2, 4, 8, 16), window_size=7)
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def small_swin():
+    """Arguments of a small Swin; a new dict for each test."""
+    return dict(SMALL)
+
+
+@pytest.fixture(scope='session')
+def nuclei(tmp_path_factory):
+    """The nuclei data set, made by its own tool."""
+    out = tmp_path_factory.mktemp('data') / 'nuclei'
+    run_tool('tools/dataset_converters/nuclei.py', '-o', out)
+    return out
+
+
+def run_tool(*words, cwd=ROOT, env=None, timeout=300):
+    """Run a Python tool or shell script of the repository; returns its whole output.
+
+    Raises AssertionError with that output if it fails.
+    """
+    done = start_tool(*words, cwd=cwd, env=env, timeout=timeout)
+    assert done.returncode == 0, done.stdout[-6000:]
+    return done.stdout
+
+
+def start_tool(*words, cwd=ROOT, env=None, timeout=300):
+    """Like run_tool, for commands that may fail."""
+    first = str(ROOT / words[0])
+    command = [first] if first.endswith('.sh') else [sys.executable, '-W', 'ignore', first]
+    # The scripts call `python`: the one that runs the tests.
+    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
+    return subprocess.run(
+        [*command, *map(str, words[1:])],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, 'PATH': path, **(env or {})},
+        timeout=timeout,
+    )

@@ -1,0 +1,245 @@
+import pytest
+import torch
+from mmengine.registry import MODELS
+
+from mmgab.models import SwinGAB
+
+
+def images(height=61, width=90, batch=2):
+    return torch.randn(batch, 3, height, width)
+
+
+def test_every_parameter_learns(small_swin):
+    model = SwinGAB(**small_swin, use_abs_pos_embed=True, gab_cfg=dict(per_head=True))
+    sum(out.square().mean() for out in model(images())).backward()
+    dead = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert dead == []
+
+
+@pytest.mark.parametrize(
+    'size', [(1, 1), (1, 200), (3, 5), (29, 4), (64, 64), (33, 97), (225, 223)]
+)
+def test_any_image_size_gives_maps_of_the_documented_size(small_swin, size):
+    outs = SwinGAB(**small_swin).eval()(images(*size))
+    side = [-(-size[0] // 4), -(-size[1] // 4)]
+    for stage, out in enumerate(outs):
+        assert out.shape == (2, 16 * 2**stage, *side)
+        assert out.isfinite().all()
+        side = [-(-side[0] // 2), -(-side[1] // 2)]
+
+
+@pytest.mark.parametrize('window', [4, (4, 6), (1, 7)])
+def test_windows_of_any_shape_run(small_swin, window):
+    outs = SwinGAB(**{**small_swin, 'window_size': window}).eval()(images())
+    assert all(out.isfinite().all() for out in outs)
+
+
+def test_a_batch_of_two_is_two_batches_of_one(small_swin):
+    model, x = SwinGAB(**small_swin).eval(), images()
+    for both, first, second in zip(model(x), model(x[:1]), model(x[1:]), strict=True):
+        torch.testing.assert_close(both, torch.cat((first, second)), atol=1e-5, rtol=1e-5)
+
+
+def test_checkpointing_changes_neither_outputs_nor_gradients(small_swin):
+    plain = SwinGAB(**small_swin, drop_path_rate=0.2)
+    saving = SwinGAB(**small_swin, drop_path_rate=0.2, with_cp=True)
+    saving.load_state_dict(plain.state_dict())
+    x = images()
+    for model in (plain, saving):
+        torch.manual_seed(1)  # the same paths are dropped
+        sum(out.square().mean() for out in model(x)).backward()
+    for (name, a), b in zip(plain.named_parameters(), saving.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, msg=name)
+
+
+def test_checkpointing_keeps_less_for_backward(small_swin):
+    def kept(model):
+        sizes = {}
+
+        def pack(tensor):
+            sizes[tensor.data_ptr()] = tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            model(images())
+        return sum(sizes.values())
+
+    assert kept(SwinGAB(**small_swin, with_cp=True)) < 0.5 * kept(SwinGAB(**small_swin))
+
+
+def test_bfloat16_autocast_stays_near_single_precision(small_swin):
+    model, x = SwinGAB(**small_swin).eval(), images()
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        half = model(x)
+    for a, b in zip(half, model(x), strict=True):
+        # Outputs are normalised: one unit is one standard deviation.
+        assert (a.float() - b).abs().mean() < 0.02
+
+
+def test_without_a_gaussian_names_and_number_of_tensors_are_plain_swins(small_swin):
+    plain = SwinGAB(**small_swin, gab_cfg=None).state_dict()
+    shared = SwinGAB(**small_swin).state_dict()
+    added = [name for name in shared if name not in plain]
+    assert len(added) == 2 * sum(small_swin['depths'])
+    assert all('.attn.w_msa.gaussian.' in name for name in added)
+    assert not [name for name in plain if name not in shared]
+
+
+def test_the_default_gaussian_is_the_papers():
+    attention = SwinGAB().stages[2].blocks[5].attn.w_msa
+    assert attention.gaussian.amplitude.tolist() == [1.0]
+    assert attention.gaussian.sigma.tolist() == [5.0]
+    assert attention.gaussian.sigma.requires_grad
+
+
+def test_parameters_are_initialised_without_init_weights(small_swin):
+    model = SwinGAB(**small_swin, use_abs_pos_embed=True)
+    for name, parameter in model.named_parameters():
+        if name.endswith(('relative_position_bias_table', 'absolute_pos_embed')):
+            assert 0.01 < parameter.std() < 0.03, name
+        elif name.endswith(('qkv.weight', 'proj.weight', 'layers.1.weight', 'reduction.weight')):
+            assert 0.015 < parameter.std() < 0.025, name
+        elif 'norm' in name and name.endswith('weight'):
+            assert (parameter == 1).all(), name
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model.init_weights()
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_train_and_eval_return_the_module(small_swin):
+    model = SwinGAB(**small_swin)
+    assert model.eval() is model
+    assert model.train() is model
+
+
+@pytest.mark.parametrize('frozen', [-1, 0, 1, 3, 4])
+def test_freezing_takes_effect_in_the_constructor(small_swin, frozen):
+    model = SwinGAB(**small_swin, use_abs_pos_embed=True, frozen_stages=frozen)
+    prefixes = [f'stages.{i}.' for i in range(frozen)] + [f'norm{i}.' for i in range(frozen)]
+    if frozen >= 0:
+        prefixes += ['patch_embed.', 'absolute_pos_embed']
+    for name, parameter in model.named_parameters():
+        assert parameter.requires_grad != name.startswith(tuple(prefixes)), name
+
+
+def test_frozen_stages_stay_in_evaluation_mode_and_no_mode_change_thaws_them(small_swin):
+    model = SwinGAB(**small_swin, frozen_stages=2).eval().train()
+    assert not any(m.training for stage in model.stages[:2] for m in stage.modules())
+    assert not model.patch_embed.training
+    assert not model.norm1.training
+    assert model.stages[2].training
+    assert not any(p.requires_grad for p in model.stages[:2].parameters())
+
+
+def test_frozen_model_still_trains_the_rest(small_swin):
+    model = SwinGAB(**small_swin, frozen_stages=2, with_cp=True)
+    sum(out.square().mean() for out in model(images())).backward()
+    for name, parameter in model.named_parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad, name
+
+
+def test_left_out_stages_have_no_output_norm(small_swin):
+    model = SwinGAB(**small_swin, out_indices=(1, 3))
+    assert [out.shape[1] for out in model(images())] == [32, 128]
+    assert not hasattr(model, 'norm0')
+    sum(out.square().mean() for out in model(images())).backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+def test_position_embedding_serves_any_image_size(small_swin):
+    model = SwinGAB(**small_swin, use_abs_pos_embed=True, pretrain_img_size=(64, 96)).eval()
+    assert model.absolute_pos_embed.shape == (1, 16 * 24, 16)
+    with torch.no_grad():
+        model.absolute_pos_embed.fill_(0.5)
+    shifted = model(images())
+    assert all(out.isfinite().all() for out in shifted)
+    # A constant embedding stays constant at every size.
+    torch.testing.assert_close(model._position_embedding((5, 7)), torch.full((1, 35, 16), 0.5))
+
+
+@pytest.mark.parametrize('shape', ['tokens', 'map'])
+def test_position_embedding_of_another_size_and_shape_is_loaded(small_swin, shape):
+    source = SwinGAB(**small_swin, use_abs_pos_embed=True, pretrain_img_size=64)
+    target = SwinGAB(**small_swin, use_abs_pos_embed=True, pretrain_img_size=96)
+    tensors = source.state_dict()
+    tensors['absolute_pos_embed'] = torch.full((1, 256, 16), 0.25)
+    if shape == 'map':  # as in Microsoft's detection code
+        tensors['absolute_pos_embed'] = torch.full((1, 16, 16, 16), 0.25)
+    target.load_state_dict(tensors, strict=True)
+    expected = torch.full((1, 24 * 24, 16), 0.25)
+    torch.testing.assert_close(target.absolute_pos_embed, torch.nn.Parameter(expected))
+
+
+def test_drop_path_grows_linearly_over_the_whole_depth(small_swin):
+    model = SwinGAB(**small_swin, drop_path_rate=0.7)
+    rates = [block.drop_path.drop_prob for stage in model.stages for block in stage.blocks]
+    assert rates == pytest.approx([0.1 * i for i in range(8)])
+
+
+def test_the_registry_finds_it_from_both_toolboxes_without_custom_imports():
+    import mmdet.registry
+    import mmseg.registry
+
+    for registry in (MODELS, mmdet.registry.MODELS, mmseg.registry.MODELS):
+        assert type(registry.build(dict(type='mmgab.SwinGAB', depths=(1, 1, 1, 1)))) is SwinGAB
+
+
+@pytest.mark.parametrize(
+    ('change', 'error', 'words'),
+    [
+        (dict(embed_dims=20, num_heads=(3, 6, 12, 24)), ValueError, ['num_heads[0]=3', '20']),
+        (dict(num_heads=(2, 4, 8)), ValueError, ['num_heads', '4 stages', '(2, 4, 8)']),
+        (dict(strides=(4, 2)), ValueError, ['strides', '(4, 2)']),
+        (dict(depths=()), ValueError, ['depths']),
+        (dict(depths=(2, 0, 2, 2)), ValueError, ['depths', '(2, 0, 2, 2)']),
+        (dict(depths=6), TypeError, ['depths', '6']),
+        (dict(window_size=0), ValueError, ['window_size', '0']),
+        (dict(window_size=(7, 7, 7)), ValueError, ['window_size', '(7, 7, 7)']),
+        (dict(window_size='7'), TypeError, ['window_size', "'7'"]),
+        (dict(window_size=7.0), TypeError, ['window_size', '7.0']),
+        (dict(patch_size=8), ValueError, ['strides[0]=4', 'patch_size=(8, 8)']),
+        (dict(embed_dims=0), ValueError, ['embed_dims', '0']),
+        (dict(out_indices=(0, 4)), ValueError, ['out_indices', '0 to 3', '(0, 4)']),
+        (dict(out_indices=(-1,)), ValueError, ['out_indices', '(-1,)']),
+        (dict(out_indices=()), ValueError, ['out_indices']),
+        (dict(out_indices=(1, 1)), ValueError, ['out_indices', 'repeat']),
+        (dict(out_indices=3), TypeError, ['out_indices', '3']),
+        (dict(frozen_stages=5), ValueError, ['frozen_stages', '-1', '4', '5']),
+        (dict(frozen_stages='1'), TypeError, ['frozen_stages', "'1'"]),
+        (dict(drop_path_rate=1.5), ValueError, ['drop_path_rate', '1.5']),
+        (dict(attn_drop_rate=-0.1), ValueError, ['attn_drop_rate', '-0.1']),
+        (dict(mlp_ratio=0), ValueError, ['mlp_ratio', '0']),
+        (dict(init_cfg=dict(type='Kaiming')), ValueError, ['init_cfg', 'Pretrained', 'Kaiming']),
+        (dict(init_cfg=dict(type='Pretrained')), ValueError, ['init_cfg', 'checkpoint']),
+        (dict(pretrained=3), TypeError, ['pretrained', '3']),
+        (
+            dict(pretrained='a', init_cfg=dict(type='Pretrained', checkpoint='b')),
+            ValueError,
+            ['both'],
+        ),
+        (dict(gab_cfg=dict(amplitud=1)), ValueError, ['amplitud', "'amplitude'"]),
+    ],
+)
+def test_a_wrong_argument_is_refused_by_name_and_value(small_swin, change, error, words):
+    with pytest.raises(error) as caught:
+        SwinGAB(**{**small_swin, **change})
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_pretrained_is_deprecated_and_still_works(small_swin):
+    with pytest.warns(DeprecationWarning, match='init_cfg'):
+        model = SwinGAB(**small_swin, pretrained='swin.pth')
+    assert model.init_cfg == dict(type='Pretrained', checkpoint='swin.pth')
+
+
+def test_lists_and_float_ratios_of_configs_are_taken():
+    model = SwinGAB(
+        embed_dims=16,
+        depths=[1, 1],
+        num_heads=[2, 4],
+        strides=[4, 2],
+        out_indices=[0, 1],
+        mlp_ratio=2.5,
+    )
+    assert model.stages[0].blocks[0].ffn.feedforward_channels == 40

@@ -1,0 +1,106 @@
+"""Who may import whom, and how large things may grow; read from the syntax tree."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / 'mmgab'
+MODULES = sorted(PACKAGE.glob('**/*.py'))
+MODULES = [path for path in MODULES if '.mim' not in path.parts]
+SOURCES = [*MODULES, *sorted((ROOT / 'tools').glob('**/*.py'))]
+
+# What each part of the library may import of the library, beside itself.
+ALLOWED = {
+    'functional': set(),
+    'registry': set(),
+    'checkpoints': {'functional', 'models.gaussian_bias'},
+    'models': {'functional', 'registry', 'checkpoints'},
+    'engine': {'checkpoints', 'registry'},
+    'analysis': {'functional'},
+}
+TORCH_ONLY = ('functional',)
+MATPLOTLIB = ('mmgab/analysis/plot.py',)
+
+
+def module_name(path):
+    return '.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__')
+
+
+def imports(path):
+    """Absolute names of the modules that a file imports."""
+    package = module_name(path) if path.name == '__init__.py' else module_name(path.parent / '_')
+    package = package.removesuffix('._')
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            up = package.split('.')[: len(package.split('.')) - node.level + 1]
+            yield '.'.join([*(up if node.level else []), *([node.module] if node.module else [])])
+
+
+def ids(path):
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize('path', MODULES, ids=ids)
+def test_imports_go_downwards_only(path):
+    part = module_name(path).split('.')[1] if path.parent != PACKAGE else path.stem
+    allowed = ALLOWED.get(part, set())
+    for name in imports(path):
+        if name.startswith('mmgab.') and name.split('.')[1] != part:
+            inside = name.removeprefix('mmgab.')
+            assert inside in allowed or inside.split('.')[0] in allowed, f'{part} imports {name}'
+
+
+@pytest.mark.parametrize('path', MODULES, ids=ids)
+def test_the_library_imports_neither_toolbox(path):
+    assert not [name for name in imports(path) if name.split('.')[0] in ('mmdet', 'mmseg')]
+
+
+@pytest.mark.parametrize('path', MODULES, ids=ids)
+def test_geometry_needs_torch_alone_and_only_one_module_needs_matplotlib(path):
+    roots = {name.split('.')[0] for name in imports(path)} - {'mmgab'}
+    if path.parent.name in TORCH_ONLY:
+        assert roots <= {'torch', 'math'}
+    if 'matplotlib' in roots:
+        assert ids(path) in MATPLOTLIB
+
+
+def test_the_package_and_its_registry_are_cheap_to_import():
+    """A failing import in the registry module would be swallowed by MMEngine."""
+    assert list(imports(PACKAGE / '__init__.py')) == []
+    assert {name.split('.')[0] for name in imports(PACKAGE / 'registry.py')} == {'mmengine'}
+
+
+@pytest.mark.parametrize('path', SOURCES, ids=ids)
+def test_modules_and_functions_stay_small(path):
+    source = path.read_text()
+    assert len(source.splitlines()) <= 300
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            # A constructor's argument list is not counted: the drop-in contract sets SwinGAB's.
+            first_line = node.body[0].lineno if node.name == '__init__' else node.lineno
+            length = node.end_lineno - first_line + 1
+            assert length <= 60, f'{node.name}: {length} lines'
+
+
+def test_no_module_is_named_after_nothing():
+    assert not [path for path in MODULES if path.stem in ('utils', 'helpers', 'common', 'misc')]
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'tests').glob('**/test_*.py')), ids=ids)
+def test_every_test_is_collected(path):
+    """A function in a test module is a test, a fixture, or is called by one: no 'tets_...'."""
+    tree = ast.parse(path.read_text())
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith('test_'):
+            assert node.decorator_list or node.name in used, f'{node.name} is never run'
+
+
+def test_every_python_package_is_in_the_wheel():
+    listed = (ROOT / 'pyproject.toml').read_text()
+    for folder in {path.parent for path in MODULES}:
+        assert f"'{module_name(folder / '_').removesuffix('._')}'" in listed

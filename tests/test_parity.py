@@ -1,0 +1,204 @@
+"""SwinGAB beside the real SwinTransformer of MMDetection and of MMSegmentation."""
+
+import copy
+import math
+from pathlib import Path
+
+import mmdet
+import mmdet.registry
+import mmseg
+import mmseg.registry
+import pytest
+import torch
+from mmdet.models.backbones.swin import SwinTransformer as DetSwin
+from mmengine.config import Config
+from mmseg.models.backbones.swin import SwinTransformer as SegSwin
+
+from mmgab.functional import relative_position_index
+from mmgab.models import SwinGAB
+
+STOCK = [DetSwin, SegSwin]
+SIZES = [(97, 131), (224, 224), (30, 250)]  # 97, 131, 30, 250: no multiple of patch or window
+
+
+def with_lively_weights(model):
+    """Random tables and norms: initial ones are near 0 and 1, where mistakes do not show."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if 'table' in name or 'norm' in name or 'bias' in name:
+                parameter.normal_()
+    model.train(False)
+    return model
+
+
+def outputs(model, size):
+    torch.manual_seed(3)
+    with torch.no_grad():
+        return model(torch.randn(2, 3, *size))
+
+
+@pytest.mark.parametrize('stock', STOCK)
+@pytest.mark.parametrize('size', SIZES)
+def test_off_is_off(stock, size, small_swin):
+    """Without a Gaussian: the stock network's outputs, from its own state dict, loaded strictly."""
+    theirs = with_lively_weights(stock(**small_swin))
+    ours = SwinGAB(**small_swin, gab_cfg=None).eval()
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    for a, b in zip(outputs(ours, size), outputs(theirs, size), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize('stock', STOCK)
+def test_off_is_off_in_training_too_dropped_paths_and_gradients_included(stock, small_swin):
+    options = dict(drop_rate=0.1, attn_drop_rate=0.1, drop_path_rate=0.3)
+    theirs = with_lively_weights(stock(**small_swin, **options))
+    ours = SwinGAB(**small_swin, **options, gab_cfg=None)
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(2, 3, 97, 131)
+    for model in (theirs, ours):
+        model.train()
+        torch.manual_seed(1)
+        sum(out.square().mean() for out in model(x)).backward()
+    gradients = dict(theirs.named_parameters())
+    for name, parameter in ours.named_parameters():
+        torch.testing.assert_close(
+            parameter.grad, gradients[name].grad, atol=1e-5, rtol=1e-4, msg=name
+        )
+
+
+@pytest.mark.parametrize('stock', STOCK)
+def test_a_gaussian_folded_into_the_table_by_hand_is_the_stock_network(stock, small_swin):
+    ours = with_lively_weights(SwinGAB(**small_swin, gab_cfg=dict(amplitude=2, per_head=True)))
+    folded = {}
+    for name, tensor in ours.state_dict().items():
+        layer = name.rpartition('.')[0]
+        if name.endswith('relative_position_bias_table'):
+            attention = ours.get_submodule(layer)
+            side = 2 * attention.window_size[0] - 1
+            axis = torch.arange(side) - side // 2
+            squared = (axis[:, None] ** 2 + axis[None, :] ** 2).flatten()[:, None]
+            a, sigma = attention.gaussian.amplitude, attention.gaussian.sigma
+            folded[name] = tensor + (a**2 * torch.exp(-squared / (2 * sigma**2))).detach()
+            index = relative_position_index(attention.window_size)
+            folded[f'{layer}.relative_position_index'] = index
+        elif '.gaussian.' not in name:
+            folded[name] = tensor
+    theirs = stock(**small_swin)
+    theirs.load_state_dict(folded, strict=True)
+    theirs.train(False)
+    for a, b in zip(outputs(ours, (97, 131)), outputs(theirs, (97, 131)), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+
+
+def test_a_gaussian_changes_every_output(small_swin):
+    plain = with_lively_weights(SwinGAB(**small_swin, gab_cfg=None))
+    ours = SwinGAB(**small_swin, gab_cfg=dict(amplitude=2.0, sigma=1.0)).eval()
+    ours.load_state_dict(plain.state_dict(), strict=False)
+    for a, b in zip(outputs(ours, (97, 131)), outputs(plain, (97, 131)), strict=True):
+        assert (a - b).abs().max() > 1e-2
+
+
+def zoo_swin_configs(package):
+    """Every config of a toolbox's model zoo that names a SwinTransformer itself."""
+    folder = Path(package.__file__).parent / '.mim' / 'configs'
+    paths = sorted(folder.glob('**/*swin*.py'))
+    return [
+        pytest.param(path, id=f'{package.__name__}/{path.stem}')
+        for path in paths
+        if '_base_' not in path.parts and 'SwinTransformer' in path.read_text()
+    ]
+
+
+def backbone_of(model):
+    return model.detector.backbone if 'detector' in model else model.backbone
+
+
+def zoo_config(path):
+    """Load a zoo config with its `mmseg::`-free bases; returns it."""
+    return Config.fromfile(path)
+
+
+@pytest.mark.parametrize('path', zoo_swin_configs(mmdet) + zoo_swin_configs(mmseg))
+def test_zoo_backbones_run_with_only_the_type_changed(path):
+    """The whole argument list of the zoo; only the depth of long stages is cut, to save time."""
+    backbone = copy.deepcopy(backbone_of(zoo_config(path).model))
+    backbone.update(type='mmgab.SwinGAB', init_cfg=None)
+    backbone.depths = [min(depth, 2) for depth in backbone.get('depths', (2, 2, 6, 2))]
+    model = mmdet.registry.MODELS.build(backbone).eval()
+    outs = outputs(model, (65, 97))
+    assert len(outs) == len(backbone.get('out_indices', (0, 1, 2, 3)))
+    assert all(out.isfinite().all() for out in outs)
+
+
+WHOLE_MODELS = [
+    (mmdet, 'mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco.py'),
+    (mmdet, 'dino/dino-5scale_swin-l_8xb2-12e_coco.py'),
+    (mmdet, 'swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py'),
+    (mmdet, 'swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py'),
+    (mmseg, 'swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py'),
+    (mmseg, 'mask2former/mask2former_swin-t_8xb2-160k_ade20k-512x512.py'),
+]
+
+
+@pytest.mark.parametrize(('package', 'name'), WHOLE_MODELS, ids=lambda value: Path(str(value)).stem)
+def test_zoo_models_build_and_predict_with_only_the_type_changed(package, name):
+    """Whole detectors and segmentors; the width is cut to that of a small Swin, to save time."""
+    config = zoo_config(Path(package.__file__).parent / '.mim' / 'configs' / name)
+    shrink(config.model)
+    config.model.backbone.update(type='mmgab.SwinGAB', init_cfg=None)
+    package.registry.MODELS.import_from_location()
+    with_scope = package.registry.MODELS
+    from mmengine.registry import DefaultScope
+
+    with DefaultScope.overwrite_default_scope(package.__name__):
+        model = with_scope.build(config.model).eval()
+        assert type(model.backbone) is SwinGAB
+        with torch.no_grad():
+            results = model(torch.randn(1, 3, 96, 128), samples_for(package), mode='tensor')
+    assert all(tensor.isfinite().all() for tensor in tensors_in(results))
+
+
+def shrink(model):
+    """Swin-L to a width of 48: sizes of the neck and heads that follow from it change too."""
+    backbone = model.backbone
+    factor = backbone.get('embed_dims', 96) // 48
+    backbone.update(
+        embed_dims=48,
+        depths=[min(depth, 2) for depth in backbone.depths],
+        num_heads=[3, 6, 12, 24],
+    )
+    for part in ('neck', 'decode_head', 'auxiliary_head', 'panoptic_head'):
+        section = model.get(part)
+        if section is None or 'in_channels' not in section:
+            continue
+        channels = section.in_channels
+        divided = (
+            [c // factor for c in channels] if isinstance(channels, list) else channels // factor
+        )
+        section.in_channels = divided
+
+
+def samples_for(package):
+    if package is mmdet:
+        from mmdet.structures import DetDataSample as Sample
+    else:
+        from mmseg.structures import SegDataSample as Sample
+    shape = (96, 128)
+    meta = dict(img_shape=shape, ori_shape=shape, pad_shape=shape, batch_input_shape=shape)
+    return [Sample(metainfo=dict(meta, scale_factor=(1.0, 1.0), img_id=0))]
+
+
+def tensors_in(results):
+    if isinstance(results, torch.Tensor):
+        return [results]
+    values = results.values() if isinstance(results, dict) else results
+    if isinstance(values, (list, tuple)) or isinstance(results, dict):
+        return [tensor for value in values for tensor in tensors_in(value)]
+    return []
+
+
+def test_numbers_of_zoo_configs_found_are_plausible():
+    """Guards the two tests above against a glob that finds nothing."""
+    assert len(zoo_swin_configs(mmdet)) >= 15
+    assert len(zoo_swin_configs(mmseg)) >= 5
+    assert math.prod(len(zoo_swin_configs(package)) for package in (mmdet, mmseg)) > 0

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Test on Slurm: tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [arguments of test.py]
+# GPUS, GPUS_PER_NODE (8), CPUS_PER_TASK (5) and SRUN_ARGS are read from the environment.
+set -euo pipefail
+if [ $# -lt 4 ]; then
+    sed -n '2,3s/^# //p' "$0" >&2
+    exit 2
+fi
+exec "$(dirname "$0")/slurm_run.sh" "$1" "$2" "$(dirname "$0")/test.py" "$3" "$4" "${@:5}"

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Train on Slurm: tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [arguments of train.py]
+# GPUS, GPUS_PER_NODE (8), CPUS_PER_TASK (5) and SRUN_ARGS are read from the environment.
+set -euo pipefail
+if [ $# -lt 4 ]; then
+    sed -n '2,3s/^# //p' "$0" >&2
+    exit 2
+fi
+exec "$(dirname "$0")/slurm_run.sh" "$1" "$2" \
+    "$(dirname "$0")/train.py" "$3" --work-dir "$4" "${@:5}"

@@ -1,0 +1,72 @@
+"""Evaluate a detector (box and mask mAP) or a segmentor (mIoU, mAcc, aAcc).
+
+    python tools/test.py configs/mask_rcnn_swin_gab_nuclei.py work_dirs/NAME/epoch_40.pth
+    tools/dist_test.sh configs/upernet_swin_s_gab_ade20k.py CHECKPOINT 8 --tta
+
+The metrics are printed, and written to results.json in the work dir.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+
+from mmgab.engine import CheckedRunner, check_data, check_work_dir
+from mmgab.engine.command_line import add_run_arguments, config_from
+from mmgab.engine.test_time import dump_predictions, enable_drawing, enable_tta
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_run_arguments(parser)
+    parser.add_argument('checkpoint', help='checkpoint file; it must fit the config')
+    parser.add_argument(
+        '--out',
+        help='keep the predictions: a .pkl file for detection, a folder of label maps for '
+        'segmentation',
+    )
+    parser.add_argument('--show', action='store_true', help='show predictions in a window')
+    parser.add_argument('--show-dir', help='folder, in the work dir, for drawn predictions')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds a window is shown')
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help='test-time augmentation: scales and flips for segmentation, flips for boxes',
+    )
+    return parser.parse_args()
+
+
+def write_results(config: Config, checkpoint: str, metrics: dict) -> None:
+    """Write the metrics to results.json in the work dir."""
+    path = Path(config.work_dir) / 'results.json'
+    results = dict(config=config.filename, checkpoint=checkpoint, metrics=metrics)
+    path.write_text(json.dumps(results, indent=2, default=float) + '\n')
+    print(f'Metrics written to {path}')
+
+
+def main() -> None:
+    """Check what can be checked, then test."""
+    args = parse_args()
+    config = config_from(args)
+    check_work_dir(config.work_dir)
+    check_data(config, ('test_dataloader',))
+    if args.show or args.show_dir:
+        enable_drawing(config, args.show, args.show_dir, args.wait_time)
+    if args.tta:
+        enable_tta(config)
+    if args.out:
+        dump_predictions(config, args.out)
+    runner = CheckedRunner.from_cfg(config)
+    runner.load_checkpoint(args.checkpoint, strict=True)
+    metrics = runner.test()
+    if is_main_process():
+        write_results(config, args.checkpoint, metrics)
+
+
+if __name__ == '__main__':
+    main()

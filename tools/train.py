@@ -1,0 +1,69 @@
+"""Train a detector or a segmentor.
+
+    python tools/train.py configs/mask_rcnn_swin_gab_nuclei.py
+    tools/dist_train.sh configs/mask_rcnn_swin_s_gab_coco.py 8 --amp
+
+The config's default_scope decides whether it is MMDetection's or MMSegmentation's.
+"""
+
+import argparse
+
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+
+from mmgab.engine import CheckedRunner, check_data, check_work_dir
+from mmgab.engine.command_line import add_run_arguments, config_from
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_run_arguments(parser)
+    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help="scale the learning rate with the total batch size, from auto_scale_lr's base",
+    )
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='PATH',
+        help="go on from a checkpoint; without a path, from the work dir's latest",
+    )
+    return parser.parse_args()
+
+
+def apply_training_flags(config: Config, args: argparse.Namespace) -> None:
+    """Write the flags of the command line into the config."""
+    if args.amp:
+        config.optim_wrapper.type = 'AmpOptimWrapper'
+        config.optim_wrapper.loss_scale = 'dynamic'
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in config.get('auto_scale_lr', {}):
+            raise ValueError(
+                '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config: the '
+                'total batch size that its learning rate was chosen for'
+            )
+        config.auto_scale_lr.enable = True
+    if args.resume:
+        config.resume = True
+        config.load_from = None if args.resume == 'auto' else args.resume
+
+
+def main() -> None:
+    """Check what can be checked, then train."""
+    args = parse_args()
+    config = config_from(args)
+    apply_training_flags(config, args)
+    check_work_dir(config.work_dir)
+    check_data(config, ('train_dataloader', 'val_dataloader'))
+    runner = RUNNERS.build(config) if 'runner_type' in config else CheckedRunner.from_cfg(config)
+    runner.train()
+
+
+if __name__ == '__main__':
+    main()
