@@ -3,18 +3,22 @@
 from collections.abc import Sequence
 
 
+class StockContractError(ValueError, AssertionError):
+    """A ``ValueError`` where the stock backbones assert: callers that catch either go on working."""
+
+
 def positive_pair(name: str, value: object) -> tuple[int, int]:
     """Read a side, or a height and a width, as a pair.
 
     Raises:
         TypeError: If ``value`` is neither an int nor a sequence of ints.
-        ValueError: If it has not one or two entries, or one below 1.
+        StockContractError: If it has not one or two entries, or one below 1.
     """
     values = tuple(value) if isinstance(value, Sequence) else (value,)
     if isinstance(value, str) or not all(_is_int(v) for v in values):
         raise TypeError(f'{name} must be an int or a pair (height, width), got {value!r}')
     if len(values) not in (1, 2) or min(values) < 1:
-        raise ValueError(f'{name} must be one or two ints of at least 1, got {value!r}')
+        raise StockContractError(f'{name} must be one or two ints of at least 1, got {value!r}')
     return (values[0], values[-1])
 
 
@@ -44,10 +48,10 @@ def check_patch(patch_size: tuple[int, int], strides: Sequence[int]) -> None:
     """Check that patches do not overlap.
 
     Raises:
-        ValueError: If ``strides[0]`` is not the patch size.
+        StockContractError: If ``strides[0]`` is not the patch size.
     """
     if positive_pair('strides[0]', strides[0]) != patch_size:
-        raise ValueError(
+        raise StockContractError(
             f'strides[0] must equal patch_size (patches do not overlap), got '
             f'strides[0]={strides[0]!r} and patch_size={patch_size!r}'
         )

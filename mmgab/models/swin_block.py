@@ -10,6 +10,9 @@ from torch.utils.checkpoint import checkpoint
 
 from .window_attention import ShiftWindowMSA
 
+GELU = dict(type='GELU')
+LAYER_NORM = dict(type='LN')
+
 
 class SwinBlock(nn.Module):
     """Window attention and a feed-forward network, each behind a norm and beside a residual.
@@ -17,8 +20,8 @@ class SwinBlock(nn.Module):
     Args:
         embed_dims: Channels ``C``.
         num_heads: Attention heads.
-        window_size: Height and width of the window, in tokens.
         feedforward_channels: Hidden channels of the feed-forward network.
+        window_size: Height and width of the window, in tokens.
         shift: Shift the windows by half their size.
         drop_rate: Dropout probability after the projections.
         drop_path_rate: Probability that an image's whole branch is dropped in training.
@@ -32,14 +35,14 @@ class SwinBlock(nn.Module):
         self,
         embed_dims: int,
         num_heads: int,
-        window_size: tuple[int, int],
         feedforward_channels: int,
-        shift: bool,
-        drop_rate: float,
-        drop_path_rate: float,
-        act_cfg: Mapping,
-        norm_cfg: Mapping,
-        with_cp: bool,
+        window_size: tuple[int, int] = (7, 7),
+        shift: bool = False,
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        act_cfg: Mapping = GELU,
+        norm_cfg: Mapping = LAYER_NORM,
+        with_cp: bool = False,
         **attention,
     ) -> None:
         super().__init__()

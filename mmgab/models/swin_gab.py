@@ -24,10 +24,8 @@ from .arguments import (
     check_stages,
     positive_pair,
 )
-from .swin_block import SwinBlockSequence
+from .swin_block import GELU, LAYER_NORM, SwinBlockSequence
 
-_GELU = dict(type='GELU')
-_LAYER_NORM = dict(type='LN')
 _PAPER_GAUSSIAN: dict = {}  # GaussianBias' own defaults
 
 
@@ -97,8 +95,8 @@ class SwinGAB(BaseModule):
         attn_drop_rate: float = 0.0,
         drop_path_rate: float = 0.1,
         use_abs_pos_embed: bool = False,
-        act_cfg: Mapping = _GELU,
-        norm_cfg: Mapping = _LAYER_NORM,
+        act_cfg: Mapping = GELU,
+        norm_cfg: Mapping = LAYER_NORM,
         with_cp: bool = False,
         pretrained: str | None = None,
         convert_weights: bool = False,
@@ -133,12 +131,12 @@ class SwinGAB(BaseModule):
         attention = dict(qkv_bias=qkv_bias, qk_scale=qk_scale, attn_drop_rate=attn_drop_rate)
         block = dict(drop_rate=drop_rate, act_cfg=act_cfg, norm_cfg=norm_cfg, with_cp=with_cp)
         block.update(attention, window_size=positive_pair('window_size', window_size))
-        drop_path_rates = torch.linspace(0, drop_path_rate, sum(depths)).split(list(depths))
+        drop_path_rates = _drop_path_rates(drop_path_rate, depths)
         self.stages = nn.ModuleList()
         for i, channels in enumerate(self.num_features):
             stage = SwinBlockSequence(
                 depths[i],
-                drop_path_rates[i].tolist(),
+                drop_path_rates[i],
                 downsample=_patch_merging(channels, strides[i + 1 : i + 2], patch_norm_cfg),
                 embed_dims=channels,
                 num_heads=num_heads[i],
@@ -255,6 +253,13 @@ def _checked_init_cfg(pretrained: str | None, init_cfg: Mapping | None) -> Mappi
     if not isinstance(init_cfg.get('checkpoint'), str):
         raise ValueError(f'init_cfg must name a checkpoint, a path or URL, got {init_cfg!r}')
     return init_cfg
+
+
+def _drop_path_rates(last: float, depths: Sequence[int]) -> list[list[float]]:
+    """Rate of every block, stage by stage: linear from 0 in the first block to the last one's."""
+    steps = max(sum(depths) - 1, 1)
+    blocks = iter(range(sum(depths)))
+    return [[last * next(blocks) / steps for _ in range(depth)] for depth in depths]
 
 
 def _patch_merging(

@@ -227,6 +227,13 @@ def test_a_wrong_argument_is_refused_by_name_and_value(small_swin, change, error
         assert word in str(caught.value)
 
 
+@pytest.mark.parametrize('change', [dict(strides=(2, 2, 2, 2)), dict(pretrain_img_size=(9, 9, 9))])
+def test_where_the_stock_backbones_assert_both_kinds_of_error_can_be_caught(small_swin, change):
+    for error in (ValueError, AssertionError):
+        with pytest.raises(error):
+            SwinGAB(**small_swin, **change)
+
+
 def test_pretrained_is_deprecated_and_still_works(small_swin):
     with pytest.warns(DeprecationWarning, match='init_cfg'):
         model = SwinGAB(**small_swin, pretrained='swin.pth')

@@ -1,0 +1,211 @@
+"""Every config: loads, builds, learns, says what it is, and differs from its twin in one setting."""
+
+import copy
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from mmdet.registry import MODELS as DET_MODELS
+from mmdet.testing import demo_mm_inputs
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS as SEG_MODELS
+from mmseg.structures import SegDataSample
+
+from mmgab.engine import load_config
+from mmgab.models import SwinGAB
+
+from .conftest import ROOT
+
+PATHS = sorted((ROOT / 'configs').glob('*.py'))
+TWINS = [path for path in PATHS if '_gab_' in path.stem]
+every_config = pytest.mark.parametrize('path', PATHS, ids=lambda path: path.stem)
+every_twin = pytest.mark.parametrize('path', TWINS, ids=lambda path: path.stem)
+
+NAMES_OF_THE_ISSUE = {
+    *(f'mask_rcnn_swin_{size}{gab}_coco' for size in 'tsb' for gab in ('', '_gab')),
+    *(f'upernet_swin_{size}{gab}_ade20k' for size in 'tsb' for gab in ('', '_gab')),
+    *(f'mask_rcnn_swin_t{gab}_coco_1x' for gab in ('', '_gab')),
+    *(f'cascade_mask_rcnn_swin_s{gab}_coco' for gab in ('', '_gab')),
+    *(f'retinanet_swin_t{gab}_coco' for gab in ('', '_gab')),
+    *(f'{head}_swin{gab}_nuclei' for head in ('mask_rcnn', 'upernet') for gab in ('', '_gab')),
+}  # fmt: skip
+
+
+def load(path):
+    return load_config(str(path))
+
+
+def registry(config):
+    return DET_MODELS if config.default_scope == 'mmdet' else SEG_MODELS
+
+
+def build(config):
+    with DefaultScope.overwrite_default_scope(config.default_scope):
+        return registry(config).build(copy.deepcopy(config.model))
+
+
+def shrunk(config):
+    """The same model with a width of 16 and one or two blocks a stage, on the CPU."""
+    model = config.model
+    first = min(model.backbone.get('out_indices', (0,)))
+    channels = [16 * 2**i for i in range(4)]
+    model.backbone.update(
+        embed_dims=16, depths=(2, 1, 1, 1), num_heads=(1, 2, 4, 8), drop_path_rate=0.0
+    )
+    if 'neck' in model:
+        model.neck.in_channels = channels[first:]
+    if 'decode_head' in model:
+        model.decode_head.update(in_channels=channels, norm_cfg=dict(type='BN'))
+        model.auxiliary_head.update(in_channels=channels[2], norm_cfg=dict(type='BN'))
+    for head in model.get('roi_head', {}).get('bbox_head', []):
+        if isinstance(head, dict):  # the stages of a cascade
+            head.norm_cfg.type = 'BN'
+    regions = model.get('train_cfg', {}).get('rcnn', [])
+    for stage in regions if isinstance(regions, list) else [regions]:
+        stage.sampler.num = 32
+    return config
+
+
+def loss(config, model):
+    """Loss of one batch of two synthetic images of a size that is no multiple of a window."""
+    if config.default_scope == 'mmdet':
+        classes = model.roi_head.mask_head if hasattr(model, 'roi_head') else model.bbox_head
+        classes = classes[0] if isinstance(classes, torch.nn.ModuleList) else classes
+        shapes = [[3, 90, 130]] * 2
+        data = demo_mm_inputs(2, shapes, num_items=[4, 2], num_classes=81, with_mask=True)
+        for sample in data['data_samples']:
+            sample.gt_instances.labels %= classes.num_classes
+    else:
+        labels = torch.randint(0, model.decode_head.num_classes, (2, 1, 96, 96))
+        samples = [SegDataSample(gt_sem_seg=PixelData(data=label)) for label in labels]
+        images = [torch.randint(0, 256, (3, 96, 96), dtype=torch.uint8) for _ in samples]
+        model.data_preprocessor.size = (96, 96)
+        data = dict(inputs=images, data_samples=samples)
+    with DefaultScope.overwrite_default_scope(config.default_scope):
+        total, _ = model.parse_losses(model(**model.data_preprocessor(data, True), mode='loss'))
+    return total
+
+
+def test_the_configs_that_were_promised_are_there():
+    assert {path.stem for path in PATHS} == NAMES_OF_THE_ISSUE
+
+
+@every_config
+def test_it_builds_at_full_size_with_a_swin_gab(path):
+    with torch.device('meta'):
+        model = build(load(path))
+    assert type(model.backbone) is SwinGAB
+
+
+@every_config
+def test_shrunk_it_learns_in_every_parameter(path):
+    """Also what distributed training demands: no parameter without a gradient."""
+    config = shrunk(load(path))
+    model = build(config).train()
+    total = loss(config, model)
+    assert total.isfinite()
+    total.backward()
+    unused = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert unused == []
+
+
+@every_twin
+def test_its_twin_differs_in_the_gaussian_alone(path):
+    twin = path.with_stem(path.stem.replace('_gab_', '_'))
+    ours, theirs = load(path).to_dict(), load(twin).to_dict()
+    assert ours['model']['backbone'].pop('gab_cfg') == dict(amplitude=1.0, sigma=5.0, per_head=False)
+    assert theirs['model']['backbone'].pop('gab_cfg') is None
+    assert {**ours, 'work_dir': ''} == {**theirs, 'work_dir': ''}
+
+
+def undecayed(config):
+    """Names of the parameters without weight decay, their numbers folded."""
+    model = build(shrunk(config))
+    optim_wrapper = {**config.optim_wrapper, 'type': 'OptimWrapper'}
+    for key in ('loss_scale', 'dtype'):
+        optim_wrapper.pop(key, None)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    groups = build_optim_wrapper(model, optim_wrapper).optimizer.param_groups
+    folded = {}
+    for group in groups:
+        for parameter in group['params']:
+            name = re.sub(r'(?<=\.)\d+(?=\.)|(?<=norm)\d', '*', names[id(parameter)])
+            folded.setdefault(name, set()).add(group['weight_decay'])
+    assert all(len(decays) == 1 for decays in folded.values())
+    return {name for name, decays in folded.items() if decays == {0.0}}
+
+
+BACKBONE_UNDECAYED = {
+    f'backbone.{name}'
+    for name in (
+        'patch_embed.norm.weight',
+        'patch_embed.norm.bias',
+        'stages.*.blocks.*.norm*.weight',
+        'stages.*.blocks.*.norm*.bias',
+        'stages.*.blocks.*.attn.w_msa.relative_position_bias_table',
+        'stages.*.blocks.*.attn.w_msa.gaussian.amplitude',
+        'stages.*.blocks.*.attn.w_msa.gaussian.sigma',
+        'stages.*.downsample.norm.weight',
+        'stages.*.downsample.norm.bias',
+        'norm*.weight',
+        'norm*.bias',
+    )
+}
+HEADS_UNDECAYED = {
+    'mask_rcnn_swin_s_gab_coco': set(),
+    'retinanet_swin_t_gab_coco': set(),
+    'upernet_swin_s_gab_ade20k': {
+        f'{part}.bn.{name}'
+        for part in (
+            'decode_head.psp_modules.*.*',
+            'decode_head.bottleneck',
+            'decode_head.lateral_convs.*',
+            'decode_head.fpn_convs.*',
+            'decode_head.fpn_bottleneck',
+            'auxiliary_head.convs.*',
+        )
+        for name in ('weight', 'bias')
+    },
+}
+
+
+@pytest.mark.parametrize('name', HEADS_UNDECAYED)
+def test_norms_tables_amplitude_and_sigma_are_not_decayed_and_nothing_else(name):
+    config = load(ROOT / 'configs' / f'{name}.py')
+    assert undecayed(config) == BACKBONE_UNDECAYED | HEADS_UNDECAYED[name]
+
+
+@every_config
+def test_it_is_a_lab_note(path):
+    note = path.read_text().split('"""')[1]
+    assert f'configs/{path.name}' in note
+    if '_gab_' in path.stem:
+        assert path.stem.replace('_gab_', '_') in note
+    if '_gab_' in path.stem and 'nuclei' not in path.stem:
+        for heading in ('Hardware', 'Time', 'Score', 'Twin'):
+            assert heading in note
+        has_score = re.search(r'\d\d\.\d', note.split('Score')[1])
+        assert re.search(r'not re-run\s+here|is re-run\s+here', note) if has_score else 'not run' in note
+
+
+@every_config
+def test_data_of_the_heads_and_of_the_dataset_have_as_many_classes(path):
+    config = load(path)
+    dataset = config.train_dataloader.dataset
+    classes = {'CocoDataset': 80, 'ADE20KDataset': 150}.get(dataset.type)
+    classes = len(dataset.metainfo.classes) if 'metainfo' in dataset else classes
+    found = re.findall(r"'num_classes': (\d+)", str(config.model.to_dict()))
+    assert found
+    assert {int(number) for number in found} == {classes}
+
+
+def test_the_index_for_mim_names_every_config():
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+    assert index['Import'] == ['configs/metafile.yml']
+    models = yaml.safe_load((ROOT / 'configs' / 'metafile.yml').read_text())['Models']
+    assert {model['Config'] for model in models} == {f'configs/{path.name}' for path in PATHS}
+    assert all(Path(model['Config']).stem == model['Name'] for model in models)
