@@ -1,4 +1,4 @@
-"""Every config: loads, builds, learns, says what it is, and differs from its twin in one setting."""
+"""Every config loads, builds, learns, says what it is, and differs from its twin in one setting."""
 
 import copy
 import re
@@ -117,7 +117,9 @@ def test_shrunk_it_learns_in_every_parameter(path):
 def test_its_twin_differs_in_the_gaussian_alone(path):
     twin = path.with_stem(path.stem.replace('_gab_', '_'))
     ours, theirs = load(path).to_dict(), load(twin).to_dict()
-    assert ours['model']['backbone'].pop('gab_cfg') == dict(amplitude=1.0, sigma=5.0, per_head=False)
+    assert ours['model']['backbone'].pop('gab_cfg') == dict(
+        amplitude=1.0, sigma=5.0, per_head=False
+    )
     assert theirs['model']['backbone'].pop('gab_cfg') is None
     assert {**ours, 'work_dir': ''} == {**theirs, 'work_dir': ''}
 
@@ -189,7 +191,11 @@ def test_it_is_a_lab_note(path):
         for heading in ('Hardware', 'Time', 'Score', 'Twin'):
             assert heading in note
         has_score = re.search(r'\d\d\.\d', note.split('Score')[1])
-        assert re.search(r'not re-run\s+here|is re-run\s+here', note) if has_score else 'not run' in note
+        assert (
+            re.search(r'not re-run\s+here|is re-run\s+here', note)
+            if has_score
+            else 'not run' in note
+        )
 
 
 @every_config

@@ -9,6 +9,7 @@ The config's default_scope decides whether it is MMDetection's or MMSegmentation
 import argparse
 
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 
 from mmgab.engine import CheckedRunner, check_data, check_work_dir
@@ -42,6 +43,11 @@ def apply_training_flags(config: Config, args: argparse.Namespace) -> None:
     if args.amp:
         config.optim_wrapper.type = 'AmpOptimWrapper'
         config.optim_wrapper.loss_scale = 'dynamic'
+    if config.optim_wrapper.type == 'AmpOptimWrapper' and get_device() == 'cpu':
+        print('Mixed precision is left out: there is no accelerator, MMEngine has none on the CPU')
+        config.optim_wrapper.type = 'OptimWrapper'
+        for key in ('loss_scale', 'dtype', 'use_fsdp'):
+            config.optim_wrapper.pop(key, None)
     if args.auto_scale_lr:
         if 'base_batch_size' not in config.get('auto_scale_lr', {}):
             raise ValueError(

@@ -12,7 +12,8 @@ def load_config(
 ) -> Config:
     """Read a config file and settle what the command line decides.
 
-    ``_base_='mmgab::NAME.py'`` works here, as ``mmdet::`` and ``mmseg::`` do.
+    ``_base_='mmgab::_base_/../NAME.py'`` works here, as ``mmdet::`` and ``mmseg::`` do. (MMEngine
+    demands a folder in such a name, and these configs lie flat.)
 
     Args:
         path: The config file.

@@ -58,6 +58,8 @@ def _leaf_datasets(dataset: Mapping) -> Iterator[Mapping]:
 
 def _paths(dataset: Mapping) -> Iterator[str]:
     root = dataset.get('data_root') or ''
+    if _REMOTE in root:
+        return
     if root:
         yield root
     prefixes = dataset.get('data_prefix') or {}

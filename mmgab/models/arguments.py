@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 class StockContractError(ValueError, AssertionError):
-    """A ``ValueError`` where the stock backbones assert: callers that catch either go on working."""
+    """A ``ValueError`` where the stock backbones assert: callers that catch either still work."""
 
 
 def positive_pair(name: str, value: object) -> tuple[int, int]:

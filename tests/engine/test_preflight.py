@@ -1,0 +1,52 @@
+import pytest
+from mmengine.config import Config
+
+from mmgab.engine import check_data, check_work_dir, load_config
+
+from ..conftest import ROOT
+
+
+def test_a_missing_data_folder_is_named_with_the_page_that_tells_how_to_get_it(
+    monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    config = load_config(str(ROOT / 'configs' / 'mask_rcnn_swin_s_gab_coco.py'))
+    with pytest.raises(FileNotFoundError) as caught:
+        check_data(config, ('train_dataloader',))
+    for word in ('train_dataloader', 'data/coco/', str(tmp_path), 'docs/datasets.md', 'data_root'):
+        assert word in str(caught.value)
+    assert (ROOT / 'docs' / 'datasets.md').is_file()
+
+
+def test_every_folder_and_annotation_file_is_looked_for(tmp_path):
+    dataset = dict(
+        data_root=str(tmp_path), ann_file='annotations/a.json', data_prefix=dict(img='train/')
+    )
+    wrapped = dict(type='RepeatDataset', dataset=dict(type='ConcatDataset', datasets=[dataset]))
+    config = Config(dict(train_dataloader=dict(dataset=wrapped)))
+    for name, make in (('annotations/a.json', 'file'), ('train', 'folder')):
+        with pytest.raises(FileNotFoundError, match=name):
+            check_data(config, ('train_dataloader',))
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch() if make == 'file' else path.mkdir()
+    check_data(config, ('train_dataloader',))
+
+
+def test_remote_data_and_absent_loaders_are_left_alone():
+    remote = dict(data_root='s3://bucket/coco/', ann_file='a.json')
+    config = Config(dict(train_dataloader=dict(dataset=remote), val_dataloader=None))
+    check_data(config, ('train_dataloader', 'val_dataloader', 'test_dataloader'))
+
+
+def test_a_work_dir_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / 'file').touch()
+    with pytest.raises(OSError, match=r'work dir .*file/run cannot be written: Not a directory'):
+        check_work_dir(str(tmp_path / 'file' / 'run'))
+    with pytest.raises(OSError, match=r'work dir /proc/run cannot be written'):
+        check_work_dir('/proc/run')
+
+
+def test_a_work_dir_is_made_and_left_empty(tmp_path):
+    check_work_dir(str(tmp_path / 'a' / 'b'))
+    assert list((tmp_path / 'a' / 'b').iterdir()) == []

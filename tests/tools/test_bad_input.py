@@ -1,0 +1,83 @@
+"""What goes wrong in real runs ends with an error that names it, and nothing is lost."""
+
+import shutil
+
+import cv2
+import numpy as np
+import torch
+
+from ..conftest import ROOT, start_tool
+from .test_train_and_test import SEGMENTATION, options
+
+CONFIG = 'configs/upernet_swin_gab_nuclei.py'
+
+
+def failure(*words, **kwargs):
+    """The last line of a command that must fail."""
+    done = start_tool(*words, **kwargs)
+    assert done.returncode != 0, done.stdout[-2000:]
+    return done.stdout.strip().splitlines()[-1]
+
+
+def test_training_without_data_says_what_was_looked_for_and_where_to_get_it(tmp_path):
+    config = ROOT / 'configs' / 'mask_rcnn_swin_s_gab_coco.py'
+    line = failure('tools/train.py', config, cwd=tmp_path)
+    assert 'FileNotFoundError: train_dataloader: data/coco/ does not exist' in line
+    assert 'docs/datasets.md' in line
+
+
+def test_a_label_that_is_no_class_stops_training_and_names_its_image(nuclei, tmp_path):
+    data = tmp_path / 'nuclei'
+    shutil.copytree(nuclei, data)
+    for label in (data / 'labels' / 'train').iterdir():
+        cv2.imwrite(str(label), np.full((128, 128), 7, np.uint8))
+    line = failure(
+        'tools/train.py', CONFIG, '--work-dir', tmp_path / 'run', *options(data, SEGMENTATION)
+    )
+    assert 'ValueError' in line
+    assert 'images/train' in line
+    assert 'labels from 7 to 7' in line
+    assert '2 classes' in line
+
+
+def test_a_checkpoint_that_does_not_fit_is_not_tested(nuclei, tmp_path):
+    weights = {'backbone.stages.0.blocks.0.attn.w_msa.qkv.weight': torch.zeros(3, 3)}
+    torch.save(dict(state_dict=weights), tmp_path / 'other.pth')
+    line = failure(
+        'tools/test.py', CONFIG, tmp_path / 'other.pth', '--work-dir', tmp_path / 'run',
+        *options(nuclei, SEGMENTATION),
+    )  # fmt: skip
+    assert 'other.pth does not fit the model' in line
+    assert 'missing in the file' in line
+    assert 'of another shape' in line
+    assert not (tmp_path / 'run' / 'results.json').exists()
+
+
+def test_resuming_from_a_truncated_checkpoint_is_refused_and_the_file_is_left_as_it_is(
+    nuclei, tmp_path
+):
+    torn = tmp_path / 'iter_1.pth'
+    torch.save(dict(state_dict={}, meta={}), torn)
+    content = torn.read_bytes()[:-50]
+    torn.write_bytes(content)
+    line = failure(
+        'tools/train.py', CONFIG, '--work-dir', tmp_path / 'run', '--resume', torn,
+        *options(nuclei, SEGMENTATION),
+    )  # fmt: skip
+    assert 'iter_1.pth cannot be read as a checkpoint' in line
+    assert 'truncated' in line
+    assert torn.read_bytes() == content
+
+
+def test_a_work_dir_that_cannot_be_written_is_named_before_anything_runs(nuclei, tmp_path):
+    (tmp_path / 'file').touch()
+    line = failure(
+        'tools/train.py', CONFIG, '--work-dir', tmp_path / 'file' / 'run',
+        *options(nuclei, SEGMENTATION),
+    )  # fmt: skip
+    assert 'file/run cannot be written' in line
+
+
+def test_scaling_without_a_base_is_refused(tmp_path):
+    line = failure('tools/train.py', CONFIG, '--work-dir', tmp_path, '--auto-scale-lr')
+    assert '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...)' in line

@@ -1,0 +1,252 @@
+"""The command lines as users type them, on the real nuclei, in processes of their own."""
+
+import json
+import os
+import pickle
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+
+from ..conftest import ROOT, run_tool, start_tool
+
+# Small and short: these runs show that things work, `make demo` that they work well.
+TINY = [
+    'model.backbone.embed_dims=16',
+    'model.backbone.num_heads=(1,2,4,8)',
+    'model.backbone.depths=(1,1,1,1)',
+    'default_hooks.logger.interval=1',
+]
+DETECTION = [*TINY, 'model.neck.in_channels=[16,32,64,128]', 'train_dataloader.dataset.indices=8']
+SEGMENTATION = [
+    *TINY, 'model.decode_head.in_channels=(16,32,64,128)', 'model.auxiliary_head.in_channels=64',
+]  # fmt: skip
+
+
+def options(nuclei, settings, *more):
+    """Command-line overrides: small model, and the data where the fixture put it."""
+    roots = [
+        f'{loader}.dataset.data_root={nuclei}' for loader in ('train_dataloader', 'val_dataloader')
+    ]
+    roots += [f'test_dataloader.dataset.data_root={nuclei}']
+    annotations = f'{nuclei}/annotations/instances_val.json'
+    if settings is DETECTION:
+        roots += [f'{e}_evaluator.ann_file={annotations}' for e in ('val', 'test')]
+    return ['--cfg-options', *settings, *roots, *more]
+
+
+def scalars(work_dir):
+    """Logged training values of the latest run."""
+    files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'), key=os.path.getmtime)
+    lines = [json.loads(line) for line in files[-1].read_text().splitlines()]
+    return [line for line in lines if 'loss' in line]
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(('127.0.0.1', 0))
+        return str(listener.getsockname()[1])
+
+
+@pytest.fixture(scope='module')
+def detector(nuclei, tmp_path_factory):
+    """A detector trained for one epoch of two iterations; returns its work dir."""
+    work_dir = tmp_path_factory.mktemp('detector')
+    run_tool(
+        'tools/train.py', 'configs/mask_rcnn_swin_gab_nuclei.py', '--work-dir', work_dir,
+        *options(
+            nuclei, DETECTION, 'train_cfg.max_epochs=1', 'default_hooks.checkpoint.interval=1'
+        ),
+    )  # fmt: skip
+    return work_dir
+
+
+@pytest.fixture(scope='module')
+def segmentor(nuclei, tmp_path_factory):
+    """A segmentor trained for three iterations; returns its work dir."""
+    work_dir = tmp_path_factory.mktemp('segmentor')
+    run_tool(
+        'tools/train.py', 'configs/upernet_swin_gab_nuclei.py', '--work-dir', work_dir,
+        *options(
+            nuclei, SEGMENTATION, 'train_cfg.max_iters=3', 'default_hooks.checkpoint.interval=3'
+        ),
+    )  # fmt: skip
+    return work_dir
+
+
+def test_a_detector_trains_tests_and_leaves_metrics_and_predictions(nuclei, detector, tmp_path):
+    output = run_tool(
+        'tools/test.py', 'configs/mask_rcnn_swin_gab_nuclei.py', detector / 'epoch_1.pth',
+        '--work-dir', tmp_path, '--out', tmp_path / 'out.pkl', '--show-dir', 'shown',
+        *options(nuclei, DETECTION),
+    )  # fmt: skip
+    results = json.loads((tmp_path / 'results.json').read_text())
+    assert results['checkpoint'].endswith('epoch_1.pth')
+    assert 0 <= results['metrics']['coco/bbox_mAP'] <= 1
+    assert 0 <= results['metrics']['coco/segm_mAP'] <= 1
+    assert len(pickle.loads((tmp_path / 'out.pkl').read_bytes())) == 4
+    assert len(list(tmp_path.glob('*/shown/*.png'))) == 4
+    assert 'Loaded 2' in output or 'Loaded 1' in output
+
+
+def test_a_segmentor_trains_tests_and_leaves_metrics_and_predictions(nuclei, segmentor, tmp_path):
+    run_tool(
+        'tools/test.py', 'configs/upernet_swin_gab_nuclei.py', segmentor / 'iter_3.pth',
+        '--work-dir', tmp_path, '--out', tmp_path / 'maps', '--show-dir', tmp_path / 'shown',
+        *options(nuclei, SEGMENTATION),
+    )  # fmt: skip
+    metrics = json.loads((tmp_path / 'results.json').read_text())['metrics']
+    assert {'mIoU', 'mAcc', 'aAcc'} <= set(metrics)
+    assert len(list((tmp_path / 'maps').glob('*.png'))) == 4
+    assert list((tmp_path / 'shown').glob('**/*.png'))
+
+
+def test_resume_continues_where_it_stopped(nuclei, segmentor):
+    """Iteration, learning rate and optimizer state; bit-identity is another matter."""
+    before = torch.load(segmentor / 'iter_3.pth', weights_only=False)
+    first = scalars(segmentor)
+    output = run_tool(
+        'tools/train.py', 'configs/upernet_swin_gab_nuclei.py', '--work-dir', segmentor, '--resume',
+        *options(
+            nuclei, SEGMENTATION, 'train_cfg.max_iters=5', 'default_hooks.checkpoint.interval=5'
+        ),
+    )  # fmt: skip
+    assert 'iter_3.pth' in output
+    second = scalars(segmentor)
+    assert [line['step'] for line in first + second] == [1, 2, 3, 4, 5]
+    rates = [line['lr'] for line in first + second]
+    assert rates == sorted(set(rates), reverse=True)
+    steps = torch.load(segmentor / 'iter_5.pth', weights_only=False)['optimizer']['state']
+    assert {int(state['step']) for state in before['optimizer']['state'].values()} == {3}
+    assert {int(state['step']) for state in steps.values()} == {5}
+
+
+def test_mixed_precision_without_an_accelerator_says_so_and_trains(nuclei, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip('this machine has an accelerator, on which --amp is really used')
+    output = run_tool(
+        'tools/train.py', 'configs/upernet_swin_gab_nuclei.py', '--work-dir', tmp_path, '--amp',
+        '--auto-scale-lr',
+        *options(
+            nuclei, SEGMENTATION, 'train_cfg.max_iters=1', 'auto_scale_lr.base_batch_size=16'
+        ),
+    )  # fmt: skip
+    assert 'no accelerator' in output.lower()
+    assert scalars(tmp_path)[0]['lr'] == pytest.approx(0.5e-3)  # 8 images for a base of 16
+
+
+MEAN_LOSS_HOOK = """
+import json
+from pathlib import Path
+from mmengine.dist import all_reduce, is_main_process
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+@HOOKS.register_module()
+class MeanLossHook(Hook):
+    losses = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        loss = outputs['loss'].detach().clone()
+        all_reduce(loss, 'mean')
+        self.losses.append(loss.item())
+        if is_main_process():
+            Path(runner.work_dir, 'losses.json').write_text(json.dumps(self.losses))
+"""
+
+# Nothing random and nothing that is normalised over a batch, so that only the splitting differs.
+PLAIN_CONFIG = """
+_base_ = '{config}'
+_norm = dict(_delete_=True, type='GN', num_groups=8)
+model = dict(
+    backbone=dict(drop_path_rate=0.0),
+    decode_head=dict(norm_cfg=_norm, dropout_ratio=0.0),
+    auxiliary_head=dict(norm_cfg=_norm, dropout_ratio=0.0),
+)
+train_dataloader = dict(dataset=dict(pipeline=[
+    dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]))
+custom_imports = dict(imports=['mean_loss_hook'])
+custom_hooks = [dict(type='MeanLossHook')]
+"""
+
+
+def test_two_processes_on_the_cpu_give_the_losses_of_one(nuclei, tmp_path):
+    """Eight images a step, in one process or four in each of two: to 1e-4 in every loss."""
+    (tmp_path / 'mean_loss_hook.py').write_text(MEAN_LOSS_HOOK)
+    config = tmp_path / 'plain.py'
+    config.write_text(PLAIN_CONFIG.format(config=ROOT / 'configs' / 'upernet_swin_gab_nuclei.py'))
+    env = dict(PYTHONPATH=str(tmp_path), PORT=free_port())
+    steps = ('train_cfg.max_iters=4', 'train_cfg.val_interval=100')
+    run_tool(
+        'tools/train.py', config, '--work-dir', tmp_path / 'one',
+        *options(nuclei, SEGMENTATION, *steps), env=env,
+    )  # fmt: skip
+    run_tool(
+        'tools/dist_train.sh', config, 2, '--work-dir', tmp_path / 'two',
+        *options(nuclei, SEGMENTATION, *steps, 'train_dataloader.batch_size=4'), env=env,
+    )  # fmt: skip
+    one, two = (json.loads((tmp_path / n / 'losses.json').read_text()) for n in ('one', 'two'))
+    assert len(one) == len(two) == 4
+    assert one == pytest.approx(two, abs=1e-4)
+    assert len({round(loss, 4) for loss in one}) == 4  # it learns: the agreement is no accident
+
+
+def test_two_processes_test_a_detector_to_the_same_metrics(nuclei, detector, tmp_path):
+    arguments = [detector / 'epoch_1.pth']
+    for name, script, count in (('one', 'test.py', []), ('two', 'dist_test.sh', [2])):
+        run_tool(
+            f'tools/{script}', 'configs/mask_rcnn_swin_gab_nuclei.py', *arguments, *count,
+            '--work-dir', tmp_path / name, *options(nuclei, DETECTION), env=dict(PORT=free_port()),
+        )  # fmt: skip
+    one, two = (
+        json.loads((tmp_path / n / 'results.json').read_text())['metrics'] for n in ('one', 'two')
+    )
+    assert one == two
+
+
+@pytest.mark.parametrize(
+    ('script', 'arguments', 'expected'),
+    [
+        (
+            'slurm_train.sh',
+            ['part', 'job', 'cfg.py', 'work', '--amp'],
+            ['-p part', '--job-name=job', '--ntasks=16', '--ntasks-per-node=4',
+             'train.py cfg.py --work-dir work --amp --launcher slurm'],
+        ),
+        (
+            'slurm_test.sh',
+            ['part', 'job', 'cfg.py', 'a.pth', '--tta'],
+            ['-p part', '--gres=gpu:4', 'test.py cfg.py a.pth --tta --launcher slurm'],
+        ),
+    ],
+)  # fmt: skip
+def test_slurm_scripts_hand_everything_to_srun(script, arguments, expected, tmp_path):
+    """A stand-in that prints what it is given: there is no Slurm to run here."""
+    srun = tmp_path / 'srun'
+    srun.write_text('#!/bin/sh\necho "$@"\n')
+    srun.chmod(0o755)
+    env = dict(PATH=f'{tmp_path}:{os.environ["PATH"]}', GPUS='16', GPUS_PER_NODE='4')
+    output = run_tool(f'tools/{script}', *arguments, env=env)
+    for words in expected:
+        assert words in output
+
+
+@pytest.mark.parametrize('script', ['dist_train', 'dist_test', 'slurm_train', 'slurm_test'])
+def test_a_script_without_arguments_says_how_it_is_called(script):
+    done = start_tool(f'tools/{script}.sh')
+    assert done.returncode == 2
+    assert f'tools/{script}.sh' in done.stdout
+
+
+@pytest.mark.parametrize(
+    ('tool', 'flags'),
+    [
+        ('train', '--work-dir --amp --auto-scale-lr --resume --cfg-options --launcher'),
+        ('test', '--out --show --show-dir --wait-time --tta --work-dir --cfg-options --launcher'),
+    ],
+)
+def test_help_shows_every_flag_and_an_example(tool, flags):
+    output = run_tool(f'tools/{tool}.py', '--help')
+    assert all(flag in output for flag in flags.split())
+    assert f'tools/{tool}.py configs/' in output
