@@ -28,6 +28,7 @@ TOOLS = ROOT / 'tools'
 DATA = ROOT / 'data' / 'nuclei'
 OUT = ROOT / 'work_dirs' / 'demo'
 SHOWN_SCORE = 0.5  # predictions below it are not drawn; all of them are evaluated
+BARS = dict(bbox_mAP=0.50, segm_mAP=0.46, mIoU=0.88)  # what a working project reaches
 TASKS = {
     'mask_rcnn_swin_gab_nuclei': ('epoch_30.pth', 'predictions.pkl'),
     'upernet_swin_gab_nuclei': ('iter_200.pth', 'predictions'),
@@ -134,12 +135,15 @@ def main() -> None:
     (OUT / 'results.json').write_text(json.dumps(results, indent=2) + '\n')
 
     print('\nReal nuclei, validation tiles that training never saw')
-    for metric, meaning in (('bbox_mAP', 'boxes'), ('segm_mAP', 'masks'), ('mIoU', 'pixels')):
-        print(f'  {metric:<9} {results[metric]:.3f}  ({meaning})')
+    for metric, bar in BARS.items():
+        print(f'  {metric:<9} {results[metric]:.3f}  (at least {bar:.2f} is expected)')
     for step, duration in seconds.items():
         print(f'  {duration:6.1f} s  {step}')
     print('\nNumbers:', (OUT / 'results.json').relative_to(ROOT))
     print('Pictures:', *(path.relative_to(ROOT) for path in pictures), sep='\n  ')
+    short = [metric for metric, bar in BARS.items() if results[metric] < bar]
+    if short:
+        sys.exit(f'Below what is expected: {", ".join(short)}')
 
 
 if __name__ == '__main__':

@@ -1,5 +1,6 @@
 """Load a config of either toolbox, with inheritance from the installed packages."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from mmengine.config import Config
@@ -32,6 +33,7 @@ def load_config(
         raise FileNotFoundError(f'config {path} does not exist (looked for {Path(path).resolve()})')
     _enable_package_bases()
     config = Config.fromfile(path)
+    _drop_own_scope(config._cfg_dict)
     config.launcher = launcher
     if options:
         config.merge_from_dict(options)
@@ -48,3 +50,17 @@ def _enable_package_bases() -> None:
     config_utils.MODULE2PACKAGE['mmgab'] = 'mmgab'
     if not is_installed(config_utils.MODULE2PACKAGE['mmseg']):
         config_utils.MODULE2PACKAGE['mmseg'] = 'mmseg'
+
+
+def _drop_own_scope(node: object) -> None:
+    """Undo MMEngine's mark on what was inherited from ``mmgab::``.
+
+    It would look for the types of the toolboxes in this package; our own types name their scope.
+    """
+    if isinstance(node, dict):
+        if node.get('_scope_') == 'mmgab':
+            del node['_scope_']
+        node = node.values()
+    if not isinstance(node, str) and isinstance(node, Iterable):
+        for child in node:
+            _drop_own_scope(child)

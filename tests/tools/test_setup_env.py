@@ -1,0 +1,91 @@
+"""When the set-up runs and when it is skipped; its commands themselves run before every `make`."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from tools import setup_env
+
+
+@pytest.fixture
+def venv(tmp_path, monkeypatch):
+    """An environment that is up to date, made of empty files; titles of the steps are recorded."""
+    folder = tmp_path / '.venv'
+    package = folder / 'lib' / 'python3.11' / 'site-packages' / 'mmcv'
+    package.mkdir(parents=True)
+    ops = package / f'_ext{setup_env.importlib.machinery.EXTENSION_SUFFIXES[-1]}'
+    ops.touch()
+    steps = []
+    for name in ('STAMP', 'MMCV_STAMP', 'LOG'):
+        monkeypatch.setattr(setup_env, name, folder / getattr(setup_env, name).name)
+    monkeypatch.setattr(setup_env, 'VENV', folder)
+    monkeypatch.setattr(setup_env.sys, 'argv', ['setup_env.py'])
+    monkeypatch.setattr(setup_env, 'create_venv', lambda: None)
+    monkeypatch.setattr(setup_env, 'precompile_torch_headers', lambda folder: [])
+    monkeypatch.setattr(setup_env, 'run', lambda title, *_: steps.append(title))
+    setup_env.STAMP.write_text(setup_env.fingerprint())
+    setup_env.MMCV_STAMP.write_text(setup_env.mmcv_fingerprint())
+    return SimpleNamespace(steps=steps, ops=ops)
+
+
+def mmcv_was_built(venv):
+    return any('building mmcv' in title for title in venv.steps)
+
+
+def test_an_environment_that_is_up_to_date_is_left_alone(venv):
+    setup_env.main()
+    assert venv.steps == []
+
+
+def test_other_requirements_do_not_rebuild_mmcv(venv):
+    setup_env.STAMP.write_text('made from something else')
+    setup_env.main()
+    assert venv.steps
+    assert not mmcv_was_built(venv)
+    assert setup_env.STAMP.read_text() == setup_env.fingerprint()
+
+
+def test_another_torch_or_mmcv_rebuilds_mmcv(venv):
+    setup_env.STAMP.unlink()
+    setup_env.MMCV_STAMP.write_text('built with another torch')
+    setup_env.main()
+    assert mmcv_was_built(venv)
+
+
+def test_an_mmcv_without_its_ops_is_noticed_and_rebuilt(venv, monkeypatch):
+    venv.ops.unlink()
+
+    def build(title, *_):
+        venv.steps.append(title)
+        if 'building mmcv' in title:
+            venv.ops.touch()
+
+    monkeypatch.setattr(setup_env, 'run', build)
+    setup_env.main()
+    assert mmcv_was_built(venv)
+
+
+def test_a_build_that_leaves_no_ops_ends_the_set_up(venv):
+    venv.ops.unlink()
+    with pytest.raises(SystemExit, match='without its compiled ops'):
+        setup_env.main()
+    assert mmcv_was_built(venv)
+
+
+def test_an_unsupported_python_is_named(monkeypatch):
+    monkeypatch.setattr(setup_env.sys, 'version_info', (3, 13, 0))
+    with pytest.raises(SystemExit, match=r'Python 3\.10 to 3\.12 is needed, found 3\.13\.0'):
+        setup_env.create_venv()
+
+
+@pytest.mark.parametrize(
+    ('line', 'shown'),
+    [
+        ('  [12/78] c++ -MMD -MF a.o.d -c a.cpp -o a.o', 'compiled 12 of 78 files'),
+        ('Collecting torch==2.9.1 (from -r build.txt)', 'Collecting torch==2.9.1'),
+        ('warning: unused variable', ''),
+    ],
+)
+def test_progress_is_read_from_pip_and_ninja(line, shown):
+    assert setup_env.progress(line).startswith(shown)
+    assert bool(setup_env.progress(line)) == bool(shown)
