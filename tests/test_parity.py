@@ -1,6 +1,7 @@
 """SwinGAB beside the real SwinTransformer of MMDetection and of MMSegmentation."""
 
 import copy
+import inspect
 from pathlib import Path
 
 import mmdet
@@ -50,6 +51,47 @@ def test_off_is_off(stock, size, small_swin):
     ours.load_state_dict(theirs.state_dict(), strict=True)
     for a, b in zip(outputs(ours, size), outputs(theirs, size), strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+
+
+OPTIONS = {
+    'position embedding': dict(use_abs_pos_embed=True, pretrain_img_size=(60, 92)),
+    'no patch norm': dict(patch_norm=False),
+    'no qkv bias': dict(qkv_bias=False),
+    'own scale': dict(qk_scale=0.7),
+    'wide': dict(mlp_ratio=2),
+    'ReLU': dict(act_cfg=dict(type='ReLU')),
+    'large patches': dict(patch_size=2, strides=(2, 2, 2, 2)),
+    'strides': dict(strides=(4, 2, 1, 2)),
+    'grey images': dict(in_channels=1),
+    'two outputs': dict(out_indices=(1, 3)),
+    'window of 4': dict(window_size=4),
+}
+
+
+@pytest.mark.parametrize('stock', STOCK)
+@pytest.mark.parametrize('option', OPTIONS)
+def test_every_option_means_what_it_means_there(stock, option, small_swin):
+    arguments = {**small_swin, **OPTIONS[option]}
+    theirs = with_lively_weights(stock(**arguments))
+    ours = SwinGAB(**arguments, gab_cfg=None).eval()
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    x = torch.randn(2, arguments.get('in_channels', 3), 60, 92)
+    with torch.no_grad():
+        for a, b in zip(ours(x), theirs(x), strict=True):
+            torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize('stock', STOCK)
+def test_every_argument_has_its_name_place_and_default(stock):
+    ours = dict(inspect.signature(SwinGAB).parameters)
+    gaussian = ours.pop('gab_cfg')
+    assert gaussian.default is not None
+    theirs = inspect.signature(stock).parameters
+    if stock is SegSwin:  # which has one argument less
+        del ours['convert_weights']
+    assert [(p.name, p.default) for p in ours.values()] == [
+        (p.name, p.default) for p in theirs.values()
+    ]
 
 
 @pytest.mark.parametrize('stock', STOCK)
@@ -148,6 +190,7 @@ def test_zoo_models_build_and_predict_with_only_the_type_changed(package, name):
     with DefaultScope.overwrite_default_scope(package.__name__):
         model = package.registry.MODELS.build(config.model).eval()
         assert type(model.backbone) is SwinGAB
+        model.init_weights()  # some heads are made of memory as it is found
         with torch.no_grad():
             result = model(torch.randn(1, 3, 96, 128), samples_for(package), mode='predict')[0]
     scores = result.pred_instances.scores if package is mmdet else result.seg_logits.data
