@@ -1,8 +1,8 @@
 # `make help` lists what there is. Everything sets itself up first, in .venv.
-#   PYTHON=python3.11     the Python that .venv is made with (3.10 to 3.12)
+#   PYTHON=python3.11     the Python that .venv is made with (3.10 to 3.12), the first time
 #   MMCV_WHEEL=FILE       a wheel of mmcv, instead of building it
 #   PY=/path/to/python    an environment of your own, instead of .venv: nothing is set up
-PYTHON ?= python3
+PYTHON ?= $(firstword $(wildcard .venv/bin/python) python3)
 ifdef PY
   SETUP :=
 else

@@ -3,7 +3,7 @@
     python tools/dataset_converters/nuclei.py
     python tools/train.py configs/mask_rcnn_swin_gab_nuclei.py
     python tools/test.py configs/mask_rcnn_swin_gab_nuclei.py \
-        work_dirs/mask_rcnn_swin_gab_nuclei/epoch_30.pth
+        work_dirs/mask_rcnn_swin_gab_nuclei/epoch_27.pth
 
 Twin      mask_rcnn_swin_nuclei.py
 """
@@ -50,12 +50,12 @@ model = dict(
     test_cfg=dict(rpn=dict(nms_pre=500, max_per_img=200)),
 )
 optim_wrapper = dict(optimizer=dict(lr=1e-3), clip_grad=dict(max_norm=10))
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=30, val_interval=10)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=27, val_interval=27)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30),
-    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, end=30, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, end=27, convert_to_iter_based=True),
 ]
-default_hooks = dict(logger=dict(interval=9), checkpoint=dict(interval=30))
+default_hooks = dict(logger=dict(interval=9), checkpoint=dict(interval=27))
 randomness = dict(seed=0)

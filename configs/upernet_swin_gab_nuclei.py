@@ -3,7 +3,7 @@
     python tools/dataset_converters/nuclei.py
     python tools/train.py configs/upernet_swin_gab_nuclei.py
     python tools/test.py configs/upernet_swin_gab_nuclei.py \
-        work_dirs/upernet_swin_gab_nuclei/iter_200.pth
+        work_dirs/upernet_swin_gab_nuclei/iter_150.pth
 
 Twin      upernet_swin_nuclei.py
 """
@@ -31,9 +31,9 @@ model = dict(
     auxiliary_head=dict(in_channels=128, channels=64, num_classes=2, norm_cfg=_norm_cfg),
 )
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=200, val_interval=50)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=150, val_interval=150)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-param_scheduler = [dict(type='PolyLR', eta_min=1e-5, power=0.9, by_epoch=False, begin=0, end=200)]
-default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=200))
+param_scheduler = [dict(type='PolyLR', eta_min=1e-5, power=0.9, by_epoch=False, begin=0, end=150)]
+default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=150))
 randomness = dict(seed=0)

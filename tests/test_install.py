@@ -60,6 +60,7 @@ def test_the_wheel_holds_configs_tools_and_the_index_as_files(wheel):
     ):
         assert f'mmgab/.mim/{name}' in names
     assert not [name for name in names if '__pycache__' in name or name.startswith('tests')]
+    assert not [name for name in names if name.endswith(('setup_env.py', 'demo.py'))]
 
 
 def test_both_toolboxes_find_the_backbone(site, tmp_path):

@@ -62,6 +62,10 @@ OPTIONS = {
     'ReLU': dict(act_cfg=dict(type='ReLU')),
     'large patches': dict(patch_size=2, strides=(2, 2, 2, 2)),
     'strides': dict(strides=(4, 2, 1, 2)),
+    'stride of a pair': dict(strides=(4, 2, 2, (2, 1))),
+    'three stages, default lists': dict(
+        embed_dims=24, depths=(2, 2, 2), num_heads=(3, 6, 12, 24), out_indices=(0, 1, 2)
+    ),
     'grey images': dict(in_channels=1),
     'two outputs': dict(out_indices=(1, 3)),
     'window of 4': dict(window_size=4),

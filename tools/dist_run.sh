@@ -6,8 +6,6 @@ NNODES=${NNODES:-1}
 NODE_RANK=${NODE_RANK:-0}
 PORT=${PORT:-29500}
 MASTER_ADDR=${MASTER_ADDR:-127.0.0.1}
-# The variables of torchrun's processes divide the cores; without it each would take all of them.
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(($(nproc) / $1 > 0 ? $(nproc) / $1 : 1))}
 exec python -m torch.distributed.run \
     --nnodes="$NNODES" \
     --node_rank="$NODE_RANK" \

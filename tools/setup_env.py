@@ -6,6 +6,8 @@
 Runs on the Python standard library alone.
 """
 
+from __future__ import annotations  # so that an older Python gets as far as being told so
+
 import argparse
 import hashlib
 import importlib.machinery
@@ -58,14 +60,14 @@ def fingerprint() -> str:
 
 def mmcv_fingerprint() -> str:
     """What mmcv was built from: a change of it, not of other requirements, means a new build."""
-    pins = (REQUIREMENTS / 'build.txt').read_text() + mmcv_requirement()
+    pins = (REQUIREMENTS / 'build.txt').read_text() + pinned('onedl-mmcv')
     return hashlib.sha256((sys.version + pins).encode()).hexdigest()
 
 
-def mmcv_requirement() -> str:
-    """The line that pins mmcv."""
-    lines = (REQUIREMENTS / 'mminstall.txt').read_text().splitlines()
-    return next(line for line in lines if line.startswith('onedl-mmcv=='))
+def pinned(name: str) -> str:
+    """The requirement, in any of the files, that pins a package."""
+    lines = [line for path in REQUIREMENTS.iterdir() for line in path.read_text().splitlines()]
+    return next(line for line in lines if line.startswith(f'{name}=='))
 
 
 def read(stamp: Path) -> str:
@@ -134,7 +136,8 @@ def precompile_torch_headers(folder: Path) -> list[str]:
 def without_debug_info(flags: list[str]) -> dict:
     """Environment for a compiler: debug information would double the time."""
     cflags = ' '.join([os.environ.get('CFLAGS', ''), '-g0', *flags]).strip()
-    return dict(os.environ, CFLAGS=cflags, MAX_JOBS=str(os.cpu_count()))
+    jobs = os.environ.get('MAX_JOBS', str(len(os.sched_getaffinity(0))))
+    return dict(os.environ, CFLAGS=cflags, MAX_JOBS=jobs)
 
 
 def install_mmcv(wheel: str | None) -> None:
@@ -149,7 +152,7 @@ def install_mmcv(wheel: str | None) -> None:
             pip(
                 'building mmcv with its ops, 3 to 8 minutes',
                 *('-v', '--no-build-isolation', '--no-cache-dir', '--force-reinstall', '--no-deps'),
-                mmcv_requirement(),
+                pinned('onedl-mmcv'),
                 env=env,
             )
     if not mmcv_ops():
@@ -165,16 +168,21 @@ def create_venv() -> None:
     if not SUPPORTED[0] <= sys.version_info[:2] <= SUPPORTED[1]:
         found = '.'.join(map(str, sys.version_info[:3]))
         sys.exit(f'Python 3.10 to 3.12 is needed, found {found}: make setup PYTHON=python3.11')
-    if read(VENV / 'python-version') == sys.version:
+    version = VENV / 'python-version'
+    if read(version) == sys.version:
         return
+    if VENV.exists() and not version.exists():
+        sys.exit(f'{VENV} was not made by this set-up: remove it, or use it with make PY=...')
     shutil.rmtree(VENV, ignore_errors=True)
-    done = subprocess.run([sys.executable, '-m', 'venv', VENV], capture_output=True, text=True)
+    # Not sys.executable: that may be the Python of the .venv that was just removed.
+    python = getattr(sys, '_base_executable', sys.executable)
+    done = subprocess.run([python, '-m', 'venv', VENV], capture_output=True, text=True)
     if done.returncode:
         sys.exit(
             f'Cannot make {VENV}: {done.stdout}{done.stderr}\n'
             'On Debian: apt-get install python3-venv python3-dev g++'
         )
-    (VENV / 'python-version').write_text(sys.version)
+    version.write_text(sys.version)
 
 
 def main() -> None:
@@ -182,7 +190,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--mmcv', metavar='WHEEL', help='a wheel of mmcv, instead of building it')
     wheel = parser.parse_args().mmcv
-    if read(STAMP) == fingerprint() and mmcv_ops():
+    if read(STAMP) == fingerprint() and mmcv_ops() and not wheel:
         return
     start = time.monotonic()
     print('Setting up .venv: 5 to 15 minutes, 7 GB', flush=True)
@@ -190,9 +198,13 @@ def main() -> None:
     pip('torch and what builds with it, about 2 minutes', '-r', REQUIREMENTS / 'build.txt')
     if wheel or read(MMCV_STAMP) != mmcv_fingerprint() or not mmcv_ops():
         install_mmcv(wheel)
-    others = ('-r', REQUIREMENTS / 'mminstall.txt', '-r', REQUIREMENTS / 'tests.txt')
+    others = [pinned(f'onedl-{name}') for name in ('mmengine', 'mmdetection', 'mmsegmentation')]
     # Not isolated: the source distributions among them build with the pinned setuptools.
-    pip('mmdet, mmseg and what tests need, about 1 minute', '--no-build-isolation', *others)
+    tests = ('-r', REQUIREMENTS / 'tests.txt')
+    pip('mmdet, mmseg and what tests need, about 1 minute', '--no-build-isolation', *others, *tests)
+    # Two variants of OpenCV come with them, in one place; the one that needs no display must win.
+    opencv = pinned('opencv-python-headless')
+    pip('OpenCV without a display', '--force-reinstall', '--no-deps', opencv)
     pip('the micrograph of the demo', '--no-deps', '-r', REQUIREMENTS / 'demo.txt')
     pip('mmgab itself', '--no-build-isolation', '--no-deps', '-e', '.')
     run('a last check that all of it works together', [PYTHON, '-W', 'ignore', '-c', FINAL_CHECK])

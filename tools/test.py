@@ -1,6 +1,6 @@
 """Evaluate a detector (box and mask mAP) or a segmentor (mIoU, mAcc, aAcc).
 
-    python tools/test.py configs/mask_rcnn_swin_gab_nuclei.py work_dirs/NAME/epoch_40.pth
+    python tools/test.py configs/mask_rcnn_swin_gab_nuclei.py work_dirs/NAME/epoch_27.pth
     tools/dist_test.sh configs/upernet_swin_s_gab_ade20k.py CHECKPOINT 8 --tta
 
 The metrics are printed, and written to results.json in the work dir.
@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
         'segmentation',
     )
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
-    parser.add_argument('--show-dir', help='folder, in the work dir, for drawn predictions')
+    parser.add_argument('--show-dir', help='folder, below the work dir, for drawn predictions')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds a window is shown')
     parser.add_argument(
         '--tta',

@@ -38,3 +38,17 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator
+
+tta_model = dict(type='SegTTAModel')
+tta_pipeline = [
+    _load[0],
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [dict(type='Resize', scale_factor=f, keep_ratio=True) for f in (0.75, 1.0, 1.25)],
+            [dict(type='RandomFlip', prob=prob, direction='horizontal') for prob in (0.0, 1.0)],
+            [_load[1]],
+            [dict(type='PackSegInputs')],
+        ],
+    ),
+]

@@ -4,31 +4,32 @@ MMEngine loads what fits and warns about the rest. Here a file either fits, up t
 named below, or is refused with the reason and nothing is loaded.
 """
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import URLError
-from zipfile import BadZipFile
 
-from mmengine.runner.checkpoint import CheckpointLoader
+import torch
+from mmengine.runner.checkpoint import CheckpointLoader, get_torch_safe_globals
 from torch import Tensor, nn
 
 from .layouts import detect_layout, to_openmmlab
 from .match import Excuses, LoadReport, match
 
 _BACKBONE = 'backbone.'
-_GAUSSIAN = r'(backbone\.)?stages\.\d+\.blocks\.\d+\.attn\.w_msa\.gaussian\.(amplitude|sigma)'
+_GAUSSIAN = r'(.*\.)?stages\.\d+\.blocks\.\d+\.attn\.w_msa\.gaussian\.(amplitude|sigma)'
 _DERIVED = r'.*\.(attn_mask|relative_position_index|relative_coords_table)'
 _OUTPUT_NORM = r'norm\d\.(weight|bias)'
 _CLASSIFIER = r'(head|norm)\.(weight|bias)'
-_NOT_BACKBONE = r'(?!backbone\.).*'
+_NOT_BACKBONE = r'(?!(.*\.)?backbone\.).*'
 
 
 def read_checkpoint(source: str, map_location: str = 'cpu') -> Mapping:
     """Read a checkpoint file.
 
+    A local file is read without running code that it may carry.
+
     Args:
-        source: Path or URL of anything that MMEngine's ``CheckpointLoader`` opens.
+        source: Path, or URL of anything that MMEngine's ``CheckpointLoader`` opens.
         map_location: Device for the tensors.
 
     Returns:
@@ -37,27 +38,37 @@ def read_checkpoint(source: str, map_location: str = 'cpu') -> Mapping:
     Raises:
         FileNotFoundError: If there is no such file.
         ConnectionError: If a URL cannot be reached.
-        ValueError: If the file is empty, truncated or no checkpoint.
+        ValueError: If the file is empty, truncated, no checkpoint, or holds more than data.
     """
-    try:
-        checkpoint = CheckpointLoader.load_checkpoint(source, map_location=map_location)
-    except FileNotFoundError:
+    if '://' not in source and not Path(source).is_file():
         raise FileNotFoundError(
             f'checkpoint {source} does not exist (looked for {Path(source).resolve()})'
-        ) from None
+        )
+    try:
+        checkpoint = _read(source, map_location)
     except URLError as error:
         raise ConnectionError(
             f'checkpoint {source} cannot be downloaded ({error.reason}); where there is no '
             'network, fetch it elsewhere and give its path instead'
         ) from error
-    except (RuntimeError, EOFError, pickle.UnpicklingError, BadZipFile) as error:
+    except PermissionError:
+        raise
+    except Exception as error:  # torch raises nearly anything on a file that is not its own
         raise ValueError(
-            f'{source} cannot be read as a checkpoint; it is empty, truncated or no PyTorch file '
-            f'({type(error).__name__}: {error})'
+            f'{source} cannot be read as a checkpoint; it is empty, truncated, no PyTorch file, or '
+            f'holds more than data ({type(error).__name__}: {error})'
         ) from error
     if not isinstance(checkpoint, Mapping):
         raise ValueError(f'{source} is no checkpoint: it holds a {type(checkpoint).__name__}')
     return checkpoint
+
+
+def _read(source: str, map_location: str) -> object:
+    if '://' in source:
+        return CheckpointLoader.load_checkpoint(source, map_location=map_location)
+    # What MMEngine's own checkpoints hold beside tensors: histories of losses, numpy numbers.
+    with torch.serialization.safe_globals(get_torch_safe_globals()):
+        return torch.load(source, map_location=map_location, weights_only=True)
 
 
 def load(model: nn.Module, source: str) -> LoadReport:
@@ -128,6 +139,8 @@ def load_whole_model(
             reshaped=_NOT_BACKBONE,
         )
     report = match(model.state_dict(), tensors, excuses, source, 'openmmlab')
+    if not report.loaded:
+        raise ValueError(f'{source} does not fit the model: no tensor has a name in common with it')
     # Surplus stays in: the modules that own derived tensors take them out themselves.
     unfit = set(report.missing)
     model.load_state_dict({n: t for n, t in tensors.items() if n not in unfit}, strict=False)
@@ -142,7 +155,7 @@ def _tensors(checkpoint: Mapping, source: str) -> dict[str, Tensor]:
     tensors = {
         name.removeprefix('module.'): value
         for name, value in checkpoint.items()
-        if isinstance(value, Tensor)
+        if isinstance(name, str) and isinstance(value, Tensor)
     }
     if not tensors:
         raise ValueError(f'{source} is no checkpoint: it holds no tensors by name')

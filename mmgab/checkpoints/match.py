@@ -1,5 +1,6 @@
 """Whether a checkpoint fits a model: names and shapes compared, differences excused or refused."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -114,12 +115,14 @@ def _unexcused(names: list[str], pattern: str) -> list[str]:
 
 
 def _can_resize(name: str, own: Tensor, other: Tensor) -> bool:
-    """Whether the model's load hooks resize this tensor: square, same heads or channels."""
+    """Whether the model's load hooks resize this tensor: of a square, same heads or channels."""
     if not _RESIZABLE.fullmatch(name):
         return False
     if name.endswith('relative_position_bias_table'):
         return own.shape[1] == other.shape[1] and square_window(len(other)) is not None
-    return own.shape[-1] == other.shape[1 if other.ndim == 4 else -1]
+    if other.ndim == 4:  # a map (1, C, H, W)
+        return own.shape[-1] == other.shape[1]
+    return own.shape[-1] == other.shape[-1] and math.isqrt(other.shape[1]) ** 2 == other.shape[1]
 
 
 def _difference(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> str:

@@ -37,13 +37,19 @@ def check_data(config: Config, loaders: tuple[str, ...]) -> None:
     """
     for loader in loaders:
         for dataset in _leaf_datasets((config.get(loader) or {}).get('dataset', {})):
-            for path in _paths(dataset):
-                if _REMOTE not in path and not Path(path).exists():
-                    raise FileNotFoundError(
-                        f'{loader}: {path} does not exist (looked for {Path(path).resolve()}). '
-                        'docs/datasets.md describes the layout and where to get the data; '
-                        'set data_root with --cfg-options if yours is elsewhere'
-                    )
+            for path in filter(_is_missing, _paths(dataset)):
+                raise FileNotFoundError(
+                    f'{loader}: {path} does not exist or is empty (looked for '
+                    f'{Path(path).resolve()}). docs/datasets.md describes the layout and where to '
+                    f'get the data; if yours is elsewhere: --cfg-options {loader}.dataset.'
+                    'data_root=FOLDER'
+                )
+
+
+def _is_missing(path: str) -> bool:
+    if Path(path).is_dir():
+        return not any(Path(path).iterdir())
+    return not Path(path).exists()
 
 
 def _leaf_datasets(dataset: Mapping) -> Iterator[Mapping]:
@@ -57,12 +63,14 @@ def _leaf_datasets(dataset: Mapping) -> Iterator[Mapping]:
 
 
 def _paths(dataset: Mapping) -> Iterator[str]:
+    """Local files and folders that a dataset reads."""
     root = dataset.get('data_root') or ''
-    if _REMOTE in root:
+    backend = (dataset.get('backend_args') or {}).get('backend', 'local')
+    if _REMOTE in root or backend != 'local':
         return
     if root:
         yield root
     prefixes = dataset.get('data_prefix') or {}
     for entry in (dataset.get('ann_file'), *prefixes.values()):
-        if isinstance(entry, str) and entry:
-            yield entry if _REMOTE in entry else str(Path(root) / entry)
+        if isinstance(entry, str) and entry and _REMOTE not in entry:
+            yield str(Path(root) / entry)

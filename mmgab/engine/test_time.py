@@ -1,6 +1,7 @@
 """What testing can do beside metrics: draw predictions, augment, keep predictions."""
 
 from copy import deepcopy
+from pathlib import Path
 
 from mmengine.config import Config
 
@@ -15,7 +16,7 @@ def enable_drawing(config: Config, show: bool, show_dir: str | None, wait_time: 
     Args:
         config: The config, changed in place.
         show: Open windows.
-        show_dir: Folder for the drawn images, inside the run's folder in the work dir.
+        show_dir: Folder for the drawn images, below the work dir.
         wait_time: Seconds that a window stays.
 
     Raises:
@@ -30,7 +31,7 @@ def enable_drawing(config: Config, show: bool, show_dir: str | None, wait_time: 
     if config.get('default_scope') == 'mmdet':
         hook.test_out_dir = show_dir
     else:
-        config.visualizer.save_dir = show_dir
+        config.visualizer.save_dir = str(Path(config.work_dir) / show_dir)
 
 
 def enable_tta(config: Config) -> None:
@@ -65,22 +66,23 @@ def dump_predictions(config: Config, out: str) -> None:
     Raises:
         ValueError: If ``out`` is no ``.pkl`` for a detector, or is one for a segmentor.
     """
+    evaluators = config.test_evaluator
+    evaluators = evaluators if isinstance(evaluators, list) else [evaluators]
     is_pickle = out.endswith(('.pkl', '.pickle'))
     if config.get('default_scope') == 'mmdet':
         if not is_pickle:
             raise ValueError(f'--out must be a .pkl file for a detector, got {out}')
-        evaluators = config.test_evaluator
-        evaluators = list(evaluators) if isinstance(evaluators, list) else [evaluators]
         config.test_evaluator = [*evaluators, dict(type='DumpDetResults', out_file_path=out)]
     else:
         if is_pickle:
             raise ValueError(f'--out must be a folder for a segmentor, got {out}')
-        config.test_evaluator.update(output_dir=out, keep_results=True)
+        evaluators[0].update(output_dir=out, keep_results=True)
 
 
 def _check_boxes_only(config: Config) -> None:
     roi_head = config.model.get('roi_head') or {}
-    if roi_head.get('mask_head') or config.model.get('mask_head'):
+    heads = (roi_head.get('mask_head'), *map(config.model.get, ('mask_head', 'panoptic_head')))
+    if any(heads):
         raise ValueError(
             f'--tta cannot merge the masks of {config.model.type}: MMDetection merges boxes only. '
             'Test it without --tta'

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+_DEFAULTS = dict(num_heads=(3, 6, 12, 24), strides=(4, 2, 2, 2))
+
 
 class StockContractError(ValueError, AssertionError):
     """A ``ValueError`` where the stock backbones assert: callers that catch either still work."""
@@ -23,19 +25,23 @@ def positive_pair(name: str, value: object) -> tuple[int, int]:
 
 
 def check_stages(
-    depths: Sequence[int], num_heads: Sequence[int], strides: Sequence[int], embed_dims: int
+    depths: Sequence[int], num_heads: Sequence[int], strides: Sequence, embed_dims: int
 ) -> None:
     """Check the lists that have one entry for each stage, and that heads divide channels.
+
+    ``num_heads`` and ``strides`` may be longer than ``depths`` only where they are the defaults,
+    which a network of fewer stages need not shorten.
 
     Raises:
         TypeError: If an argument is of the wrong type.
         ValueError: If one is out of range or does not fit another.
     """
-    if not _is_int(embed_dims) or embed_dims < 1:
-        raise ValueError(f'embed_dims must be an int of at least 1, got {embed_dims!r}')
+    _check_positive('embed_dims', embed_dims)
     for name, values in (('depths', depths), ('num_heads', num_heads), ('strides', strides)):
         _check_stage_list(name, values, depths)
-    for stage, heads in enumerate(num_heads):
+    for stride in strides:
+        positive_pair('strides', stride)
+    for stage, heads in enumerate(num_heads[: len(depths)]):
         channels = embed_dims * 2**stage
         if channels % heads:
             raise ValueError(
@@ -79,14 +85,25 @@ def check_stage_choices(out_indices: Sequence[int], frozen_stages: int, num_stag
         )
 
 
-def check_ratio(mlp_ratio: float) -> None:
-    """Check that the feed-forward networks get a width.
+def check_widths(in_channels: int, embed_dims: int, mlp_ratio: float) -> None:
+    """Check that images and feed-forward networks have channels.
 
     Raises:
-        ValueError: If ``mlp_ratio`` is not a positive number.
+        ValueError: If ``in_channels`` or ``mlp_ratio`` leaves one without.
     """
-    if isinstance(mlp_ratio, bool) or not isinstance(mlp_ratio, (int, float)) or mlp_ratio <= 0:
-        raise ValueError(f'mlp_ratio must be a positive number, got {mlp_ratio!r}')
+    _check_positive('in_channels', in_channels)
+    if not _is_number(mlp_ratio) or int(mlp_ratio * embed_dims) < 1:
+        raise ValueError(f'mlp_ratio must be a number that leaves a width, got {mlp_ratio!r}')
+
+
+def check_scale(qk_scale: float | None) -> None:
+    """Check the factor on the scores.
+
+    Raises:
+        TypeError: If ``qk_scale`` is neither a number nor None.
+    """
+    if qk_scale is not None and not _is_number(qk_scale):
+        raise TypeError(f'qk_scale must be a number or None, got {qk_scale!r}')
 
 
 def check_rates(**rates: float) -> None:
@@ -96,7 +113,7 @@ def check_rates(**rates: float) -> None:
         ValueError: If one is not.
     """
     for name, rate in rates.items():
-        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
+        if not _is_number(rate) or not 0 <= rate < 1:
             raise ValueError(
                 f'{name} must be a number from 0 up to, not including, 1, got {rate!r}'
             )
@@ -106,15 +123,24 @@ def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _check_positive(name: str, value: object) -> None:
+    if not _is_int(value) or value < 1:
+        raise ValueError(f'{name} must be an int of at least 1, got {value!r}')
+
+
 def _check_stage_list(name: str, values: object, depths: Sequence) -> None:
     if isinstance(values, str) or not isinstance(values, Sequence):
         raise TypeError(f'{name} must have one entry for each stage, got {values!r}')
-    if len(values) != len(depths) or not values:
+    is_default = tuple(values) == _DEFAULTS.get(name) and len(depths) < len(values)
+    if not values or (len(values) != len(depths) and not is_default):
         raise ValueError(
             f'{name} must have one entry for each stage, as many as depths has ({len(depths)} '
             f'stages) and at least one, got {len(values)}: {values!r}'
         )
-    # The first stride may be a pair, like the patch size that it repeats.
-    for value in values[1:] if name == 'strides' else values:
-        if not _is_int(value) or value < 1:
-            raise ValueError(f'{name} must hold ints of at least 1, got {values!r}')
+    # A stride may be a pair, like the patch size that the first one repeats.
+    if name != 'strides' and not all(_is_int(value) and value >= 1 for value in values):
+        raise ValueError(f'{name} must hold ints of at least 1, got {values!r}')

@@ -19,9 +19,10 @@ from mmgab.registry import MODELS
 from .arguments import (
     check_patch,
     check_rates,
-    check_ratio,
+    check_scale,
     check_stage_choices,
     check_stages,
+    check_widths,
     positive_pair,
 )
 from .swin_block import GELU, LAYER_NORM, SwinBlockSequence
@@ -109,7 +110,8 @@ class SwinGAB(BaseModule):
         check_stages(depths, num_heads, strides, embed_dims)
         check_patch(patch_size, strides)
         check_stage_choices(out_indices, frozen_stages, len(depths))
-        check_ratio(mlp_ratio)
+        check_widths(in_channels, embed_dims, mlp_ratio)
+        check_scale(qk_scale)
         check_rates(drop_rate=drop_rate, attn_drop_rate=attn_drop_rate)
         check_rates(drop_path_rate=drop_path_rate)
         self.convert_weights = convert_weights
@@ -122,7 +124,9 @@ class SwinGAB(BaseModule):
             in_channels, embed_dims, 'Conv2d', patch_size, patch_size, norm_cfg=patch_norm_cfg
         )
         height, width = positive_pair('pretrain_img_size', pretrain_img_size)
-        self.pretrain_grid = (height // patch_size[0], width // patch_size[1])
+        self.pretrain_grid = positive_pair(
+            'pretrain_img_size // patch_size', (height // patch_size[0], width // patch_size[1])
+        )
         shape = (1, self.pretrain_grid[0] * self.pretrain_grid[1], embed_dims)
         position = nn.Parameter(torch.empty(shape)) if use_abs_pos_embed else None
         self.register_parameter('absolute_pos_embed', position)
@@ -137,7 +141,7 @@ class SwinGAB(BaseModule):
             stage = SwinBlockSequence(
                 depths[i],
                 drop_path_rates[i],
-                downsample=_patch_merging(channels, strides[i + 1 : i + 2], patch_norm_cfg),
+                downsample=_patch_merging(channels, strides[i + 1 : len(depths)], patch_norm_cfg),
                 embed_dims=channels,
                 num_heads=num_heads[i],
                 feedforward_channels=int(mlp_ratio * channels),
@@ -228,11 +232,14 @@ class SwinGAB(BaseModule):
         name = f'{prefix}absolute_pos_embed'
         position = state_dict.get(name)
         if position is not None and self.absolute_pos_embed is not None:
-            if position.ndim == 4:  # (1, C, H, W) in Microsoft's detection code
-                position = position.flatten(2).transpose(1, 2)
             side = math.isqrt(position.shape[1])
-            if position.shape != self.absolute_pos_embed.shape and side**2 == position.shape[1]:
-                position = _resize_tokens(position, (side, side), self.pretrain_grid)
+            grid = (side, side)
+            if position.ndim == 4:  # (1, C, H, W) in Microsoft's detection code
+                grid = tuple(position.shape[2:])
+                position = position.flatten(2).transpose(1, 2)
+            is_whole = grid[0] * grid[1] == position.shape[1]
+            if is_whole and position.shape != self.absolute_pos_embed.shape:
+                position = _resize_tokens(position, grid, self.pretrain_grid)
             state_dict[name] = position
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
@@ -263,12 +270,12 @@ def _drop_path_rates(last: float, depths: Sequence[int]) -> list[list[float]]:
 
 
 def _patch_merging(
-    channels: int, stride: Sequence[int], norm_cfg: Mapping | None
+    channels: int, later_strides: Sequence[int], norm_cfg: Mapping | None
 ) -> PatchMerging | None:
-    """Merging to the next stage; None where there is no stride, after the last stage."""
-    if not stride:
+    """Merging to the next stage; None after the last one, where no strides are left."""
+    if not later_strides:
         return None
-    return PatchMerging(channels, 2 * channels, stride=stride[0], norm_cfg=norm_cfg)
+    return PatchMerging(channels, 2 * channels, stride=later_strides[0], norm_cfg=norm_cfg)
 
 
 def _resize_tokens(tokens: Tensor, source: tuple[int, int], target: tuple[int, int]) -> Tensor:

@@ -93,7 +93,7 @@ class WindowMSA(nn.Module):
             # Minus infinity, not the -100 of other Swins: no bias is large enough to leak through.
             scores = scores.masked_fill(mask[:, None], -math.inf)
             scores = scores.view(-1, self.num_heads, num_tokens, num_tokens)
-        return scores.softmax(dim=-1)
+        return scores.softmax(dim=-1).to(q.dtype)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Attend inside every window.

@@ -185,6 +185,15 @@ REFUSED = {
         SIZES,
         ['1 missing in the file (stages.1.blocks.0.attn.w_msa.qkv.weight)'],
     ),
+    'position embedding that is no square': (
+        lambda: {
+            **SwinGAB(**SIZES, use_abs_pos_embed=True).state_dict(),
+            'absolute_pos_embed': torch.zeros(1, 8 * 16, 16),
+        },
+        dict(**SIZES, use_abs_pos_embed=True, pretrain_img_size=64),
+        ['of another shape (absolute_pos_embed (1, 128, 16) for (1, 256, 16))'],
+    ),
+    'names that are no names': (lambda: {1: torch.zeros(3)}, SIZES, ['no tensors by name']),
     'nothing in it': (lambda: dict(state_dict={}), SIZES, ['no tensors by name']),
     'a list': (lambda: [1, 2], SIZES, ['list']),
 }
@@ -210,7 +219,7 @@ def test_a_missing_file_is_named(tmp_path):
         ).init_weights()
 
 
-@pytest.mark.parametrize('length', [0, 100, 0.5, 0.99])
+@pytest.mark.parametrize('length', [0, 1, 100, 5000, 66000, 0.5, 0.99, 0.9999])
 def test_a_truncated_file_is_named(length, tmp_path):
     path = saved(tmp_path, SwinGAB(**SIZES))
     content = Path(path).read_bytes()
@@ -220,11 +229,28 @@ def test_a_truncated_file_is_named(length, tmp_path):
         read_checkpoint(path)
 
 
-def test_a_text_file_is_no_checkpoint(tmp_path):
+@pytest.mark.parametrize('content', [b'not weights\n', b'hello world', bytes(range(256)) * 40])
+def test_another_kind_of_file_is_no_checkpoint(content, tmp_path):
     path = tmp_path / 'notes.pth'
-    path.write_text('not weights\n')
+    path.write_bytes(content)
     with pytest.raises(ValueError, match=r'notes\.pth cannot be read'):
         read_checkpoint(str(path))
+
+
+class WritesAFile:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_a_checkpoint_that_carries_code_is_refused_and_the_code_does_not_run(tmp_path):
+    path, victim = tmp_path / 'evil.pth', tmp_path / 'victim'
+    torch.save(dict(state_dict=SwinGAB(**SIZES).state_dict(), meta=WritesAFile(victim)), path)
+    with pytest.raises(ValueError, match=r'evil\.pth cannot be read.*more than data'):
+        load(SwinGAB(**SIZES), str(path))
+    assert not victim.exists()
 
 
 def test_a_url_that_cannot_be_reached_is_named():
@@ -261,3 +287,15 @@ def test_a_start_of_training_keeps_a_new_head_and_demands_the_backbone():
     del checkpoint['state_dict']['backbone.norm0.weight']
     with pytest.raises(ValueError, match=r'1 missing in the file \(backbone\.norm0\.weight\)'):
         load_whole_model(target, checkpoint, 'a.pth', strict=False)
+
+
+def test_a_start_of_training_with_nothing_in_common_is_refused():
+    head = torch.nn.Linear(3, 3)
+    with pytest.raises(ValueError, match=r'a\.pth does not fit.*no tensor has a name in common'):
+        load_whole_model(head, dict(other=torch.zeros(2)), 'a.pth', strict=False)
+
+
+def test_a_backbone_inside_another_model_is_demanded_too():
+    model = torch.nn.ModuleDict(dict(student=Detector()))
+    with pytest.raises(ValueError, match='missing in the file'):
+        load_whole_model(model, dict(other=torch.zeros(2)), 'a.pth', strict=False)

@@ -13,7 +13,8 @@ def test_a_missing_data_folder_is_named_with_the_page_that_tells_how_to_get_it(
     config = load_config(str(ROOT / 'configs' / 'mask_rcnn_swin_s_gab_coco.py'))
     with pytest.raises(FileNotFoundError) as caught:
         check_data(config, ('train_dataloader',))
-    for word in ('train_dataloader', 'data/coco/', str(tmp_path), 'docs/datasets.md', 'data_root'):
+    cure = 'train_dataloader.dataset.data_root=FOLDER'
+    for word in ('train_dataloader', 'data/coco/', str(tmp_path), 'docs/datasets.md', cure):
         assert word in str(caught.value)
     assert (ROOT / 'docs' / 'datasets.md').is_file()
 
@@ -22,6 +23,7 @@ def test_every_folder_and_annotation_file_is_looked_for(tmp_path):
     dataset = dict(
         data_root=str(tmp_path), ann_file='annotations/a.json', data_prefix=dict(img='train/')
     )
+    (tmp_path / 'notes.txt').touch()  # an empty folder would be refused as such
     wrapped = dict(type='RepeatDataset', dataset=dict(type='ConcatDataset', datasets=[dataset]))
     config = Config(dict(train_dataloader=dict(dataset=wrapped)))
     for name, make in (('annotations/a.json', 'file'), ('train', 'folder')):
@@ -30,12 +32,17 @@ def test_every_folder_and_annotation_file_is_looked_for(tmp_path):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch() if make == 'file' else path.mkdir()
+    with pytest.raises(FileNotFoundError, match='train does not exist or is empty'):
+        check_data(config, ('train_dataloader',))
+    (tmp_path / 'train' / 'a.png').touch()
     check_data(config, ('train_dataloader',))
 
 
 def test_remote_data_and_absent_loaders_are_left_alone():
     remote = dict(data_root='s3://bucket/coco/', ann_file='a.json')
-    config = Config(dict(train_dataloader=dict(dataset=remote), val_dataloader=None))
+    mapped = dict(data_root='data/nowhere', backend_args=dict(backend='petrel'))
+    datasets = dict(type='ConcatDataset', datasets=[remote, mapped])
+    config = Config(dict(train_dataloader=dict(dataset=datasets), val_dataloader=None))
     check_data(config, ('train_dataloader', 'val_dataloader', 'test_dataloader'))
 
 

@@ -16,6 +16,13 @@ def test_masks_cannot_be_augmented_and_the_error_says_so():
             enable_tta(config(name))
 
 
+def test_masks_of_a_query_model_cannot_be_augmented_either(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = 'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py'")
+    with pytest.raises(ValueError, match=r'--tta cannot merge the masks of Mask2Former'):
+        enable_tta(load_config(str(path)))
+
+
 def test_boxes_are_augmented_by_flips():
     detector = config('retinanet_swin_t_gab_coco')
     enable_tta(detector)
@@ -33,8 +40,10 @@ def test_pixels_are_augmented_by_the_configs_scales_and_flips():
 
 
 def test_a_segmentor_without_a_tta_pipeline_is_refused():
+    segmentor = config('upernet_swin_gab_nuclei')
+    segmentor.pop('tta_pipeline')
     with pytest.raises(ValueError, match='tta_model and tta_pipeline'):
-        enable_tta(config('upernet_swin_gab_nuclei'))
+        enable_tta(segmentor)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,11 @@ def test_any_image_size_gives_maps_of_the_documented_size(small_swin, size):
         side = [-(-side[0] // 2), -(-side[1] // 2)]
 
 
+def test_half_precision_weights_run(small_swin):
+    outs = SwinGAB(**small_swin).bfloat16().eval()(images().bfloat16())
+    assert all(out.dtype == torch.bfloat16 and out.isfinite().all() for out in outs)
+
+
 @pytest.mark.parametrize('window', [4, (4, 6), (1, 7)])
 def test_windows_of_any_shape_run(small_swin, window):
     outs = SwinGAB(**{**small_swin, 'window_size': window}).eval()(images())
@@ -157,6 +162,15 @@ def test_position_embedding_serves_any_image_size(small_swin):
     torch.testing.assert_close(model._position_embedding((5, 7)), torch.full((1, 35, 16), 0.5))
 
 
+def test_position_embedding_of_a_map_keeps_its_sides(small_swin):
+    """A map tells its height and width: 4 x 16 is not read as 8 x 8."""
+    target = SwinGAB(**small_swin, use_abs_pos_embed=True, pretrain_img_size=(16, 32))
+    rows = torch.arange(4.0).view(1, 1, 4, 1).expand(1, 16, 4, 16)
+    target.load_state_dict({**target.state_dict(), 'absolute_pos_embed': rows})
+    grid = target.absolute_pos_embed.detach().view(4, 8, 16)
+    torch.testing.assert_close(grid, torch.arange(4.0).view(4, 1, 1).expand(4, 8, 16))
+
+
 @pytest.mark.parametrize('shape', ['tokens', 'map'])
 def test_position_embedding_of_another_size_and_shape_is_loaded(small_swin, shape):
     source = SwinGAB(**small_swin, use_abs_pos_embed=True, pretrain_img_size=64)
@@ -209,6 +223,13 @@ def test_the_registry_finds_it_from_both_toolboxes_without_custom_imports():
         (dict(drop_path_rate=1.5), ValueError, ['drop_path_rate', '1.5']),
         (dict(attn_drop_rate=-0.1), ValueError, ['attn_drop_rate', '-0.1']),
         (dict(mlp_ratio=0), ValueError, ['mlp_ratio', '0']),
+        (dict(mlp_ratio=0.001), ValueError, ['mlp_ratio', '0.001']),
+        (dict(in_channels=0), ValueError, ['in_channels', '0']),
+        (dict(in_channels='3'), ValueError, ['in_channels', "'3'"]),
+        (dict(qk_scale='a'), TypeError, ['qk_scale', "'a'"]),
+        (dict(pretrain_img_size=2), ValueError, ['pretrain_img_size', '(0, 0)']),
+        (dict(strides=(4, 2, 0, 2)), ValueError, ['strides', '0']),
+        (dict(num_heads=(2, 4, 8, 16, 32)), ValueError, ['num_heads', '5']),
         (dict(init_cfg=dict(type='Kaiming')), ValueError, ['init_cfg', 'Pretrained', 'Kaiming']),
         (dict(init_cfg=dict(type='Pretrained')), ValueError, ['init_cfg', 'checkpoint']),
         (dict(pretrained=3), TypeError, ['pretrained', '3']),

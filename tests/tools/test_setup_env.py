@@ -89,3 +89,11 @@ def test_an_unsupported_python_is_named(monkeypatch):
 def test_progress_is_read_from_pip_and_ninja(line, shown):
     assert setup_env.progress(line).startswith(shown)
     assert bool(setup_env.progress(line)) == bool(shown)
+
+
+def test_an_environment_that_somebody_else_made_is_not_removed(tmp_path, monkeypatch):
+    (tmp_path / '.venv').mkdir()
+    monkeypatch.setattr(setup_env, 'VENV', tmp_path / '.venv')
+    with pytest.raises(SystemExit, match='was not made by this set-up'):
+        setup_env.create_venv()
+    assert (tmp_path / '.venv').is_dir()

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmdet.registry import MODELS
+from mmengine.registry import DefaultScope
+
+from mmgab.engine import load_config
 
 from ..conftest import ROOT, run_tool, start_tool
 
@@ -100,6 +104,45 @@ def test_a_segmentor_trains_tests_and_leaves_metrics_and_predictions(nuclei, seg
     assert {'mIoU', 'mAcc', 'aAcc'} <= set(metrics)
     assert len(list((tmp_path / 'maps').glob('*.png'))) == 4
     assert list((tmp_path / 'shown').glob('**/*.png'))
+
+
+def test_augmented_testing_of_a_segmentor_runs(nuclei, segmentor, tmp_path):
+    run_tool(
+        'tools/test.py', 'configs/upernet_swin_gab_nuclei.py', segmentor / 'iter_3.pth',
+        '--work-dir', tmp_path, '--tta', *options(nuclei, SEGMENTATION),
+    )  # fmt: skip
+    metrics = json.loads((tmp_path / 'results.json').read_text())['metrics']
+    assert 0 < metrics['mIoU'] < 100
+
+
+BOX_CONFIG = """
+_base_ = '{root}/configs/retinanet_swin_t_gab_coco.py'
+model = dict(
+    backbone=dict(embed_dims=16, depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8)),
+    neck=dict(in_channels=[32, 64, 128]),
+    bbox_head=dict(num_classes=1),
+)
+"""
+
+
+def test_augmented_testing_of_boxes_runs(nuclei, tmp_path):
+    """An untrained RetinaNet on the nuclei: its own loaders take the place of COCO's."""
+    path = tmp_path / 'boxes.py'
+    text = (ROOT / 'configs' / '_base_' / 'nuclei_instance.py').read_text()
+    nuclei_loaders = text.replace("metric=['bbox', 'segm']", "metric='bbox'")
+    for loader in ('train', 'val'):
+        nuclei_loaders = nuclei_loaders.replace(
+            f'{loader}_dataloader = dict(', f'{loader}_dataloader = dict(_delete_=True, '
+        )
+    path.write_text(BOX_CONFIG.format(root=ROOT) + nuclei_loaders)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(load_config(str(path)).model)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'boxes.pth')
+    run_tool(
+        'tools/test.py', path, tmp_path / 'boxes.pth', '--work-dir', tmp_path / 'run', '--tta',
+        *options(nuclei, [], f'test_evaluator.ann_file={nuclei}/annotations/instances_val.json'),
+    )  # fmt: skip
+    assert 'coco/bbox_mAP' in (tmp_path / 'run' / 'results.json').read_text()
 
 
 def test_resume_continues_where_it_stopped(nuclei, segmentor):
