@@ -5,6 +5,10 @@
     python tools/test.py configs/mask_rcnn_swin_gab_nuclei.py \
         work_dirs/mask_rcnn_swin_gab_nuclei/epoch_27.pth
 
+Hardware  2 cores of a CPU, 4 images a step.
+Time      3 to 4 minutes (a shared machine, whose speed varies).
+Score     box / mask mAP 0.533 / 0.556 on 39 instances, one seed: measured with these commands.
+          Without the Gaussian 0.549 / 0.561, with the twin's: a difference that seeds make too.
 Twin      mask_rcnn_swin_nuclei.py
 """
 
@@ -37,7 +41,8 @@ model = dict(
         anchor_generator=dict(scales=[6], ratios=[1.0]),
     ),
     roi_head=dict(
-        bbox_roi_extractor=_region,
+        # One sample for each of 7 x 7 bins: a nucleus is some nine cells wide on the finest level.
+        bbox_roi_extractor=dict(roi_layer=dict(sampling_ratio=1), **_region),
         bbox_head=dict(in_channels=_channels, fc_out_channels=256, num_classes=1),
         mask_roi_extractor=_region,
         mask_head=dict(in_channels=_channels, conv_out_channels=_channels, num_classes=1),

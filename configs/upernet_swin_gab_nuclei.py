@@ -5,6 +5,10 @@
     python tools/test.py configs/upernet_swin_gab_nuclei.py \
         work_dirs/upernet_swin_gab_nuclei/iter_150.pth
 
+Hardware  2 cores of a CPU, 8 images a step.
+Time      1 minute.
+Score     mIoU 0.912, one seed: measured with these commands. Without the Gaussian 0.912 too,
+          with the twin's.
 Twin      upernet_swin_nuclei.py
 """
 

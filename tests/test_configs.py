@@ -181,21 +181,30 @@ def test_norms_tables_amplitude_and_sigma_are_not_decayed_and_nothing_else(name)
     assert undecayed(config) == BACKBONE_UNDECAYED | HEADS_UNDECAYED[name]
 
 
+def note_of(path):
+    return path.read_text().split('"""')[1]
+
+
 @every_config
+def test_it_names_the_commands_that_run_it(path):
+    assert f'configs/{path.name}' in note_of(path)
+
+
+@every_twin
 def test_it_is_a_lab_note(path):
-    note = path.read_text().split('"""')[1]
-    assert f'configs/{path.name}' in note
-    if '_gab_' in path.stem:
-        assert path.stem.replace('_gab_', '_') in note
-    if '_gab_' in path.stem and 'nuclei' not in path.stem:
-        for heading in ('Hardware', 'Time', 'Score', 'Twin'):
-            assert heading in note
-        has_score = re.search(r'\d\d\.\d', note.split('Score')[1])
-        assert (
-            re.search(r'not re-run\s+here|is re-run\s+here', note)
-            if has_score
-            else 'not run' in note
-        )
+    """Hardware, time, twin, and a score with who reported it, or the words that there is none."""
+    note = note_of(path)
+    for heading in ('Hardware', 'Time', 'Score'):
+        assert f'\n{heading} ' in note
+    assert f'Twin      {path.stem.replace("_gab_", "_")}' in note
+    score = ' '.join(note.split('\nScore')[1].split())
+    if 'nuclei' in path.stem:
+        assert 'measured with these commands' in score
+    elif re.search(r'\d\d\.\d', score):
+        assert 'reported by' in score
+        assert re.search(r'not re-run here|Neither is re-run here', score)
+    else:
+        assert re.search(r'none reported.* not run here', score)
 
 
 @every_config
