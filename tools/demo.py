@@ -31,7 +31,7 @@ SHOWN_SCORE = 0.5  # predictions below it are not drawn; all of them are evaluat
 BARS = dict(bbox_mAP=0.50, segm_mAP=0.46, mIoU=0.88)  # what a working project reaches
 TASKS = {
     'mask_rcnn_swin_gab_nuclei': ('epoch_27.pth', 'predictions.pkl'),
-    'upernet_swin_gab_nuclei': ('iter_150.pth', 'predictions'),
+    'upernet_swin_gab_nuclei': ('iter_100.pth', 'predictions'),
 }
 
 
