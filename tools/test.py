@@ -13,7 +13,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
-from mmgab.engine import CheckedRunner, check_data, check_work_dir
+from mmgab.engine import CheckedRunner, check_data, check_work_dir, leave_processes
 from mmgab.engine.command_line import add_run_arguments, config_from
 from mmgab.engine.test_time import dump_predictions, enable_drawing, enable_tta
 
@@ -66,6 +66,7 @@ def main() -> None:
     metrics = runner.test()
     if is_main_process():
         write_results(config, args.checkpoint, metrics)
+    leave_processes()
 
 
 if __name__ == '__main__':

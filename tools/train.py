@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 
-from mmgab.engine import CheckedRunner, check_data, check_work_dir
+from mmgab.engine import CheckedRunner, check_data, check_work_dir, leave_processes
 from mmgab.engine.command_line import add_run_arguments, config_from
 
 
@@ -69,6 +69,7 @@ def main() -> None:
     check_data(config, ('train_dataloader', 'val_dataloader'))
     runner = RUNNERS.build(config) if 'runner_type' in config else CheckedRunner.from_cfg(config)
     runner.train()
+    leave_processes()
 
 
 if __name__ == '__main__':

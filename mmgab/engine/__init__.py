@@ -3,6 +3,13 @@
 from .config import load_config
 from .label_range_hook import LabelRangeHook
 from .preflight import check_data, check_work_dir
-from .runner import CheckedRunner
+from .runner import CheckedRunner, leave_processes
 
-__all__ = ['CheckedRunner', 'LabelRangeHook', 'check_data', 'check_work_dir', 'load_config']
+__all__ = [
+    'CheckedRunner',
+    'LabelRangeHook',
+    'check_data',
+    'check_work_dir',
+    'leave_processes',
+    'load_config',
+]

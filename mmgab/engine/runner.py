@@ -83,3 +83,13 @@ class CheckedRunner(Runner):
         self._has_loaded = True
         self.logger.info(str(report))
         return checkpoint
+
+
+def leave_processes() -> None:
+    """Leave the process group together, at the end of a run.
+
+    A rank that vanishes while another still waits for it makes that one abort.
+    """
+    if is_distributed():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
