@@ -53,30 +53,29 @@ def free_port():
         return str(listener.getsockname()[1])
 
 
+def train(work_dir, name, nuclei, settings, *more):
+    """Train a nuclei config in a process of its own; returns the work dir."""
+    run_tool(
+        'tools/train.py', f'configs/{name}.py', '--work-dir', work_dir,
+        *options(nuclei, settings, *more),
+    )  # fmt: skip
+    return work_dir
+
+
 @pytest.fixture(scope='module')
 def detector(nuclei, tmp_path_factory):
     """A detector trained for one epoch of two iterations; returns its work dir."""
+    length = ('train_cfg.max_epochs=1', 'default_hooks.checkpoint.interval=1')
     work_dir = tmp_path_factory.mktemp('detector')
-    run_tool(
-        'tools/train.py', 'configs/mask_rcnn_swin_gab_nuclei.py', '--work-dir', work_dir,
-        *options(
-            nuclei, DETECTION, 'train_cfg.max_epochs=1', 'default_hooks.checkpoint.interval=1'
-        ),
-    )  # fmt: skip
-    return work_dir
+    return train(work_dir, 'mask_rcnn_swin_gab_nuclei', nuclei, DETECTION, *length)
 
 
 @pytest.fixture(scope='module')
 def segmentor(nuclei, tmp_path_factory):
     """A segmentor trained for three iterations; returns its work dir."""
+    length = ('train_cfg.max_iters=3', 'default_hooks.checkpoint.interval=3')
     work_dir = tmp_path_factory.mktemp('segmentor')
-    run_tool(
-        'tools/train.py', 'configs/upernet_swin_gab_nuclei.py', '--work-dir', work_dir,
-        *options(
-            nuclei, SEGMENTATION, 'train_cfg.max_iters=3', 'default_hooks.checkpoint.interval=3'
-        ),
-    )  # fmt: skip
-    return work_dir
+    return train(work_dir, 'upernet_swin_gab_nuclei', nuclei, SEGMENTATION, *length)
 
 
 def test_a_detector_trains_tests_and_leaves_metrics_and_predictions(nuclei, detector, tmp_path):
