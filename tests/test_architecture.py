@@ -1,6 +1,7 @@
 """Who may import whom, and how large things may grow; read from the syntax tree."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def test_the_library_imports_neither_toolbox(path):
 def test_geometry_needs_torch_alone_and_only_one_module_needs_matplotlib(path):
     roots = {name.split('.')[0] for name in imports(path)} - {'mmgab'}
     if path.parent.name in TORCH_ONLY:
-        assert roots <= {'torch', 'math'}
+        assert roots <= {'torch', *sys.stdlib_module_names}
     if 'matplotlib' in roots:
         assert ids(path) in MATPLOTLIB
 

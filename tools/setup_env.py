@@ -206,6 +206,8 @@ def main() -> None:
     opencv = pinned('opencv-python-headless')
     pip('OpenCV without a display', '--force-reinstall', '--no-deps', opencv)
     pip('the micrograph of the demo', '--no-deps', '-r', REQUIREMENTS / 'demo.txt')
+    peers = ('--no-deps', '--no-build-isolation', '--upgrade', '--target', VENV / 'peers')
+    pip('other Swins for the tests', *peers, '-r', REQUIREMENTS / 'peers.txt')
     pip('mmgab itself', '--no-build-isolation', '--no-deps', '-e', '.')
     run('a last check that all of it works together', [PYTHON, '-W', 'ignore', '-c', FINAL_CHECK])
     STAMP.write_text(fingerprint())

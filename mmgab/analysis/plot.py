@@ -112,6 +112,43 @@ def plot_gaussians(
     _save(figure, path)
 
 
+def plot_tables(
+    rows: Sequence[tuple[str, Sequence[np.ndarray]]], titles: Sequence[str], path: Path
+) -> None:
+    """Draw relative-position tables as maps over the offset, a row for each layer.
+
+    Args:
+        rows: Name of a layer and its maps ``(2Wh-1, 2Ww-1)``, in logits; one colour scale a row, on
+            which 0 is the same colour in each.
+        titles: What each column is.
+        path: PNG file to write.
+    """
+    figure, grid = plt.subplots(
+        len(rows),
+        len(titles),
+        figsize=(_INCHES * len(titles) + 1, _INCHES * len(rows)),
+        squeeze=False,
+        layout='constrained',
+    )
+    for line, (name, maps) in zip(grid, rows, strict=True):
+        limit = max(max(abs(values.min()), abs(values.max())) for values in maps) or 1.0
+        for axes, values, title in zip(line, maps, titles, strict=True):
+            height, width = (side // 2 + 0.5 for side in values.shape)
+            image = axes.imshow(
+                values,
+                cmap='RdBu_r',
+                vmin=-limit,
+                vmax=limit,
+                extent=(-width, width, height, -height),
+            )
+            axes.set_title(title, fontsize=9)
+        line[0].set_ylabel(f'{name}\ndy, tokens', fontsize=8)
+        figure.colorbar(image, ax=list(line), label='logits, mean of the heads', shrink=0.8)
+    for axes in grid[-1]:
+        axes.set_xlabel('dx, tokens', fontsize=8)
+    _save(figure, path)
+
+
 def _plot_rows(
     tiles: Sequence[Tile],
     draw_truth: Callable[[Axes, Tile], None],

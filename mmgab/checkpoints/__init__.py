@@ -1,6 +1,23 @@
-"""Checkpoints in: read, detect the layout, match strictly, load, report."""
+"""Checkpoints of any Swin: read, detect the layout, match strictly, load, report; and out again."""
 
-from .load import load, load_whole_model, read_checkpoint
+from . import timm_hub  # noqa: F401  registers timm://
+from .contents import Contents
+from .conversion import rename_to_openmmlab
+from .export import export
+from .files import read_checkpoint, write_checkpoint
+from .fold import fold, unfold
+from .load import load, load_whole_model
 from .match import LoadReport
 
-__all__ = ['LoadReport', 'load', 'load_whole_model', 'read_checkpoint']
+__all__ = [
+    'Contents',
+    'LoadReport',
+    'export',
+    'fold',
+    'load',
+    'load_whole_model',
+    'read_checkpoint',
+    'rename_to_openmmlab',
+    'unfold',
+    'write_checkpoint',
+]

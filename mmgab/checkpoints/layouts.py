@@ -1,80 +1,230 @@
-"""Names of a Swin's tensors in other projects' checkpoints, as anchored patterns.
+"""Names of a Swin's tensors in every project: one table a layout, read in both directions.
 
-The layout of this package is OpenMMLab's. Patch merging differs in the values too: OpenMMLab
-unfolds the four neighbours of a patch channel by channel, row by row; Microsoft concatenates them
-whole, column by column::
+The layout of this package is OpenMMLab's. A name stands for its ``weight`` and ``bias``; ``{s}`` is
+a stage, ``{b}`` a block of it, ``{last}`` the last stage, and ``{2s+1}`` what it says.
+
+Patch merging differs in the values too: OpenMMLab unfolds the four neighbours of a patch channel by
+channel, row by row; everybody else concatenates them whole, column by column, as Microsoft did::
 
     neighbours   0 1      OpenMMLab  (channel, neighbour), neighbours in the order 0 1 2 3
-                 2 3      Microsoft  (neighbour, channel), neighbours in the order 0 2 1 3
+                 2 3      the others (neighbour, channel), neighbours in the order 0 2 1 3
 """
 
-import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
-from torch import Tensor
+from .name_template import NameTemplate
 
-_BLOCK = r'layers\.(\d+)\.blocks\.(\d+)'
-# Source pattern, target template; the first full match counts.
-_MICROSOFT_NAMES = [
-    (re.compile(rf'{_BLOCK}\.(norm[12]\.\w+)'), r'stages.\1.blocks.\2.\3'),
-    (re.compile(rf'{_BLOCK}\.attn\.((?:qkv|proj)\.\w+)'), r'stages.\1.blocks.\2.attn.w_msa.\3'),
-    (
-        re.compile(rf'{_BLOCK}\.attn\.(relative_position_(?:bias_table|index))'),
-        r'stages.\1.blocks.\2.attn.w_msa.\3',
-    ),
-    (re.compile(rf'{_BLOCK}\.mlp\.fc1\.(\w+)'), r'stages.\1.blocks.\2.ffn.layers.0.0.\3'),
-    (re.compile(rf'{_BLOCK}\.mlp\.fc2\.(\w+)'), r'stages.\1.blocks.\2.ffn.layers.1.\3'),
-    (
-        re.compile(r'layers\.(\d+)\.downsample\.((?:norm|reduction)\.\w+)'),
-        r'stages.\1.downsample.\2',
-    ),
-    (re.compile(r'patch_embed\.proj\.(\w+)'), r'patch_embed.projection.\1'),
-]
-_MERGING = re.compile(r'stages\.\d+\.downsample\.(norm|reduction)\.\w+')
-
-_SIGNATURES = {
-    'microsoft': re.compile(r'layers\.\d+\.blocks\.\d+\.attn\.qkv\.weight'),
-    'openmmlab': re.compile(r'stages\.\d+\.blocks\.\d+\.attn\.w_msa\.qkv\.weight'),
-}
+_BLOCK = 'stages.{s}.blocks.{b}'
+_ATTENTION = f'{_BLOCK}.attn.w_msa'
+_GAUSSIAN = (f'{_ATTENTION}.gaussian.amplitude', f'{_ATTENTION}.gaussian.sigma')
+_MERGING = 'stages.{s}.downsample'
+# Norms, qkv, projection, and the two layers of the feed-forward network.
+_PARTS = ('norm1', 'norm2', 'attn.w_msa.qkv', 'attn.w_msa.proj', 'ffn.layers.0.0', 'ffn.layers.1')
+HEAD = 'head.fc'
+POSITION = 'absolute_pos_embed'
+TABLE = NameTemplate(f'{_ATTENTION}.relative_position_bias_table')
+_QKV = f'{_ATTENTION}.qkv'
+MASK = NameTemplate('layers.{s}.blocks.{b}.attn_mask')
+MERGING = (NameTemplate(f'{_MERGING}.norm'), NameTemplate(f'{_MERGING}.reduction'))
 
 
-def detect_layout(state_dict: Mapping[str, Tensor], source: str) -> str:
-    """Tell whose names a backbone's tensors have: ``'microsoft'`` or ``'openmmlab'``.
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Whose names, and how values are laid out.
 
-    Raises:
-        ValueError: If it is neither; the message names ``source`` and the first tensors found.
+    Attributes:
+        name: For reports.
+        names: OpenMMLab's name to the project's; to several where a tensor is split evenly along
+            its first axis.
+        container: What may stand before the names of all but the classifier.
+        unfolds: Patch merging in OpenMMLab's order.
+        index: How the relative-position index is saved, if it is: ``'square'`` or ``'flat'``.
+        unused: Tensors of its files that nobody needs; left out when a file is read.
+        has_masks: The masks of shifted blocks are saved.
+        position_is_map: An absolute position embedding is ``(1, C, H, W)``, else ``(1, H * W, C)``.
+        wrapper: Key of a file under which its tensors are, if there is one.
     """
-    for layout, signature in _SIGNATURES.items():
-        if any(signature.fullmatch(name) for name in state_dict):
-            return layout
-    first = ', '.join(list(state_dict)[:5])
-    raise ValueError(
-        f'{source} holds no Swin in a layout that can be read: neither '
-        'layers.0.blocks.0.attn.qkv.weight (microsoft) nor '
-        f'stages.0.blocks.0.attn.w_msa.qkv.weight (openmmlab); the first tensors are {first}'
+
+    name: str
+    names: Mapping[str, str | tuple[str, ...]]
+    container: str = ''
+    unfolds: bool = False
+    index: str | None = None
+    unused: tuple[NameTemplate, ...] = ()
+    has_masks: bool = False
+    position_is_map: bool = False
+    wrapper: str | None = None
+
+    @lru_cache  # noqa: B019  layouts live as long as the module
+    def rules(self, last: int) -> list[tuple[NameTemplate, list[NameTemplate]]]:
+        """The table of names for a network whose last stage has that number."""
+        return [
+            (
+                NameTemplate(ours.replace('{last}', str(last))),
+                [NameTemplate(t) for t in ((theirs,) if isinstance(theirs, str) else theirs)],
+            )
+            for ours, theirs in self.names.items()
+        ]
+
+    @cached_property
+    def qkv(self) -> NameTemplate:
+        """The project's name of a block's queries, keys and values, or of its queries."""
+        theirs = self.names[_QKV]
+        return NameTemplate(theirs if isinstance(theirs, str) else theirs[0])
+
+
+def _names(
+    stem: tuple[str, str],
+    block: str,
+    parts: tuple[str | tuple[str, ...], ...],
+    attention: str,
+    merging: str,
+    **others: str,
+) -> dict:
+    """A table of names.
+
+    Args:
+        stem: Names of patch embedding and of its norm.
+        block: Name of a block.
+        parts: What is in a block, in the order of ``_PARTS``.
+        attention: What holds table and index in it.
+        merging: Name of a patch merging.
+        others: Further names.
+    """
+    table = {'patch_embed.projection': stem[0], 'patch_embed.norm': stem[1]}
+    for ours, theirs in zip(_PARTS, parts, strict=True):
+        if isinstance(theirs, str):
+            table[f'{_BLOCK}.{ours}'] = f'{block}.{theirs}'
+        else:
+            table[f'{_BLOCK}.{ours}'] = tuple(f'{block}.{name}' for name in theirs)
+    for derived in ('relative_position_bias_table', 'relative_position_index'):
+        table[f'{_ATTENTION}.{derived}'] = f'{block}.{attention}.{derived}'
+    for part in ('norm', 'reduction'):
+        table[f'{_MERGING}.{part}'] = f'{merging}.{part}'
+    return {**table, **others}
+
+
+_CLASSIC_PARTS = ('norm1', 'norm2', 'attn.qkv', 'attn.proj', 'mlp.fc1', 'mlp.fc2')
+_CLASSIC = (
+    ('patch_embed.proj', 'patch_embed.norm'),
+    'layers.{s}.blocks.{b}',
+    _CLASSIC_PARTS,
+    'attn',
+)
+_FINAL_NORM = 'norm{last}'
+_POSITION = {POSITION: 'absolute_pos_embed'}
+
+OPENMMLAB = Layout(
+    'openmmlab',
+    _names(
+        ('patch_embed.projection', 'patch_embed.norm'),
+        _BLOCK,
+        _PARTS,
+        'attn.w_msa',
+        _MERGING,
+        **{name: name for name in ('norm{s}', HEAD, *_GAUSSIAN)},
+        **_POSITION,
+    ),
+    unfolds=True,
+    index='square',
+    wrapper='state_dict',
+)
+TIMM = Layout(
+    'timm',
+    _names(*_CLASSIC, 'layers.{s+1}.downsample', **{_FINAL_NORM: 'norm', HEAD: 'head.fc'}),
+)
+# Also timm's own, before it moved the patch merging to the stage behind it.
+MICROSOFT = Layout(
+    'microsoft',
+    _names(*_CLASSIC, 'layers.{s}.downsample', **{_FINAL_NORM: 'norm', HEAD: 'head'}, **_POSITION),
+    index='square',
+    unused=(MASK,),
+    has_masks=True,
+    wrapper='model',
+)
+MICROSOFT_DETECTION = Layout(
+    'microsoft detection',
+    _names(*_CLASSIC, 'layers.{s}.downsample', **{'norm{s}': 'norm{s}'}, **_POSITION),
+    index='square',
+    position_is_map=True,
+    wrapper='state_dict',
+)
+TORCHVISION = Layout(
+    'torchvision',
+    _names(
+        ('features.0.0', 'features.0.2'),
+        'features.{2s+1}.{b}',
+        ('norm1', 'norm2', 'attn.qkv', 'attn.proj', 'mlp.0', 'mlp.3'),
+        'attn',
+        'features.{2s+2}',
+        **{_FINAL_NORM: 'norm', HEAD: 'head'},
+    ),
+    index='flat',
+)
+
+
+def _transformers(
+    name: str, parts: tuple, attention: str, norms: dict, unused: tuple = ()
+) -> Layout:
+    names = _names(
+        ('embeddings.patch_embeddings.projection', 'embeddings.norm'),
+        'encoder.layers.{s}.blocks.{b}',
+        ('layernorm_before', 'layernorm_after', *parts),
+        attention,
+        'encoder.layers.{s}.downsample',
+        **{HEAD: 'classifier', POSITION: 'embeddings.position_embeddings'},
+        **norms,
     )
+    return Layout(name, names, container='swin.', unused=unused)
 
 
-def to_openmmlab(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename Microsoft's tensors to OpenMMLab's names and reorder those of patch merging.
+# Version 5 renamed what is inside a block; files keep the names of version 4.
+_GENERATIONS = {
+    'transformers': (
+        (
+            tuple(f'attention.self.{part}' for part in ('query', 'key', 'value')),
+            'attention.output.dense',
+            'intermediate.dense',
+            'output.dense',
+        ),
+        'attention.self',
+    ),
+    'transformers 5': (
+        (
+            tuple(f'attention.{part}_proj' for part in 'qkv'),
+            'attention.o_proj',
+            'mlp.fc1',
+            'mlp.fc2',
+        ),
+        'attention.relative_position_bias',
+    ),
+}
+TRANSFORMERS, TRANSFORMERS_5 = (
+    _transformers(name, *inside, norms={_FINAL_NORM: 'layernorm'})
+    for name, inside in _GENERATIONS.items()
+)
+# It has the final norm of the model that it holds, and does not apply it.
+TRANSFORMERS_BACKBONE, TRANSFORMERS_5_BACKBONE = (
+    _transformers(
+        f'{name} backbone',
+        *inside,
+        norms={'norm{s}': 'hidden_states_norms.stage{s+1}'},
+        unused=(NameTemplate('layernorm'),),
+    )
+    for name, inside in _GENERATIONS.items()
+)
 
-    Tensors that have no counterpart (a classifier's head and last norm, shift masks) keep their
-    names, for the caller to excuse or refuse.
-    """
-    return dict(_from_microsoft(name, tensor) for name, tensor in state_dict.items())
-
-
-def _from_microsoft(name: str, tensor: Tensor) -> tuple[str, Tensor]:
-    for pattern, template in _MICROSOFT_NAMES:
-        if match := pattern.fullmatch(name):
-            name = match.expand(template)
-            break
-    if _MERGING.fullmatch(name):
-        tensor = _unfold_order(tensor)
-    return name, tensor
-
-
-def _unfold_order(tensor: Tensor) -> Tensor:
-    """Reorder the last axis ``(4 C,)`` of a patch-merging tensor, see the module's docstring."""
-    neighbours = tensor.unflatten(-1, (4, -1))[..., [0, 2, 1, 3], :]  # (..., 4, C)
-    return neighbours.transpose(-1, -2).flatten(-2)  # (..., C * 4)
+# Where two fit a file equally well the first one counts.
+LAYOUTS = (
+    OPENMMLAB,
+    TIMM,
+    MICROSOFT_DETECTION,
+    MICROSOFT,
+    TORCHVISION,
+    TRANSFORMERS_BACKBONE,
+    TRANSFORMERS_5_BACKBONE,
+    TRANSFORMERS,
+    TRANSFORMERS_5,
+)

@@ -1,123 +1,82 @@
-"""Read a checkpoint, load it whole or not at all, and say what was loaded.
+"""Load a checkpoint whole or not at all, and say what was loaded.
 
 MMEngine loads what fits and warns about the rest. Here a file either fits, up to absences that are
 named below, or is refused with the reason and nothing is loaded.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
-from urllib.error import URLError
 
-import torch
-from mmengine.runner.checkpoint import CheckpointLoader, get_torch_safe_globals
 from torch import Tensor, nn
 
-from .layouts import detect_layout, to_openmmlab
+from .contents import Contents, unwrap
+from .conversion import find_swins
+from .files import read_checkpoint
 from .match import Excuses, LoadReport, match
 
-_BACKBONE = 'backbone.'
 _GAUSSIAN = r'(.*\.)?stages\.\d+\.blocks\.\d+\.attn\.w_msa\.gaussian\.(amplitude|sigma)'
 _DERIVED = r'.*\.(attn_mask|relative_position_index|relative_coords_table)'
 _OUTPUT_NORM = r'norm\d\.(weight|bias)'
-_CLASSIFIER = r'(head|norm)\.(weight|bias)'
+_CLASSIFIER = r'head\.fc\.(weight|bias)'
 _NOT_BACKBONE = r'(?!(.*\.)?backbone\.).*'
+_ANYTHING = r'.*'
+_NOTHING = r'(?!)'
 
 
-def read_checkpoint(source: str, map_location: str = 'cpu') -> Mapping:
-    """Read a checkpoint file.
-
-    A local file is read without running code that it may carry.
-
-    Args:
-        source: Path, or URL of anything that MMEngine's ``CheckpointLoader`` opens.
-        map_location: Device for the tensors.
-
-    Returns:
-        Its contents.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ConnectionError: If a URL cannot be reached.
-        ValueError: If the file is empty, truncated, no checkpoint, or holds more than data.
-    """
-    if '://' not in source and not Path(source).is_file():
-        raise FileNotFoundError(
-            f'checkpoint {source} does not exist (looked for {Path(source).resolve()})'
-        )
-    try:
-        checkpoint = _read(source, map_location)
-    except URLError as error:
-        raise ConnectionError(
-            f'checkpoint {source} cannot be downloaded ({error.reason}); where there is no '
-            'network, fetch it elsewhere and give its path instead'
-        ) from error
-    except PermissionError:
-        raise
-    except Exception as error:  # torch raises nearly anything on a file that is not its own
-        raise ValueError(
-            f'{source} cannot be read as a checkpoint; it is empty, truncated, no PyTorch file, or '
-            f'holds more than data ({type(error).__name__}: {error})'
-        ) from error
-    if not isinstance(checkpoint, Mapping):
-        raise ValueError(f'{source} is no checkpoint: it holds a {type(checkpoint).__name__}')
-    return checkpoint
-
-
-def _read(source: str, map_location: str) -> object:
-    if '://' in source:
-        return CheckpointLoader.load_checkpoint(source, map_location=map_location)
-    # What MMEngine's own checkpoints hold beside tensors: histories of losses, numpy numbers.
-    with torch.serialization.safe_globals(get_torch_safe_globals()):
-        return torch.load(source, map_location=map_location, weights_only=True)
-
-
-def load(model: nn.Module, source: str) -> LoadReport:
+def load(
+    model: nn.Module,
+    source: str,
+    strict: bool = True,
+    resize: bool = True,
+    prefix: str | None = None,
+    trust: bool = False,
+    sha256: str | None = None,
+) -> LoadReport:
     """Load a Swin into a backbone, whole or not at all.
 
-    The file may lack the Gaussian and, if it comes from classification, the output norms. It may
-    have what a backbone has no place for: a classifier's head and last norm, output norms of stages
-    that are not returned, derived tensors. Tables of another square window and absolute position
+    The file may lack the Gaussian and, if it comes from classification, the output norms but the
+    last. It may have what a backbone has no place for: a classifier's head, output norms of stages
+    that are not returned, derived tensors. Tables of another window and absolute position
     embeddings of another image size are resized.
 
     Args:
         model: The backbone, a :class:`mmgab.models.SwinGAB`.
-        source: Path or URL of a backbone, or of a whole detector or segmentor, in Microsoft's or
-            OpenMMLab's layout; which one is detected.
+        source: What :func:`~.files.read_checkpoint` reads: a backbone, or a whole classifier,
+            detector or segmentor, in any of the layouts of :mod:`~.layouts`; which one is detected.
+        strict: Refuse what does not fit. Without, what fits is loaded; read the report.
+        resize: Resize tables and position embeddings of another size; without, refuse them.
+        prefix: What stands before the Swin's names, where a file holds several.
+        trust: See :func:`~.files.read_checkpoint`.
+        sha256: See :func:`~.files.read_checkpoint`.
 
     Returns:
         What was loaded, and what was not.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be read, is no Swin, or does not fit.
+        ValueError: If it cannot be read, is no Swin, has values that are not finite, or does not
+            fit.
     """
-    tensors = _tensors(read_checkpoint(source), source)
-    if any(name.startswith(_BACKBONE) for name in tensors):
-        tensors = {
-            name.removeprefix(_BACKBONE): tensor
-            for name, tensor in tensors.items()
-            if name.startswith(_BACKBONE)
-        }
-    layout = detect_layout(tensors, source)
-    if layout == 'microsoft':
-        tensors = to_openmmlab(tensors)
+    checkpoint = read_checkpoint(source, trust=trust, sha256=sha256)
+    contents = Contents.of(checkpoint, source, prefix)
     missing = _GAUSSIAN
-    if 'norm.weight' in tensors:  # a classifier has one norm at the end, and none after each stage
-        missing += f'|{_OUTPUT_NORM}'
-    excuses = Excuses(missing, surplus=f'{_DERIVED}|{_OUTPUT_NORM}|{_CLASSIFIER}')
-    report = match(model.state_dict(), tensors, excuses, source, layout)
-    model.load_state_dict(tensors, strict=False)
-    return report
+    if not any(f'norm{stage}.weight' in contents.swin for stage in range(len(model.stages) - 1)):
+        missing += f'|{_OUTPUT_NORM}'  # a classifier has one norm at the end
+    unexpected = f'{_DERIVED}|{_OUTPUT_NORM}|{_CLASSIFIER}'
+    allowed = (missing, unexpected, _NOTHING) if strict else (_ANYTHING,) * 3
+    excuses = Excuses(*allowed, resized=_ANYTHING if resize else _NOTHING)
+    return _load(model, contents.swin, contents.metadata, excuses, source, contents.layout.name)
 
 
 def load_whole_model(
     model: nn.Module, checkpoint: Mapping, source: str, strict: bool
 ) -> LoadReport:
-    """Load a detector's or segmentor's own checkpoint.
+    """Load a detector's, segmentor's or classifier's own checkpoint.
+
+    Its Swin may be in another layout than the model's, and under another name in the model.
 
     Args:
         model: The detector or segmentor.
-        checkpoint: What :func:`read_checkpoint` returned.
+        checkpoint: What :func:`~.files.read_checkpoint` returned.
         source: Where it was read from, for the report.
         strict: True where every tensor must fit: to test or resume. False for a start of training,
             where the backbone must fit (it may lack the Gaussian) and the rest is loaded as far as
@@ -127,36 +86,46 @@ def load_whole_model(
         What was loaded, and what was not.
 
     Raises:
-        ValueError: If it does not fit.
+        ValueError: If it does not fit, or has values that are not finite.
     """
-    tensors = _tensors(checkpoint, source)
+    tensors, metadata = unwrap(checkpoint, source)
+    theirs, ours = find_swins(tensors), find_swins(model.state_dict())
+    layout = ' and '.join(dict.fromkeys(layout.name for layout in theirs.values())) or 'unknown'
+    if len(theirs) == len(ours) == 1 and list(theirs) != list(ours):
+        contents = Contents.of(checkpoint, source)
+        place = next(iter(ours))
+        tensors = {f'{place}{name}': tensor for name, tensor in contents.swin.items()}
+        tensors.update(contents.others)
+        metadata = {f'{place}{path}': entry for path, entry in contents.metadata.items()}
     if strict:
-        excuses = Excuses(surplus=_DERIVED)
+        excuses = Excuses(unexpected=_DERIVED)
     else:
         excuses = Excuses(
             missing=f'{_GAUSSIAN}|{_NOT_BACKBONE}',
-            surplus=f'{_DERIVED}|{_NOT_BACKBONE}',
+            unexpected=f'{_DERIVED}|{_NOT_BACKBONE}|.*{_CLASSIFIER}',
             reshaped=_NOT_BACKBONE,
         )
-    report = match(model.state_dict(), tensors, excuses, source, 'openmmlab')
+    report = _load(model, tensors, metadata, excuses, source, layout)
     if not report.loaded:
         raise ValueError(f'{source} does not fit the model: no tensor has a name in common with it')
-    # Surplus stays in: the modules that own derived tensors take them out themselves.
-    unfit = set(report.missing)
-    model.load_state_dict({n: t for n, t in tensors.items() if n not in unfit}, strict=False)
     return report
 
 
-def _tensors(checkpoint: Mapping, source: str) -> dict[str, Tensor]:
-    """Take the tensors out of whatever wraps them, without ``module.`` before their names."""
-    for wrapper in ('state_dict', 'model'):
-        if isinstance(checkpoint.get(wrapper), Mapping):
-            checkpoint = checkpoint[wrapper]
-    tensors = {
-        name.removeprefix('module.'): value
-        for name, value in checkpoint.items()
-        if isinstance(name, str) and isinstance(value, Tensor)
-    }
-    if not tensors:
-        raise ValueError(f'{source} is no checkpoint: it holds no tensors by name')
-    return tensors
+def _load(
+    model: nn.Module,
+    tensors: Mapping[str, Tensor],
+    metadata: Mapping[str, Mapping],
+    excuses: Excuses,
+    source: str,
+    layout: str,
+) -> LoadReport:
+    """Let the modules adapt their tensors, compare, and load if all is well."""
+    adapted = dict(tensors)
+    for path, module in model.named_modules():
+        if hasattr(module, 'adapt_state_dict'):
+            prefix = f'{path}.' if path else ''
+            module.adapt_state_dict(adapted, prefix, metadata.get(path, {}))
+    report = match(model.state_dict(), tensors, adapted, excuses, source, layout)
+    loaded = set(report.loaded)
+    model.load_state_dict({n: t for n, t in adapted.items() if n in loaded}, strict=False)
+    return report

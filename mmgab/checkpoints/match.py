@@ -1,16 +1,14 @@
 """Whether a checkpoint fits a model: names and shapes compared, differences excused or refused."""
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from mmgab.functional import square_window
-
-_RESIZABLE = re.compile(r'.*relative_position_bias_table|(.*\.)?absolute_pos_embed')
 _NORM1 = re.compile(r'(?:backbone\.)?stages\.(\d+)\.blocks\.(\d+)\.norm1\.weight')
+_GAUSSIAN = re.compile(r'\.gaussian\.(amplitude|sigma)$')
 _VARIANTS = {
     (96, (2, 2, 6, 2)): 'Swin-T',
     (96, (2, 2, 18, 2)): 'Swin-S',
@@ -25,13 +23,15 @@ class Excuses:
 
     Attributes:
         missing: Tensors of the model that the file need not have.
-        surplus: Tensors of the file that the model need not have.
+        unexpected: Tensors of the file that the model need not have.
         reshaped: Tensors that may differ in shape; they are left out.
+        resized: Tensors that the model's modules may resize.
     """
 
     missing: str = r'(?!)'
-    surplus: str = r'(?!)'
+    unexpected: str = r'(?!)'
     reshaped: str = r'(?!)'
+    resized: str = r'.*'
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,13 @@ class LoadReport:
 
     Attributes:
         source: Path or URL.
-        layout: Whose names the file has, ``'microsoft'`` or ``'openmmlab'``.
+        layout: Whose layout the file is in: ``'timm'``, ``'microsoft'``, ...
         total: Tensors that the model has.
         loaded: Names of the model's tensors that were set.
         missing: Names of the model's tensors that keep their values.
-        unused: Names of the file's tensors that the model has no place for.
+        unexpected: Names of the file's tensors that the model has no place for.
         resized: Names of the tensors resized to the model's window or image size.
+        fitted: Names of the tensors that the file has not and that were fitted to it.
     """
 
     source: str
@@ -53,21 +54,24 @@ class LoadReport:
     total: int
     loaded: list[str]
     missing: list[str]
-    unused: list[str]
+    unexpected: list[str]
     resized: list[str]
+    fitted: list[str]
 
     def __str__(self) -> str:
         """One line: how many of how many, and what was left out."""
         return (
             f'Loaded {len(self.loaded)} of {self.total} tensors from {self.source} ({self.layout} '
-            f'layout); keep their values: {_folded(self.missing)}; resized: '
-            f'{_folded(self.resized)}; in the file but not used: {_folded(self.unused)}'
+            f'layout); missing, keep their values: {grouped(self.missing)}; unexpected, not used: '
+            f'{grouped(self.unexpected)}; resized: {grouped(self.resized)}; fitted: '
+            f'{grouped(self.fitted)}'
         )
 
 
 def match(
     own: Mapping[str, Tensor],
     tensors: Mapping[str, Tensor],
+    adapted: Mapping[str, Tensor],
     excuses: Excuses,
     source: str,
     layout: str,
@@ -76,7 +80,8 @@ def match(
 
     Args:
         own: The model's state dict.
-        tensors: The file's tensors, under the model's names.
+        tensors: The file's tensors.
+        adapted: The same after the model's modules have adapted them.
         excuses: Which differences are accepted.
         source: Path or URL, for the report.
         layout: The file's layout, for the report.
@@ -85,55 +90,57 @@ def match(
         What a load will do.
 
     Raises:
-        ValueError: If there is a difference that is not excused; the message names depth and width
-            where they differ, and the tensors.
+        ValueError: If there is a difference that is not excused, or a value that is not finite; the
+            message names depth and width where they differ, and the tensors.
     """
-    unused = [name for name in tensors if name not in own]
-    changed = [n for n in own if n in tensors and own[n].shape != tensors[n].shape]
-    resized = [n for n in changed if _can_resize(n, own[n], tensors[n])]
-    reshaped = [n for n in changed if n not in resized]
-    missing = [n for n in own if n not in tensors]
+    unexpected = [name for name in adapted if name not in own]
+    reshaped = [n for n in own if n in adapted and own[n].shape != adapted[n].shape]
+    missing = [n for n in own if n not in adapted]
+    loaded = [n for n in own if n in adapted and n not in reshaped]
+    resized = [n for n in loaded if n in tensors and tensors[n].shape != adapted[n].shape]
     faults = {
         'missing in the file': _unexcused(missing, excuses.missing),
-        'without a place in the model': _unexcused(unused, excuses.surplus),
+        'without a place in the model': _unexcused(unexpected, excuses.unexpected),
         'of another shape': [
-            f'{name} {tuple(tensors[name].shape)} for {tuple(own[name].shape)}'
+            f'{name} {tuple(adapted[name].shape)} for {tuple(own[name].shape)}'
             for name in _unexcused(reshaped, excuses.reshaped)
         ],
+        'of another window or image size, where resizing is not allowed': _unexcused(
+            resized, excuses.resized
+        ),
+        'with values that are not finite': [n for n in loaded if not _is_finite(adapted[n])],
     }
     if any(faults.values()):
-        lists = '; '.join(f'{len(v)} {what} ({_first(v)})' for what, v in faults.items() if v)
-        raise ValueError(f'{source} does not fit the model{_difference(own, tensors)}: {lists}')
-    loaded = [n for n in own if n in tensors and n not in reshaped]
+        lists = '; '.join(f'{len(v)} {what} ({grouped(v)})' for what, v in faults.items() if v)
+        reason = _difference(own, adapted, loaded)
+        raise ValueError(f'{source} does not fit the model{reason}: {lists}')
+    fitted = [n for n in loaded if n not in tensors and _GAUSSIAN.search(n)]
     return LoadReport(
-        source, layout, len(own), loaded, missing + reshaped, unused + reshaped, resized
+        source, layout, len(own), loaded, missing + reshaped, unexpected + reshaped, resized, fitted
     )
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
 
 
 def _unexcused(names: list[str], pattern: str) -> list[str]:
     return [name for name in names if not re.fullmatch(pattern, name)]
 
 
-def _can_resize(name: str, own: Tensor, other: Tensor) -> bool:
-    """Whether the model's load hooks resize this tensor: of a square, same heads or channels."""
-    if not _RESIZABLE.fullmatch(name):
-        return False
-    if name.endswith('relative_position_bias_table'):
-        return own.shape[1] == other.shape[1] and square_window(len(other)) is not None
-    if other.ndim == 4:  # a map (1, C, H, W)
-        return own.shape[-1] == other.shape[1]
-    return own.shape[-1] == other.shape[-1] and math.isqrt(other.shape[1]) ** 2 == other.shape[1]
+def _difference(own: Mapping[str, Tensor], other: Mapping[str, Tensor], loaded: list[str]) -> str:
+    """Say in words what the most frequent reasons are."""
+    if not loaded:
+        return ', no tensor of it has its place there'
+    if any('logit_scale' in name for name in other):
+        return ', it is a Swin V2'
+    ours, theirs = architecture(own), architecture(other)
+    if ours != theirs:
+        return f', {describe(*theirs)} into {describe(*ours)}'
+    return ''
 
 
-def _difference(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> str:
-    """Say in words that depth or width differ, the most frequent reasons."""
-    ours, theirs = _architecture(own), _architecture(other)
-    if ours == theirs:
-        return ''
-    return f', {_describe(*theirs)} into {_describe(*ours)}'
-
-
-def _architecture(tensors: Mapping[str, Tensor]) -> tuple[int, tuple[int, ...]]:
+def architecture(tensors: Mapping[str, Tensor]) -> tuple[int, tuple[int, ...]]:
     """Width of the first stage and number of blocks of each, read off names and shapes."""
     blocks = {m.groups(): tensors[name] for name in tensors if (m := _NORM1.fullmatch(name))}
     stages = [int(stage) for stage, _ in blocks]
@@ -141,21 +148,18 @@ def _architecture(tensors: Mapping[str, Tensor]) -> tuple[int, tuple[int, ...]]:
     return len(blocks.get(('0', '0'), ())), depths
 
 
-def _describe(width: int, depths: tuple[int, ...]) -> str:
+def describe(width: int, depths: tuple[int, ...]) -> str:
+    """Name a Swin of that width and those depths."""
     if not depths:
         return 'no Swin'
     variant = _VARIANTS.get((width, depths), 'a Swin')
     return f'{variant} (embed_dims {width}, depth {sum(depths)}: {"-".join(map(str, depths))})'
 
 
-def _first(names: list[str], limit: int = 4) -> str:
-    return ', '.join(names[:limit]) + (f', {len(names) - limit} more' if len(names) > limit else '')
-
-
-def _folded(names: list[str]) -> str:
-    """Names with their numbers folded to ``*``, so that one entry stands for all layers."""
-    counts: dict[str, int] = {}
+def grouped(names: list[str]) -> str:
+    """All names in one line; those that differ in numbers alone are one, with ``*`` for a number."""
+    groups: dict[str, list[str]] = {}
     for name in names:
-        folded = re.sub(r'(?<=\.)\d+(?=\.)', '*', name)
-        counts[folded] = counts.get(folded, 0) + 1
-    return ', '.join(f'{count} x {name}' for name, count in counts.items()) or 'none'
+        groups.setdefault(re.sub(r'(?<=\.)\d+(?=\.)', '*', name), []).append(name)
+    entries = (f'{len(g)} x {folded}' if len(g) > 1 else g[0] for folded, g in groups.items())
+    return ', '.join(entries) or 'none'

@@ -8,8 +8,9 @@ every published Swin checkpoint.
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+_RATIO_LIMITS = (1.01, 1.5)  # those of the BEiT code
 
 
 def relative_offsets(window_size: tuple[int, int], device: torch.device | None = None) -> Tensor:
@@ -45,7 +46,13 @@ def relative_position_index(window_size: tuple[int, int]) -> Tensor:
 
 
 def resize_table(table: Tensor, source: tuple[int, int], target: tuple[int, int]) -> Tensor:
-    """Resize a relative-position table to another window, bicubically as the stock backbones do.
+    """Resize a relative-position table to another window, by the geometric method of BEiT.
+
+    The rows of the source are taken to lie at offsets ``0, 1, 1 + q, 1 + q + q^2, ...``, with the
+    ratio ``q`` chosen so that the last one is the target's largest offset, and the target's whole
+    offsets are interpolated between them, linearly. So a near offset keeps its value, where plain
+    interpolation would stretch the whole table. (Bao et al., arXiv 2106.08254, in the released
+    fine-tuning code; linear as in timm, where that code is cubic.)
 
     Args:
         table: ``((2Sh-1)(2Sw-1), heads)`` of the source window.
@@ -55,12 +62,38 @@ def resize_table(table: Tensor, source: tuple[int, int], target: tuple[int, int]
     Returns:
         ``((2Th-1)(2Tw-1), heads)``, the table itself where the windows are equal.
     """
-    if source == target:
+    if tuple(source) == tuple(target):
         return table
-    heads = table.shape[1]
-    grid = table.t().reshape(1, heads, 2 * source[0] - 1, 2 * source[1] - 1)
-    size = (2 * target[0] - 1, 2 * target[1] - 1)
-    return F.interpolate(grid, size=size, mode='bicubic').view(heads, -1).t().contiguous()
+    rows = _interpolation(source[0], target[0]).to(table.device)  # (2Th-1, 2Sh-1)
+    columns = _interpolation(source[1], target[1]).to(table.device)  # (2Tw-1, 2Sw-1)
+    grid = table.double().unflatten(0, (2 * source[0] - 1, 2 * source[1] - 1))
+    return torch.einsum('ty,yxh,sx->tsh', rows, grid, columns).flatten(0, 1).to(table.dtype)
+
+
+def _interpolation(source: int, target: int) -> Tensor:
+    """Weights ``(2T-1, 2S-1)`` from values at a source's offsets to a target's, on one axis."""
+    half = torch.tensor(_geometric_offsets(source - 1, target - 1), dtype=torch.float64)
+    positions = torch.cat((-half.flip(0), torch.zeros(1, dtype=torch.float64), half))  # (2S-1,)
+    wanted = torch.arange(1 - target, target, dtype=torch.float64)
+    wanted = wanted.clamp(positions[0], positions[-1])
+    right = torch.searchsorted(positions, wanted).clamp(1, max(len(positions) - 1, 1))
+    weights = torch.zeros(len(wanted), len(positions), dtype=torch.float64)
+    if len(positions) == 1:
+        return weights + 1
+    left = right - 1
+    fraction = (wanted - positions[left]) / (positions[right] - positions[left])
+    weights.scatter_(1, left[:, None], 1 - fraction[:, None])
+    return weights.scatter_(1, right[:, None], fraction[:, None])
+
+
+def _geometric_offsets(count: int, last: int) -> list[float]:
+    """Sums of a geometric progression that starts at 1: ``count`` of them, the last at ``last``."""
+    low, high = _RATIO_LIMITS
+    while high - low > 1e-6:
+        ratio = (low + high) / 2
+        is_too_wide = (1 - ratio**count) / (1 - ratio) > last
+        low, high = (low, ratio) if is_too_wide else (ratio, high)
+    return [(1 - ratio ** (i + 1)) / (1 - ratio) for i in range(count)]
 
 
 def square_window(table_rows: int) -> tuple[int, int] | None:
@@ -69,3 +102,34 @@ def square_window(table_rows: int) -> tuple[int, int] | None:
     if side * side != table_rows or side % 2 == 0:
         return None
     return ((side + 1) // 2,) * 2
+
+
+def table_window(table: Tensor, index: Tensor | None = None) -> tuple[int, int] | None:
+    """Window that a table was learned for, as far as it can be told.
+
+    Args:
+        table: ``((2Wh-1)(2Ww-1), heads)``.
+        index: The relative-position index that was saved beside it, if it was.
+
+    Returns:
+        Height and width in tokens: the index's, or those of a square; None where there is no index
+        and the rows are none of a square.
+    """
+    return square_window(len(table)) if index is None else window_of_index(index)
+
+
+def window_of_index(index: Tensor) -> tuple[int, int]:
+    """The window that an index was made for; undoes :func:`relative_position_index`.
+
+    Args:
+        index: ``(N, N)``, or flat.
+
+    Returns:
+        Height and width in tokens; a window of one column is told as one of one row, whose index is
+        the same.
+    """
+    tokens = math.isqrt(index.numel())
+    first_column = index.reshape(tokens, tokens)[:, 0]  # a step of 1 to the right, of 2Ww-1 down
+    steps_down = (first_column.diff() != 1).nonzero()
+    width = int(steps_down[0]) + 1 if len(steps_down) else tokens
+    return (tokens // width, width)

@@ -1,38 +1,17 @@
-"""The Gaussian attention bias (Kim et al., BMVC 2023, arXiv 2305.04722): formula, parameters."""
+"""The parameters of the Gaussian attention bias (Kim et al., BMVC 2023, arXiv 2305.04722)."""
 
 import difflib
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
-# exp(-1 / 1e-6) is exactly 0 in single and double precision, so a smaller variance has the same
-# values and the same (zero) gradient, without dividing by zero.
-_MIN_TWICE_VARIANCE = 1e-6
+from mmgab.functional import gaussian_table, split_gaussian
 
-
-def gaussian_table(offsets: Tensor, amplitude: Tensor, sigma: Tensor) -> Tensor:
-    r"""Gaussian bias of every relative offset.
-
-    .. math:: B(dy, dx) = a^2 \exp\left(-\frac{dy^2 + dx^2}{2 \sigma^2}\right)
-
-    (arXiv 2305.04722, the Gaussian attention bias, as the authors' code parametrises it: the
-    amplitude enters squared, and the peak is not normalised). Finite, with finite gradients, for
-    any sigma; at 0 it is the limit, ``a^2`` at offset zero and 0 elsewhere.
-
-    Args:
-        offsets: ``(T, 2)``, ``(dy, dx)`` in tokens.
-        amplitude: ``(1,)`` or ``(heads,)``, the ``a`` above; ``a^2`` is in logits.
-        sigma: ``(1,)`` or ``(heads,)``, in tokens; its sign does not matter.
-
-    Returns:
-        ``(T, 1)`` or ``(T, heads)``, in logits.
-    """
-    squared_distance = offsets.square().sum(dim=1, keepdim=True)  # (T, 1), tokens^2
-    twice_variance = (2 * sigma.square()).clamp_min(_MIN_TWICE_VARIANCE)
-    return amplitude.square() * torch.exp(-squared_distance / twice_variance)
+_INITS = ('paper', 'fit')
 
 
 class GaussianBias(nn.Module):
@@ -48,6 +27,12 @@ class GaussianBias(nn.Module):
             a window of 7 x 7 it leaves 0.24 of the peak at the farthest corner.
         per_head: One Gaussian for each head instead of one shared by the heads of the layer.
         learnable: Train amplitude and sigma, or keep them as they are.
+        init: What happens to a pretrained table that comes without a Gaussian: ``'paper'`` adds the
+            initial Gaussian on top of it, as the paper's code does; ``'fit'`` splits the table into
+            a Gaussian and a remainder, which leaves the function of the network as it is.
+        rescale_sigma: Where a Gaussian was trained with another window, multiply its sigma by the
+            ratio of the windows' sides (of the roots of their areas), so that it keeps its share
+            of the window. Without, it keeps its size in tokens.
 
     Raises:
         TypeError: If a value is not of the type above.
@@ -62,10 +47,18 @@ class GaussianBias(nn.Module):
         sigma: float = 5.0,
         per_head: bool = False,
         learnable: bool = True,
+        init: str = 'paper',
+        rescale_sigma: bool = False,
     ) -> None:
         super().__init__()
         _require_bool('per_head', per_head)
         _require_bool('learnable', learnable)
+        _require_bool('rescale_sigma', rescale_sigma)
+        if init not in _INITS:
+            raise ValueError(f'gab_cfg: init must be one of {_INITS}, got {init!r}')
+        self.init = init
+        self.per_head = per_head
+        self.rescale_sigma = rescale_sigma
         size = num_heads if per_head else 1
         for name, value in (('amplitude', amplitude), ('sigma', sigma)):
             _require_start(name, value, learnable)
@@ -91,8 +84,34 @@ class GaussianBias(nn.Module):
         return cls(num_heads, **gab_cfg)
 
     def forward(self, offsets: Tensor) -> Tensor:
-        """Bias of every offset, see :func:`gaussian_table`."""
+        """Bias of every offset, see :func:`mmgab.functional.gaussian_table`."""
         return gaussian_table(offsets, self.amplitude, self.sigma)
+
+    def adapt_to_table(
+        self,
+        state_dict: MutableMapping[str, Tensor],
+        prefix: str,
+        table: str,
+        offsets: Tensor,
+        window_ratio: float,
+    ) -> None:
+        """Rescale a Gaussian that comes with a table, or split one off, as the options say.
+
+        Args:
+            state_dict: What is loaded; changed in place.
+            prefix: What stands before this module's names.
+            table: Name of the relative-position table, which is there and has its final size.
+            offsets: ``(T, 2)``, ``(dy, dx)`` in tokens.
+            window_ratio: Root of the ratio of the window's area to the one it comes from.
+        """
+        amplitude, sigma = f'{prefix}amplitude', f'{prefix}sigma'
+        if self.rescale_sigma and sigma in state_dict:
+            state_dict[sigma] = state_dict[sigma] * window_ratio
+        if self.init == 'fit' and not {amplitude, sigma} & set(state_dict):
+            split = split_gaussian(state_dict[table], offsets, per_head=self.per_head)
+            state_dict[table] = split.remainder
+            state_dict[amplitude], state_dict[sigma] = split.amplitude, split.sigma
+            print_log(f'{prefix.rstrip(".")} split off: {split}', logger='current')
 
     def extra_repr(self) -> str:
         """Shape and whether it trains, for ``print(model)``."""

@@ -1,11 +1,8 @@
 """SwinGAB: the stock Swin backbone with a Gaussian attention bias in every window attention."""
 
-import math
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 
 import torch
-import torch.nn.functional as F
 from mmcv.cnn import build_norm_layer
 from mmcv.cnn.bricks.transformer import PatchEmbed, PatchMerging
 from mmengine.logging import print_log
@@ -13,7 +10,7 @@ from mmengine.model import BaseModule
 from mmengine.model.weight_init import trunc_normal_
 from torch import Tensor, nn
 
-from mmgab.checkpoints import load
+from mmgab.checkpoints import load, rename_to_openmmlab
 from mmgab.registry import MODELS
 
 from .arguments import (
@@ -25,7 +22,10 @@ from .arguments import (
     check_widths,
     positive_pair,
 )
+from .init_cfg import checked_init_cfg, load_arguments
+from .position_embedding import fit_tokens, resize_tokens
 from .swin_block import GELU, LAYER_NORM, SwinBlockSequence
+from .window_attention import WindowMSA
 
 _PAPER_GAUSSIAN: dict = {}  # GaussianBias' own defaults
 
@@ -67,8 +67,8 @@ class SwinGAB(BaseModule):
         convert_weights: Deprecated, has no effect: the layout of a checkpoint is detected.
         frozen_stages: 0 freezes the patch embedding, ``n`` also the first ``n`` stages with their
             output norms; -1 freezes nothing. Takes effect here, before an optimizer is built.
-        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` or ``None``; see
-            :func:`mmgab.checkpoints.load` for what may be loaded.
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` or ``None``, with any argument of
+            :func:`mmgab.checkpoints.load`, which says what may be loaded.
         gab_cfg: Arguments of :class:`~.gaussian_bias.GaussianBias`, the same for all layers, by
             default the paper's; ``None`` is plain Swin, as in the stock backbones.
 
@@ -105,7 +105,7 @@ class SwinGAB(BaseModule):
         init_cfg: Mapping | None = None,
         gab_cfg: Mapping | None = _PAPER_GAUSSIAN,
     ) -> None:
-        super().__init__(init_cfg=_checked_init_cfg(pretrained, init_cfg))
+        super().__init__(init_cfg=checked_init_cfg(pretrained, init_cfg))
         patch_size = positive_pair('patch_size', patch_size)
         check_stages(depths, num_heads, strides, embed_dims)
         check_patch(patch_size, strides)
@@ -195,7 +195,8 @@ class SwinGAB(BaseModule):
         if self.init_cfg is None:
             print_log('SwinGAB: no init_cfg, training from scratch', logger='current')
         else:
-            print_log(str(load(self, self.init_cfg['checkpoint'])), logger='current')
+            report = load(self, **load_arguments(self.init_cfg))
+            print_log(str(report), logger='current')
         self.is_init = True
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -225,41 +226,50 @@ class SwinGAB(BaseModule):
 
     def _position_embedding(self, hw_shape: tuple[int, int]) -> Tensor:
         """Absolute position embedding ``(1, H * W, C)`` for a grid of any size."""
-        return _resize_tokens(self.absolute_pos_embed, self.pretrain_grid, hw_shape)
+        return resize_tokens(self.absolute_pos_embed, self.pretrain_grid, hw_shape)
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args, **kwargs) -> None:
-        """Adapt an absolute position embedding of another shape, whichever way it is loaded."""
+    def fold_(self) -> 'SwinGAB':
+        """Add every Gaussian to its table and drop it: a stock Swin, the same function.
+
+        For deployment; :func:`mmgab.checkpoints.fold` does the same to a checkpoint.
+
+        Returns:
+            The network itself.
+
+        Raises:
+            ValueError: If it has no Gaussian: it was folded before, or is a plain Swin.
+        """
+        layers = [m for m in self.modules() if isinstance(m, WindowMSA) and m.gaussian is not None]
+        if not layers:
+            raise ValueError('nothing to fold: no layer has a Gaussian (folded already, or plain)')
+        for layer in layers:
+            layer.fold_()
+        return self
+
+    def adapt_state_dict(
+        self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping
+    ) -> None:
+        """Bring another project's names, and a position embedding of another size, to our form.
+
+        What already fits stays as it is. A position embedding of no grid that can be told stays as
+        well, for the caller to refuse.
+
+        Args:
+            state_dict: What is loaded; changed in place.
+            prefix: What stands before this network's names.
+            local_metadata: Not used.
+        """
+        rename_to_openmmlab(state_dict, prefix)
         name = f'{prefix}absolute_pos_embed'
-        position = state_dict.get(name)
-        if position is not None and self.absolute_pos_embed is not None:
-            side = math.isqrt(position.shape[1])
-            grid = (side, side)
-            if position.ndim == 4:  # (1, C, H, W) in Microsoft's detection code
-                grid = tuple(position.shape[2:])
-                position = position.flatten(2).transpose(1, 2)
-            is_whole = grid[0] * grid[1] == position.shape[1]
-            if is_whole and position.shape != self.absolute_pos_embed.shape:
-                position = _resize_tokens(position, grid, self.pretrain_grid)
-            state_dict[name] = position
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        if name in state_dict and self.absolute_pos_embed is not None:
+            state_dict[name] = fit_tokens(state_dict[name], self.pretrain_grid)
 
-
-def _checked_init_cfg(pretrained: str | None, init_cfg: Mapping | None) -> Mapping | None:
-    if pretrained is not None:
-        if init_cfg is not None:
-            raise ValueError(f'give init_cfg or pretrained, not both: {init_cfg!r}, {pretrained!r}')
-        if not isinstance(pretrained, str):
-            raise TypeError(f'pretrained must be a path or URL, got {pretrained!r}')
-        cure = f"init_cfg=dict(type='Pretrained', checkpoint={pretrained!r})"
-        warnings.warn(f'pretrained is deprecated, use {cure}', DeprecationWarning, stacklevel=3)
-        return dict(type='Pretrained', checkpoint=pretrained)
-    if init_cfg is None:
-        return None
-    if not isinstance(init_cfg, Mapping) or init_cfg.get('type') != 'Pretrained':
-        raise ValueError(f"init_cfg must be None or have type='Pretrained', got {init_cfg!r}")
-    if not isinstance(init_cfg.get('checkpoint'), str):
-        raise ValueError(f'init_cfg must name a checkpoint, a path or URL, got {init_cfg!r}')
-    return init_cfg
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, local_metadata: dict, *args
+    ) -> None:
+        """Adapt any Swin checkpoint, whichever way it is loaded."""
+        self.adapt_state_dict(state_dict, prefix, local_metadata)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 
 
 def _drop_path_rates(last: float, depths: Sequence[int]) -> list[list[float]]:
@@ -276,11 +286,3 @@ def _patch_merging(
     if not later_strides:
         return None
     return PatchMerging(channels, 2 * channels, stride=later_strides[0], norm_cfg=norm_cfg)
-
-
-def _resize_tokens(tokens: Tensor, source: tuple[int, int], target: tuple[int, int]) -> Tensor:
-    """Resize ``(1, Hs * Ws, C)`` to ``(1, Ht * Wt, C)``, bicubically; itself where sizes agree."""
-    if tuple(source) == tuple(target):
-        return tokens
-    grid = tokens.transpose(1, 2).unflatten(2, source)  # (1, C, Hs, Ws)
-    return F.interpolate(grid, size=target, mode='bicubic').flatten(2).transpose(1, 2)

@@ -1,7 +1,7 @@
 """Window attention and its shifted form (Swin Transformer, arXiv 2103.14030, section 3.2)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 
 import torch
 from mmengine.model.weight_init import trunc_normal_
@@ -12,7 +12,7 @@ from mmgab.functional import (
     pad_to_multiple,
     partition_windows,
     resize_table,
-    square_window,
+    table_window,
 )
 
 from .gaussian_bias import GaussianBias
@@ -56,8 +56,8 @@ class WindowMSA(nn.Module):
         self.num_heads = num_heads
         self.scale = qk_scale or (embed_dims // num_heads) ** -0.5
 
-        table_rows = (2 * window_size[0] - 1) * (2 * window_size[1] - 1)
-        self.relative_position_bias_table = nn.Parameter(torch.empty(table_rows, num_heads))
+        self._table_rows = (2 * window_size[0] - 1) * (2 * window_size[1] - 1)
+        self.relative_position_bias_table = nn.Parameter(torch.empty(self._table_rows, num_heads))
         trunc_normal_(self.relative_position_bias_table, std=0.02)
         self.gaussian = None if gab_cfg is None else GaussianBias.from_cfg(gab_cfg, num_heads)
 
@@ -73,6 +73,13 @@ class WindowMSA(nn.Module):
         if self.gaussian is not None:
             table = table + self.gaussian(offsets)
         return table[index].permute(2, 0, 1)  # (heads, N, N)
+
+    def fold_(self) -> None:
+        """Add the Gaussian to the table and drop it: the same function, without its cost."""
+        offsets, _ = window_geometry(self.window_size, self.relative_position_bias_table.device)
+        with torch.no_grad():
+            self.relative_position_bias_table += self.gaussian(offsets)
+        self.gaussian = None
 
     def weights(self, q: Tensor, k: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
         """Attention weights from scaled and biased scores.
@@ -112,17 +119,48 @@ class WindowMSA(nn.Module):
         x = (weights @ v).transpose(1, 2).reshape(num_windows, num_tokens, channels)
         return self.proj_drop(self.proj(x))
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args, **kwargs) -> None:
-        """Adapt this layer's tensors of a stock checkpoint, whichever way it is loaded."""
+    def adapt_state_dict(
+        self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping
+    ) -> None:
+        """Bring this layer's tensors of another window, or without a Gaussian, to its own form.
+
+        What already fits stays as it is. A table whose window cannot be told stays as well, for the
+        caller to refuse.
+
+        Args:
+            state_dict: What is loaded; changed in place.
+            prefix: What stands before this layer's names.
+            local_metadata: What the layer that saved them noted; may be empty.
+        """
         # Stock Swin saves the index; ours is derived.
-        state_dict.pop(f'{prefix}relative_position_index', None)
+        index = state_dict.pop(f'{prefix}relative_position_index', None)
         name = f'{prefix}relative_position_bias_table'
         table = state_dict.get(name)
-        if table is not None and table.shape != self.relative_position_bias_table.shape:
-            source = square_window(len(table))
-            if source is not None and table.shape[1] == self.num_heads:
-                state_dict[name] = resize_table(table, source, self.window_size)
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        if table is None or table.ndim != 2 or table.shape[1] != self.num_heads:
+            return
+        source = local_metadata.get('window_size')
+        if source is None and (index is not None or len(table) != self._table_rows):
+            source = table_window(table, index)
+        if source is None:
+            source = self.window_size
+        state_dict[name] = resize_table(table, source, self.window_size)
+        if self.gaussian is not None and len(state_dict[name]) == self._table_rows:
+            offsets = window_geometry(self.window_size, table.device)[0]
+            ratio = math.sqrt(math.prod(self.window_size) / math.prod(source))
+            self.gaussian.adapt_to_table(state_dict, f'{prefix}gaussian.', name, offsets, ratio)
+
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, local_metadata: dict, *args
+    ) -> None:
+        """Adapt this layer's tensors of any checkpoint, whichever way it is loaded."""
+        self.adapt_state_dict(state_dict, prefix, local_metadata)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
+
+    def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
+        """Note the window beside the tensors: a table's rows do not tell 3 x 5 from 5 x 3."""
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if hasattr(destination, '_metadata'):
+            destination._metadata[prefix[:-1]]['window_size'] = self.window_size
 
 
 class ShiftWindowMSA(nn.Module):

@@ -1,0 +1,156 @@
+"""State dicts from one layout to another: dict in, dict out."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+
+import torch
+from torch import Tensor
+
+from .layouts import LAYOUTS, MERGING, OPENMMLAB, Layout
+
+
+def find_swins(names: Iterable[str]) -> dict[str, Layout]:
+    """Look for Swins among a checkpoint's names.
+
+    Args:
+        names: Names of tensors.
+
+    Returns:
+        What stands before the names of each Swin (``''``, ``'backbone.'``, ...) and its layout:
+        the one that names most of its tensors.
+    """
+    names = list(names)
+    found = {}
+    for prefix in dict.fromkeys(_prefixes(names)):
+        inside = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+        found[prefix] = max(LAYOUTS, key=lambda layout: _count(inside, layout))
+    return found
+
+
+def _prefixes(names: list[str]) -> Iterator[str]:
+    for layout in LAYOUTS:
+        container = f'(?:{re.escape(layout.container)})?'
+        pattern = re.compile(rf'((?:.+\.)??){container}{layout.qkv.expression}\.weight')
+        yield from (match[1] for name in names if (match := pattern.fullmatch(name)))
+
+
+def _count(names: list[str], layout: Layout) -> int:
+    last = last_stage(names, layout)
+    return sum(_own_name(name, layout, last) is not None for name in names)
+
+
+def last_stage(names: Iterable[str], layout: Layout = OPENMMLAB) -> int:
+    """Number of the last stage that has blocks; -1 if none has."""
+    found = (layout.qkv.read(name.removeprefix(layout.container)) for name in names)
+    return max((values['s'] for values in found if values), default=-1)
+
+
+def to_openmmlab(tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
+    """Bring a Swin to OpenMMLab's names and order of values.
+
+    Args:
+        tensors: A Swin's tensors, without anything before their names.
+        layout: Whose layout they are in.
+
+    Returns:
+        The same tensors. Those that the layout has no name for keep theirs, for the caller to
+        excuse or refuse; those that nobody needs are left out.
+    """
+    last = last_stage(tensors, layout)
+    result: dict[str, Tensor] = {}
+    parts: dict[str, dict[int, Tensor]] = {}
+    for name, tensor in tensors.items():
+        found = _own_name(name, layout, last)
+        if found is None:
+            if not _is_unused(name, layout):
+                result[name] = tensor
+            continue
+        own_name, part, count = found
+        collected = parts.setdefault(own_name, {})
+        collected[part] = tensor
+        if len(collected) == count:
+            whole = tensor if count == 1 else torch.cat([collected[i] for i in range(count)])
+            result[own_name] = _reordered(own_name, whole, layout, _to_unfolded)
+    return result
+
+
+def from_openmmlab(tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
+    """Bring a Swin from OpenMMLab's layout to another; undoes :func:`to_openmmlab`.
+
+    Args:
+        tensors: A Swin's tensors, without anything before their names.
+        layout: Whose layout is wanted.
+
+    Returns:
+        The same tensors, but for those that the layout has no name for.
+    """
+    last = last_stage(tensors)
+    result: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        names = _foreign_names(name, layout, last)
+        tensor = _reordered(name, tensor, layout, _to_concatenated)
+        pieces = tensor.tensor_split(len(names)) if len(names) > 1 else [tensor] * len(names)
+        result.update(zip(names, pieces, strict=True))
+    return result
+
+
+def rename_to_openmmlab(state_dict: MutableMapping[str, Tensor], prefix: str) -> None:
+    """Bring a Swin inside a state dict to OpenMMLab's layout, in place.
+
+    Args:
+        state_dict: Any state dict.
+        prefix: What stands before the Swin's names in it.
+    """
+    inside = {n.removeprefix(prefix): t for n, t in state_dict.items() if n.startswith(prefix)}
+    layout = find_swins(inside).get('', OPENMMLAB)
+    if layout is OPENMMLAB:
+        return
+    for name in inside:
+        del state_dict[prefix + name]
+    for name, tensor in to_openmmlab(inside, layout).items():
+        state_dict[prefix + name] = tensor
+
+
+def has_place(name: str, layout: Layout, last: int) -> bool:
+    """Whether a layout has a name for a tensor of OpenMMLab's name."""
+    return bool(_foreign_names(name, layout, last))
+
+
+def _own_name(name: str, layout: Layout, last: int) -> tuple[str, int, int] | None:
+    """OpenMMLab's name, and which of how many parts of that tensor this one is."""
+    name = name.removeprefix(layout.container)
+    for ours, theirs in layout.rules(last):
+        for part, template in enumerate(theirs):
+            if (values := template.read(name)) is not None:
+                return ours.write(values), part, len(theirs)
+    return None
+
+
+def _foreign_names(name: str, layout: Layout, last: int) -> list[str]:
+    """The layout's names of a tensor, one for each part of it; empty if it has none."""
+    for ours, theirs in layout.rules(last):
+        if (values := ours.read(name)) is not None:
+            return [template.write(values) for template in theirs]
+    return []
+
+
+def _is_unused(name: str, layout: Layout) -> bool:
+    name = name.removeprefix(layout.container)
+    return any(template.read(name) is not None for template in layout.unused)
+
+
+def _reordered(name: str, tensor: Tensor, layout: Layout, order: callable) -> Tensor:
+    """A patch-merging tensor in the other order, see :mod:`~.layouts`; others as they are."""
+    if layout.unfolds or not any(template.read(name) is not None for template in MERGING):
+        return tensor
+    return order(tensor)
+
+
+def _to_unfolded(tensor: Tensor) -> Tensor:
+    neighbours = tensor.unflatten(-1, (4, -1))[..., [0, 2, 1, 3], :]  # (..., 4, C)
+    return neighbours.transpose(-1, -2).flatten(-2)  # (..., C * 4)
+
+
+def _to_concatenated(tensor: Tensor) -> Tensor:
+    neighbours = tensor.unflatten(-1, (-1, 4))[..., [0, 2, 1, 3]]  # (..., C, 4)
+    return neighbours.transpose(-1, -2).flatten(-2)  # (..., 4 * C)

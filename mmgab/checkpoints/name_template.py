@@ -1,0 +1,49 @@
+"""Tensor names with stage and block numbers in them, read and written."""
+
+import re
+from functools import cached_property
+
+_FIELD = re.compile(r'\{(\d*)([sb])(?:\+(\d+))?\}')
+
+
+class NameTemplate:
+    """A module's name such as ``features.{2s+1}.{b}.norm1``, for its ``weight`` and ``bias`` too.
+
+    Args:
+        text: The name, with fields ``{s}`` and ``{b}``, which may be scaled and shifted.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._fields = [
+            (variable, int(scale or 1), int(shift or 0))
+            for scale, variable, shift in _FIELD.findall(text)
+        ]
+
+    @cached_property
+    def expression(self) -> str:
+        """Regular expression of the module's name, one group a field."""
+        literals = [re.escape(text) for text in _FIELD.sub('\0', self.text).split('\0')]
+        return r'(\d+)'.join(literals)
+
+    @cached_property
+    def _pattern(self) -> re.Pattern:
+        return re.compile(self.expression + r'(|\.weight|\.bias)')
+
+    def read(self, name: str) -> dict[str, int | str] | None:
+        """Read the fields of a tensor's name; None if it does not fit."""
+        match = self._pattern.fullmatch(name)
+        if match is None:
+            return None
+        values: dict[str, int | str] = {'parameter': match.groups()[-1]}
+        for (variable, scale, shift), number in zip(self._fields, match.groups(), strict=False):
+            values[variable], rest = divmod(int(number) - shift, scale)
+            if rest or values[variable] < 0:
+                return None
+        return values
+
+    def write(self, values: dict[str, int | str]) -> str:
+        """Name of the tensor with these fields."""
+        numbers = [scale * values[variable] + shift for variable, scale, shift in self._fields]
+        name = _FIELD.sub(lambda _: str(numbers.pop(0)), self.text)
+        return name + values['parameter']

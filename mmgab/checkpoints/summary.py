@@ -1,0 +1,53 @@
+"""What is in a checkpoint, in words."""
+
+from collections.abc import Iterator
+
+from mmgab.functional import fit_gaussian, gaussian_table, relative_offsets
+
+from .contents import Contents
+from .match import architecture, describe
+
+_PARAMETERS = ('amplitude', 'sigma')
+
+
+def summary(contents: Contents) -> Iterator[str]:
+    """Describe a checkpoint, line by line.
+
+    Args:
+        contents: A Swin and what is around it.
+
+    Yields:
+        Layout, variant, numbers of tensors, and for each relative-position table its window, its
+        heads and the Gaussian that fits it (with the learned one added, where there is one).
+    """
+    swin, others = contents.swin, contents.others
+    under = f' under {contents.prefix!r}' if contents.prefix else ''
+    numbers = sum(tensor.numel() for tensor in swin.values() if tensor.is_floating_point())
+    yield f'layout      {contents.layout.name}{under}'
+    yield f'variant     {describe(*architecture(swin))}'
+    size = f'{numbers / 1e6:.1f} M parameters'
+    yield f'tensors     {len(swin)} of the Swin ({size}), {len(others)} others'
+    if 'head.fc.weight' in swin:
+        yield f'classifier  {len(swin["head.fc.weight"])} classes'
+    bad = [name for name, tensor in swin.items() if not tensor.isfinite().all()]
+    yield f'not finite  {", ".join(bad) or "none"}'
+    yield 'tables      window  heads  Gaussian that fits, all heads' + ' ' * 22 + 'learned'
+    for name in contents.tables():
+        yield _table_line(contents, name)
+
+
+def _table_line(contents: Contents, name: str) -> str:
+    table, window = contents.swin[name].float(), contents.window(name)
+    offsets = relative_offsets(window)
+    layer = name.removesuffix('.attn.w_msa.relative_position_bias_table')
+    own = [contents.swin.get(f'{name.rpartition(".")[0]}.gaussian.{p}') for p in _PARAMETERS]
+    learned = '-'
+    if own[0] is not None and own[1] is not None:
+        table = table + gaussian_table(offsets, *own)
+        learned = f'A {float(own[0].square().mean()):.3f}, sigma {float(own[1].abs().mean()):.2f}'
+        learned += ' (means of the heads)' if len(own[0]) > 1 else ''
+    fit = fit_gaussian(table, offsets)
+    height, sigma, r_squared = (float(v) for v in (fit.amplitude**2, fit.sigma, fit.r_squared))
+    fitted = f'A {height:7.3f}, sigma {sigma:5.2f} tokens, R^2 {r_squared:.3f}'
+    size = f'{window[0]}x{window[1]}'
+    return f'  {layer:<18}  {size:<6}  {table.shape[1]:5}  {fitted}  {learned}'
