@@ -157,7 +157,7 @@ def describe(width: int, depths: tuple[int, ...]) -> str:
 
 
 def grouped(names: list[str]) -> str:
-    """All names in one line; those that differ in numbers alone are one, with ``*`` for a number."""
+    """All names in one line; those that differ in numbers alone as one, ``*`` for a number."""
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(re.sub(r'(?<=\.)\d+(?=\.)', '*', name), []).append(name)
