@@ -2,9 +2,9 @@
 
     PYTHONPATH=.venv/peers python peers_program.py JOBS.json
 
-Each job names a project and a folder. ``make`` writes a random model's checkpoint as the project
-does, and its outputs; ``run`` loads a checkpoint by the project's own strict means, and writes the
-outputs.
+Each job has a folder. ``make`` writes a random model's checkpoint as the project does, and its
+outputs; ``run`` loads a checkpoint by the project's own strict means, and writes the outputs;
+``names`` writes the names and shapes of a published size.
 """
 
 import json
@@ -137,10 +137,26 @@ def load(name, folder):
     return model
 
 
+def names(width, depths, heads, window):
+    """Shapes of all tensors."""
+    sizes = dict(embed_dim=width, depths=depths, num_heads=heads, window_size=window)
+    models = {
+        'transformers': SwinModel(SwinConfig(**sizes), add_pooling_layer=False),
+        'microsoft': MicrosoftClassifier(img_size=32 * window, **sizes),
+        'microsoft detection': MicrosoftBackbone(**sizes),
+    }
+    return {
+        project: {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+        for project, model in models.items()
+    }
+
+
 def main():
     for job in json.loads(Path(sys.argv[1]).read_text()):
         name, folder = job['project'], Path(job['folder'])
-        if job['do'] == 'make':
+        if job['do'] == 'names':
+            (folder / f'{name}.json').write_text(json.dumps(names(*job['size'])))
+        elif job['do'] == 'make':
             make(name, folder)
         else:
             torch.save(outputs(name, load(name, folder)), folder / 'outputs_of_folded.pth')

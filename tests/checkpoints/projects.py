@@ -1,23 +1,28 @@
 """The Swins of other projects, each with what the tests of conversion need to know about it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
-import mmpretrain.utils.dependency
 import timm
 import torch
-
-# Where transformers is installed too, its version 5 is not one that these models know.
-mmpretrain.utils.dependency.WITH_MULTIMODAL = False
-
 from mmdet.models.backbones.swin import SwinTransformer as DetSwin
 from mmpretrain.models.backbones import SwinTransformer as PretrainSwin
 from mmseg.models.backbones.swin import SwinTransformer as SegSwin
 from torchvision.models.swin_transformer import SwinTransformer as VisionSwin
 
+from mmgab.checkpoints import Contents
+from mmgab.models import SwinGAB
+
 DEPTHS, HEADS, WIDTH = (2, 2, 2, 2), (2, 4, 8, 16), 16
 OURS = dict(embed_dims=WIDTH, depths=DEPTHS, num_heads=HEADS)
 CLASSES = 5
+# Width, depths, heads and window of the published sizes.
+PUBLISHED = {
+    'T': (96, (2, 2, 6, 2), (3, 6, 12, 24), 7),
+    'S': (96, (2, 2, 18, 2), (3, 6, 12, 24), 7),
+    'B': (128, (2, 2, 18, 2), (4, 8, 16, 32), 12),
+    'L': (192, (2, 2, 18, 2), (6, 12, 24, 48), 12),
+}
 
 
 def randomise(model, seed=5):
@@ -33,6 +38,21 @@ def randomise(model, seed=5):
             parameter.normal_(std=std, generator=generator)
     model.train(False)
     return model
+
+
+def assert_names_are_complete(theirs, variant):
+    """A project's tensors of a published size are all of ours, but for the norms it has not."""
+    width, depths, heads, window = PUBLISHED[variant]
+    with torch.device('meta'):
+        ours = SwinGAB(
+            embed_dims=width, depths=depths, num_heads=heads, window_size=window, gab_cfg=None
+        ).state_dict()
+    swin = Contents.of(theirs, 'x').swin
+    shapes = {n: t.shape for n, t in swin.items() if not n.endswith('position_index')}
+    allowed = {f'norm{stage}.{p}' for stage in range(3) for p in ('weight', 'bias')}
+    assert set(ours) - allowed <= set(shapes)
+    assert set(shapes) <= set(ours) | {'head.fc.weight', 'head.fc.bias'}
+    assert all(shapes[n] == ours[n].shape for n in ours if n in shapes)
 
 
 def images(size, seed=1):

@@ -1,4 +1,4 @@
-"""transformers' and Microsoft's Swins, in and out; their libraries run in a process of their own."""
+"""transformers' and Microsoft's Swins, in and out; they run in a process of their own."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from mmgab.checkpoints.transformers_config import transformers_config
 from mmgab.models import SwinGAB
 
 from ..conftest import ROOT
-from .projects import OURS, images, randomise
+from .projects import OURS, PUBLISHED, assert_names_are_complete, images, randomise
 
 PEERS = Path(sys.prefix) / 'peers'
 POSITION = dict(use_abs_pos_embed=True)
@@ -44,8 +44,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def run_peers(folder, do):
+def run_peers(folder, do, more_jobs=()):
     jobs = [dict(do=do, project=name, folder=str(folder / name)) for name in PROJECTS]
+    jobs += more_jobs
     (folder / 'jobs.json').write_text(json.dumps(jobs))
     program = ROOT / 'tests' / 'checkpoints' / 'peers_program.py'
     done = subprocess.run(
@@ -63,7 +64,11 @@ def theirs(tmp_path_factory):
     folder = tmp_path_factory.mktemp('theirs')
     for name in PROJECTS:
         (folder / name).mkdir()
-    run_peers(folder, 'make')
+    names = [
+        dict(do='names', project=variant, folder=str(folder), size=size)
+        for variant, size in PUBLISHED.items()
+    ]
+    run_peers(folder, 'make', names)
     return folder
 
 
@@ -121,12 +126,13 @@ def assert_close(ours, theirs):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize('file', ['swin.pth', 'saved'])
-@pytest.mark.parametrize('name', PROJECTS)
+@pytest.mark.parametrize(
+    ('name', 'file'),
+    [(name, 'swin.pth') for name in PROJECTS]  # transformers' names of version 5
+    + [(name, 'saved') for name in PROJECTS if 'microsoft' not in name],  # and those of version 4
+)
 def test_a_projects_file_gives_the_projects_function(name, file, theirs):
     source = theirs / name / file
-    if 'microsoft' in name and file == 'saved':
-        pytest.skip('Microsoft has one way of saving')
     ours = SwinGAB(**OURS, **PROJECTS[name][0], gab_cfg=None)
     report = load(ours, str(source))
     allowed = ('norm0', 'norm1', 'norm2') if name in ONE_NORM else ()
@@ -160,3 +166,11 @@ def test_there_and_back_is_the_identity_on_every_tensor(name, theirs):
     assert without_masks == {n for n in kept if not n.endswith('attn_mask')}
     for tensor_name in without_masks:
         assert torch.equal(back[tensor_name], kept[tensor_name]), tensor_name
+
+
+@pytest.mark.parametrize('variant', PUBLISHED)
+@pytest.mark.parametrize('name', ['transformers', 'microsoft', 'microsoft detection'])
+def test_names_and_shapes_of_the_published_sizes_are_complete(name, variant, theirs):
+    shapes = json.loads((theirs / f'{variant}.json').read_text())[name]
+    tensors = {n: torch.empty(shape, device='meta') for n, shape in shapes.items()}
+    assert_names_are_complete(tensors, variant)
