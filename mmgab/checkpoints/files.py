@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,7 +33,8 @@ def read_checkpoint(
 
     Args:
         source: Path of a PyTorch or ``.safetensors`` file, or of a folder that transformers saved;
-            ``http(s)://`` URL, downloaded once to torch's hub folder; ``timm://NAME``.
+            ``http(s)://`` URL, downloaded once to torch's hub folder, with ``#sha256=...`` behind
+            it to have it checked; ``timm://NAME``.
         map_location: Device for the tensors.
         trust: Unpickle everything, running whatever code the file carries.
         sha256: What the file's hash must be; its first digits will do (8 at least).
@@ -51,6 +53,8 @@ def read_checkpoint(
             raise ValueError(f'sha256 is for files; {source} is checked by its hub')
         return CheckpointLoader.load_checkpoint(source, map_location=map_location)
     if source.startswith(_HTTP):
+        source, _, digits = source.partition('#sha256=')
+        sha256 = sha256 or digits or None
         path = _download(source)
     elif '://' in source:
         return _read_remote(source, map_location, trust)
@@ -133,14 +137,27 @@ def _read_local(path: Path, source: str, map_location: str, trust: bool) -> obje
     except (FileNotFoundError, PermissionError):
         raise
     except Exception as error:  # torch raises nearly anything on a file that is not its own
+        unsafe = re.findall(r'[Uu]nsupported (?:global: )?GLOBAL (\S+)', str(error))
+        if unsafe:
+            raise _refusal(source, unsafe) from None
         kind = 'safetensors' if isinstance(error, SafetensorError) else 'PyTorch'
         raise ValueError(
             f'{source} cannot be read as a checkpoint; it is empty, truncated, no {kind} file, or '
-            f'holds more than data ({type(error).__name__}: {error})'
+            f'holds more than data ({_reason(error)})'
         ) from error
-    raise ValueError(
+    raise _refusal(source, unsafe)
+
+
+def _reason(error: Exception) -> str:
+    """Kind and first line of an error, without torch's advice to read the file unsafely."""
+    name, text = type(error).__name__, str(error)
+    return f'{name}: {text.splitlines()[0]}' if text and 'weights_only' not in text else name
+
+
+def _refusal(source: str, imports: list[str]) -> ValueError:
+    return ValueError(
         f'{source} is refused: it holds more than data, and reading it would import '
-        f'{", ".join(sorted(unsafe))}. {_TRUST}'
+        f'{", ".join(sorted(imports))}. {_TRUST}'
     )
 
 
@@ -148,7 +165,7 @@ def _imports(path: Path) -> list[str]:
     """What a pickle would import beyond what is known to be harmless; nothing is run."""
     try:
         return torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except ValueError:  # a file of before torch 1.6; the reader itself refuses what is unsafe
+    except ValueError:  # a file of before torch 1.6: the reader names the first that it meets
         return []
 
 

@@ -25,6 +25,12 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         default='none',
         help='what started the processes; see dist_train.sh and slurm_train.sh',
     )
+    parser.add_argument(
+        '--trust',
+        action='store_true',
+        help='unpickle everything in the checkpoint that is tested, resumed or loaded from, which '
+        'RUNS the code that it carries with your rights (for init_cfg: trust=True there)',
+    )
     # torch.distributed.launch passes it in one spelling or the other; torchrun sets LOCAL_RANK.
     parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)
 
@@ -32,4 +38,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 def config_from(args: argparse.Namespace) -> Config:
     """Load the config that parsed arguments name, with their overrides."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank or 0))
-    return load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+    config = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+    if args.trust:
+        config.trust_checkpoints = True
+    return config

@@ -20,7 +20,8 @@ class CheckedRunner(Runner):
 
     A checkpoint that is tested or resumed must fit the model tensor by tensor. One that training
     starts from (``load_from``) must fit the backbone; heads of another size keep their initial
-    values. What was loaded is logged in one line.
+    values. What was loaded is logged in one line. Code that a file carries is not run, unless the
+    config sets ``trust_checkpoints``.
 
     With a launcher on a machine that has no accelerator, processes meet through gloo, where
     MMEngine's own launcher asks for a GPU whatever the backend.
@@ -60,7 +61,7 @@ class CheckedRunner(Runner):
         """Load a checkpoint into the model, and say what was loaded.
 
         Args:
-            filename: Path or URL.
+            filename: What :func:`mmgab.checkpoints.read_checkpoint` reads.
             map_location: Device for what the file holds beside the weights.
             strict: Whether all tensors must fit; by default they must when a run is resumed.
             revise_keys: Not supported; the prefix ``module.`` is always stripped.
@@ -74,7 +75,8 @@ class CheckedRunner(Runner):
         """
         if revise_keys:
             raise ValueError(f'revise_keys is not supported, got {revise_keys!r}')
-        checkpoint = read_checkpoint(filename, map_location)
+        trust = self.cfg.get('trust_checkpoints', False)
+        checkpoint = read_checkpoint(filename, map_location, trust=trust)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         model = self.model.module if is_model_wrapper(self.model) else self.model
         model = model.module if isinstance(model, BaseTTAModel) else model

@@ -1,0 +1,294 @@
+"""Reading and writing real files: safe ones, hostile ones, broken ones, over a real connection."""
+
+import hashlib
+import http.server
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import threading
+import zipfile
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+
+from mmgab.checkpoints import load, read_checkpoint, write_checkpoint
+from mmgab.checkpoints.files import file_sha256
+from mmgab.checkpoints.publish import publish
+from mmgab.models import SwinGAB
+
+from .projects import OURS
+
+
+@pytest.fixture
+def swin():
+    return SwinGAB(**OURS).state_dict()
+
+
+@pytest.fixture
+def path(tmp_path, swin):
+    torch.save(dict(state_dict=swin), tmp_path / 'swin.pth')
+    return tmp_path / 'swin.pth'
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'nowhere\.pth does not exist'):
+        read_checkpoint(str(tmp_path / 'nowhere.pth'))
+
+
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+@pytest.mark.parametrize('length', [0, 1, 100, 5000, 66000, 0.5, 0.99, 0.9999])
+def test_a_truncated_file_is_named(length, suffix, swin, tmp_path):
+    path = tmp_path / f'other{suffix}'
+    write_checkpoint(swin, path)
+    content = path.read_bytes()
+    kept = int(length * len(content)) if isinstance(length, float) else length
+    path.write_bytes(content[:kept])
+    with pytest.raises(ValueError, match=r'other.* cannot be read as a checkpoint.*truncated'):
+        read_checkpoint(str(path))
+
+
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+@pytest.mark.parametrize('content', [b'not weights\n', b'hello world', bytes(range(256)) * 40])
+def test_another_kind_of_file_is_no_checkpoint(content, suffix, tmp_path):
+    path = tmp_path / f'notes{suffix}'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r'notes.* cannot be read'):
+        read_checkpoint(str(path))
+
+
+def test_a_list_is_no_checkpoint(tmp_path):
+    torch.save([1, 2], tmp_path / 'list.pth')
+    with pytest.raises(ValueError, match=r'list\.pth is no checkpoint: it holds a list'):
+        read_checkpoint(str(tmp_path / 'list.pth'))
+
+
+def test_a_folder_that_transformers_saved_is_read(tmp_path, swin):
+    write_checkpoint(swin, tmp_path / 'saved' / 'model.safetensors')
+    assert set(read_checkpoint(str(tmp_path / 'saved'))) == set(swin)
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(FileNotFoundError, match='empty does not exist'):
+        read_checkpoint(str(tmp_path / 'empty'))
+
+
+class Runs:
+    """Pickles to a call of a function."""
+
+    def __init__(self, function, *arguments):
+        self.call = (function, arguments)
+
+    def __reduce__(self):
+        return self.call
+
+
+HOSTILE = {
+    'touch': (lambda victim: Runs(Path.touch, victim), 'pathlib.Path'),
+    'system': (lambda victim: Runs(os.system, f'touch {victim}'), 'system'),
+    'eval': (lambda victim: Runs(eval, f'open({str(victim)!r}, "w")'), 'eval'),
+    'open': (lambda victim: Runs(open, str(victim), 'w'), 'open'),
+    'partial': (lambda victim: Runs(partial(os.mkdir, victim)), 'functools.partial'),
+}
+
+
+@pytest.mark.parametrize('legacy', [False, True], ids=['zip', 'before torch 1.6'])
+@pytest.mark.parametrize('case', HOSTILE)
+def test_code_in_a_file_does_not_run_and_the_refusal_names_it(case, legacy, swin, tmp_path):
+    make, name = HOSTILE[case]
+    victim, path = tmp_path / 'victim', tmp_path / 'evil.pth'
+    contents = dict(state_dict=swin, meta=make(victim))
+    torch.save(contents, path, _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(ValueError, match=r'evil\.pth is refused') as caught:
+        load(SwinGAB(**OURS), str(path))
+    assert name in str(caught.value)
+    assert not victim.exists()
+
+
+def test_what_a_file_reaches_through_getattr_is_not_called(path):
+    """MMEngine's own checkpoints need ``getattr``, which leads to anything, but not to a call."""
+    program = (
+        b'\x80\x02cbuiltins\ngetattr\ncmmengine.logging.history_buffer\nHistoryBuffer\n'
+        b'X\x03\x00\x00\x00mro\x86R)R.'  # getattr(HistoryBuffer, 'mro')()
+    )
+    assert HistoryBuffer in pickle.loads(program)
+    evil = path.with_name('evil.pth')
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(evil, 'w') as target:
+        for record in source.namelist():
+            is_program = record.endswith('data.pkl')
+            target.writestr(record, program if is_program else source.read(record))
+    with pytest.raises(ValueError, match=r'evil\.pth cannot be read.*UnpicklingError'):
+        read_checkpoint(str(evil))
+
+
+def test_trust_runs_what_the_file_carries(tmp_path):
+    victim, path = tmp_path / 'victim', tmp_path / 'evil.pth'
+    torch.save(dict(meta=Runs(Path.touch, victim)), path)
+    read_checkpoint(str(path), trust=True)
+    assert victim.exists()
+
+
+def test_what_mmengine_saves_beside_tensors_is_read(path, swin):
+    history = HistoryBuffer([1.0, 2.0], [1, 1])
+    torch.save(dict(state_dict=swin, message_hub=dict(log_scalars=dict(loss=history))), path)
+    scalars = read_checkpoint(str(path))['message_hub']['log_scalars']
+    assert scalars['loss'].mean() == 1.5
+
+
+@pytest.fixture
+def server(path, tmp_path, monkeypatch):
+    """A real server of the folder with the file, and an empty hub folder of torch's."""
+    monkeypatch.setattr(torch.hub, '_hub_dir', str(tmp_path / 'hub'))
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=path.parent)
+    handler.log_message = lambda *args: None
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f'http://127.0.0.1:{server.server_port}'
+        server.shutdown()
+
+
+def test_a_url_is_downloaded_once(server, path, swin):
+    url = f'{server}/swin.pth'
+    for _ in range(2):
+        assert set(read_checkpoint(url)['state_dict']) == set(swin)
+        path.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize('digits', [8, 64])
+def test_a_url_with_the_right_hash_is_read(digits, server, path):
+    read_checkpoint(f'{server}/swin.pth', sha256=file_sha256(path)[:digits])
+    read_checkpoint(f'{server}/swin.pth#sha256={file_sha256(path)[:digits]}')
+
+
+def test_a_url_with_another_hash_is_refused_with_both(server, path):
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    wanted = '0' * 64
+    for source, arguments in (
+        (f'{server}/swin.pth', dict(sha256=wanted)),
+        (f'{server}/swin.pth#sha256={wanted}', {}),
+    ):
+        with pytest.raises(ValueError, match=f'its sha256 is {found}, wanted {wanted}'):
+            read_checkpoint(source, **arguments)
+    with pytest.raises(ValueError, match='8 digits at least'):
+        read_checkpoint(str(path), sha256='abc')
+
+
+def test_code_behind_a_url_does_not_run(server, path, tmp_path):
+    torch.save(dict(meta=Runs(Path.touch, tmp_path / 'victim')), path)
+    with pytest.raises(ValueError, match='it holds more than data'):
+        read_checkpoint(f'{server}/swin.pth')
+    assert not (tmp_path / 'victim').exists()
+
+
+def test_a_url_that_is_not_there_is_named(server):
+    with pytest.raises(ConnectionError, match=r'nothing\.pth cannot be downloaded'):
+        read_checkpoint(f'{server}/nothing.pth')
+
+
+def test_a_url_that_cannot_be_reached_is_named():
+    # Port 9 of this machine, where nothing listens: refused at once.
+    with pytest.raises(ConnectionError, match=r'127\.0\.0\.1:9/swin\.pth cannot be downloaded'):
+        read_checkpoint('http://127.0.0.1:9/swin.pth')
+
+
+def test_schemes_that_would_unpickle_anything_need_trust():
+    with pytest.raises(ValueError, match=r's3://bucket/swin\.pth would be read by MMEngine'):
+        read_checkpoint('s3://bucket/swin.pth')
+
+
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [
+        ('swin_enormous', "has no model 'swin_enormous'"),
+        ('swin_tiny_patch4_window7_224.martian', 'has no'),
+        ('test_vit4', 'has no'),
+    ],
+)
+def test_what_timm_has_not_is_named(name, message):
+    with pytest.raises(ValueError, match=message):
+        read_checkpoint(f'timm://{name}')
+
+
+def test_without_network_timms_weights_are_an_error_that_says_so():
+    """In a process of its own, whose hub is told that there is no network: here there is none."""
+    run = """
+import mmgab.checkpoints
+from mmengine.runner.checkpoint import CheckpointLoader
+CheckpointLoader.load_checkpoint('timm://swin_tiny_patch4_window7_224.ms_in1k')
+"""
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', run],
+        env=dict(os.environ, HF_HUB_OFFLINE='1', HF_HOME='/nonexistent'),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert 'ConnectionError: timm://swin_tiny_patch4_window7_224.ms_in1k' in done.stderr
+    assert 'where there is no network' in done.stderr
+
+
+def test_an_input_is_never_written_over_not_even_by_force_or_by_another_name(path, swin):
+    before = path.read_bytes()
+    link = path.with_name('link.pth')
+    link.symlink_to(path)
+    for target in (path, link):
+        with pytest.raises(FileExistsError, match='is an input, which is never written over'):
+            write_checkpoint(swin, target, inputs=[path], force=True)
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_there_is_replaced_by_force_alone(path, swin):
+    with pytest.raises(FileExistsError, match='or --force to replace it'):
+        write_checkpoint(dict(a=torch.ones(1)), path)
+    assert set(read_checkpoint(str(path))['state_dict']) == set(swin)
+    write_checkpoint(dict(a=torch.ones(1)), path, force=True)
+    assert set(read_checkpoint(str(path))) == {'a'}
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(path):
+    before = path.read_bytes()
+    with pytest.raises((pickle.PicklingError, AttributeError, TypeError)):
+        write_checkpoint(dict(a=torch.ones(1), b=lambda: None), path, force=True)
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_a_writer_that_is_killed_leaves_the_old_file(path):
+    """A real process, killed while it writes."""
+    before = path.read_bytes()
+    run = """
+import os, signal, sys, threading, torch
+from mmgab.checkpoints import write_checkpoint
+class Dies:
+    def __reduce__(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+write_checkpoint(dict(a=torch.ones(10000), b=Dies()), sys.argv[1], force=True)
+"""
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', run, path])
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_bytes() == before
+
+
+def test_written_files_have_ordinary_permissions(tmp_path, swin):
+    write_checkpoint(swin, tmp_path / 'a.pth')
+    (tmp_path / 'b').write_text('')
+    assert (tmp_path / 'a.pth').stat().st_mode == (tmp_path / 'b').stat().st_mode
+
+
+def test_publishing_drops_the_optimizer_and_names_the_hash(path, swin):
+    history = HistoryBuffer([1.0], [1])
+    whole = dict(
+        meta=dict(epoch=3), state_dict=swin, optimizer=dict(state={}), message_hub=dict(a=history)
+    )
+    published = publish(whole, path)
+    digits = re.fullmatch(r'swin-([0-9a-f]{8})\.pth', published.name)[1]
+    assert hashlib.sha256(published.read_bytes()).hexdigest().startswith(digits)
+    contents = torch.load(published, weights_only=True)
+    assert set(contents) == {'meta', 'state_dict'}
+    assert contents['meta']['epoch'] == 3
+    assert [p.name for p in path.parent.iterdir() if p.name.startswith('.')] == []
+    with pytest.raises(FileExistsError, match='published before'):
+        publish(whole, path)
