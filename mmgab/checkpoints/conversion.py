@@ -121,7 +121,9 @@ def _own_name(name: str, layout: Layout, last: int) -> tuple[str, int, int] | No
     name = name.removeprefix(layout.container)
     for ours, theirs in layout.rules(last):
         for part, template in enumerate(theirs):
-            if (values := template.read(name)) is not None:
+            values = template.read(name)
+            # No merging follows the last stage: that tells apart who puts it before a stage.
+            if values is not None and not (ours in MERGING and values['s'] == last):
                 return ours.write(values), part, len(theirs)
     return None
 

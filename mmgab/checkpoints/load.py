@@ -4,12 +4,13 @@ MMEngine loads what fits and warns about the rest. Here a file either fits, up t
 named below, or is refused with the reason and nothing is loaded.
 """
 
+import re
 from collections.abc import Mapping
 
 from torch import Tensor, nn
 
 from .contents import Contents, unwrap
-from .conversion import find_swins
+from .conversion import find_swins, last_stage
 from .files import read_checkpoint
 from .match import Excuses, LoadReport, match
 
@@ -58,9 +59,7 @@ def load(
     """
     checkpoint = read_checkpoint(source, trust=trust, sha256=sha256)
     contents = Contents.of(checkpoint, source, prefix)
-    missing = _GAUSSIAN
-    if not any(f'norm{stage}.weight' in contents.swin for stage in range(len(model.stages) - 1)):
-        missing += f'|{_OUTPUT_NORM}'  # a classifier has one norm at the end
+    missing = _GAUSSIAN + _norms_of_stages(contents, '')
     unexpected = f'{_DERIVED}|{_OUTPUT_NORM}|{_CLASSIFIER}'
     allowed = (missing, unexpected, _NOTHING) if strict else (_ANYTHING,) * 3
     excuses = Excuses(*allowed, resized=_ANYTHING if resize else _NOTHING)
@@ -89,26 +88,38 @@ def load_whole_model(
         ValueError: If it does not fit, or has values that are not finite.
     """
     tensors, metadata = unwrap(checkpoint, source)
-    theirs, ours = find_swins(tensors), find_swins(model.state_dict())
+    own = model.state_dict()
+    theirs, ours = find_swins(tensors), find_swins(own)
     layout = ' and '.join(dict.fromkeys(layout.name for layout in theirs.values())) or 'unknown'
-    if len(theirs) == len(ours) == 1 and list(theirs) != list(ours):
-        contents = Contents.of(checkpoint, source)
-        place = next(iter(ours))
-        tensors = {f'{place}{name}': tensor for name, tensor in contents.swin.items()}
+    missing = f'{_GAUSSIAN}|{_NOT_BACKBONE}'
+    if len(theirs) == len(ours) == 1:
+        contents, place = Contents.of(checkpoint, source), next(iter(ours))
+        missing += _norms_of_stages(contents, place)
+        tensors = {_in_place(name, place, own): t for name, t in contents.swin.items()}
         tensors.update(contents.others)
         metadata = {f'{place}{path}': entry for path, entry in contents.metadata.items()}
     if strict:
         excuses = Excuses(unexpected=_DERIVED)
     else:
-        excuses = Excuses(
-            missing=f'{_GAUSSIAN}|{_NOT_BACKBONE}',
-            unexpected=f'{_DERIVED}|{_NOT_BACKBONE}|.*{_CLASSIFIER}',
-            reshaped=_NOT_BACKBONE,
-        )
+        unexpected = f'{_DERIVED}|{_NOT_BACKBONE}|.*{_CLASSIFIER}'
+        excuses = Excuses(missing, unexpected, reshaped=_NOT_BACKBONE)
     report = _load(model, tensors, metadata, excuses, source, layout)
     if not report.loaded:
         raise ValueError(f'{source} does not fit the model: no tensor has a name in common with it')
     return report
+
+
+def _norms_of_stages(contents: Contents, place: str) -> str:
+    """Further excuse of a classifier's file, which has one norm at the end and none before."""
+    stages = range(last_stage(contents.swin))
+    if any(f'norm{stage}.weight' in contents.swin for stage in stages):
+        return ''
+    return f'|{re.escape(place)}{_OUTPUT_NORM}'
+
+
+def _in_place(name: str, place: str, own: Mapping[str, Tensor]) -> str:
+    """Name of a Swin's tensor in the model; a classifier's head is beside its backbone."""
+    return name if re.fullmatch(_CLASSIFIER, name) and name in own else place + name
 
 
 def _load(

@@ -20,6 +20,12 @@ class NameTemplate:
             for scale, variable, shift in _FIELD.findall(text)
         ]
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NameTemplate) and other.text == self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
     @cached_property
     def expression(self) -> str:
         """Regular expression of the module's name, one group a field."""
