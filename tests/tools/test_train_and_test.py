@@ -14,30 +14,7 @@ from mmengine.registry import DefaultScope
 from mmgab.engine import load_config
 
 from ..conftest import ROOT, run_tool, start_tool
-
-# Small and short: these runs show that things work, `make demo` that they work well.
-TINY = [
-    'model.backbone.embed_dims=16',
-    'model.backbone.num_heads=(1,2,4,8)',
-    'model.backbone.depths=(1,1,1,1)',
-    'default_hooks.logger.interval=1',
-]
-DETECTION = [*TINY, 'model.neck.in_channels=[16,32,64,128]', 'train_dataloader.dataset.indices=8']
-SEGMENTATION = [
-    *TINY, 'model.decode_head.in_channels=(16,32,64,128)', 'model.auxiliary_head.in_channels=64',
-]  # fmt: skip
-
-
-def options(nuclei, settings, *more):
-    """Command-line overrides: small model, and the data where the fixture put it."""
-    roots = [
-        f'{loader}.dataset.data_root={nuclei}' for loader in ('train_dataloader', 'val_dataloader')
-    ]
-    roots += [f'test_dataloader.dataset.data_root={nuclei}']
-    annotations = f'{nuclei}/annotations/instances_val.json'
-    if settings is DETECTION:
-        roots += [f'{e}_evaluator.ann_file={annotations}' for e in ('val', 'test')]
-    return ['--cfg-options', *settings, *roots, *more]
+from .runs import DETECTION, SEGMENTATION, options
 
 
 def scalars(work_dir):
@@ -51,31 +28,6 @@ def free_port():
     with socket.socket() as listener:
         listener.bind(('127.0.0.1', 0))
         return str(listener.getsockname()[1])
-
-
-def train(work_dir, name, nuclei, settings, *more):
-    """Train a nuclei config in a process of its own; returns the work dir."""
-    run_tool(
-        'tools/train.py', f'configs/{name}.py', '--work-dir', work_dir,
-        *options(nuclei, settings, *more),
-    )  # fmt: skip
-    return work_dir
-
-
-@pytest.fixture(scope='module')
-def detector(nuclei, tmp_path_factory):
-    """A detector trained for one epoch of two iterations; returns its work dir."""
-    length = ('train_cfg.max_epochs=1', 'default_hooks.checkpoint.interval=1')
-    work_dir = tmp_path_factory.mktemp('detector')
-    return train(work_dir, 'mask_rcnn_swin_gab_nuclei', nuclei, DETECTION, *length)
-
-
-@pytest.fixture(scope='module')
-def segmentor(nuclei, tmp_path_factory):
-    """A segmentor trained for three iterations; returns its work dir."""
-    length = ('train_cfg.max_iters=3', 'default_hooks.checkpoint.interval=3')
-    work_dir = tmp_path_factory.mktemp('segmentor')
-    return train(work_dir, 'upernet_swin_gab_nuclei', nuclei, SEGMENTATION, *length)
 
 
 def test_a_detector_trains_tests_and_leaves_metrics_and_predictions(nuclei, detector, tmp_path):

@@ -1,0 +1,21 @@
+"""Models that several tests of the tools share: trained once, in a process of their own."""
+
+import pytest
+
+from .runs import DETECTION, SEGMENTATION, train
+
+
+@pytest.fixture(scope='session')
+def detector(nuclei, tmp_path_factory):
+    """A detector trained for one epoch of two iterations; returns its work dir."""
+    length = ('train_cfg.max_epochs=1', 'default_hooks.checkpoint.interval=1')
+    work_dir = tmp_path_factory.mktemp('detector')
+    return train(work_dir, 'mask_rcnn_swin_gab_nuclei', nuclei, DETECTION, *length)
+
+
+@pytest.fixture(scope='session')
+def segmentor(nuclei, tmp_path_factory):
+    """A segmentor trained for three iterations; returns its work dir."""
+    length = ('train_cfg.max_iters=3', 'default_hooks.checkpoint.interval=3')
+    work_dir = tmp_path_factory.mktemp('segmentor')
+    return train(work_dir, 'upernet_swin_gab_nuclei', nuclei, SEGMENTATION, *length)
