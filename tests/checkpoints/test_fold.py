@@ -1,0 +1,148 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmdet.models.backbones.swin import SwinTransformer as DetSwin
+
+from mmgab.checkpoints import Contents, export, fold, load_whole_model, unfold
+from mmgab.models import SwinGAB
+
+from .projects import OURS, images, randomise
+
+
+def outputs(model, size=(61, 90)):
+    with torch.no_grad():
+        return model.eval()(images(size))
+
+
+def assert_same_function(a, b):
+    for ours, theirs in zip(outputs(a), outputs(b), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
+@st.composite
+def swins(draw, **options):
+    stages = draw(st.integers(1, 3))
+    return dict(
+        embed_dims=12,
+        depths=draw(st.lists(st.integers(1, 3), min_size=stages, max_size=stages)),
+        num_heads=draw(st.lists(st.sampled_from([1, 2, 3]), min_size=stages, max_size=stages)),
+        strides=(4, 2, 2)[:stages],
+        out_indices=tuple(range(stages)),
+        window_size=draw(st.tuples(st.integers(1, 5), st.integers(1, 5))),
+        **options,
+    )
+
+
+@given(swins(), st.booleans())
+@settings(max_examples=15, deadline=None)
+def test_folding_changes_nothing_but_the_names_for_any_swin(arguments, per_head):
+    model = randomise(SwinGAB(**arguments, gab_cfg=dict(per_head=per_head)))
+    folded = fold(Contents.of(model.state_dict(), 'x')).swin
+    plain = SwinGAB(**arguments, gab_cfg=None)
+    plain.load_state_dict(folded, strict=True)
+    assert_same_function(plain, model)
+
+
+@given(swins(), st.booleans())
+@settings(max_examples=15, deadline=None)
+def test_unfolding_changes_nothing_but_the_names_for_any_swin(arguments, per_head):
+    plain = randomise(SwinGAB(**arguments, gab_cfg=None))
+    unfolded, splits = unfold(Contents.of(plain.state_dict(), 'x'), per_head)
+    assert len(splits) == sum(arguments['depths'])
+    model = SwinGAB(**arguments, gab_cfg=dict(per_head=per_head))
+    model.load_state_dict(unfolded.swin, strict=True)
+    assert_same_function(plain, model)
+    assert all((split.amplitude > 0).all() for split in splits.values())
+
+
+def test_folding_undoes_unfolding():
+    plain = randomise(SwinGAB(**OURS, gab_cfg=None)).state_dict()
+    back = fold(unfold(Contents.of(plain, 'x'))[0]).swin
+    assert set(back) == set(plain)
+    for name, tensor in plain.items():
+        torch.testing.assert_close(back[name], tensor, atol=1e-6, rtol=1e-6)
+
+
+def test_folded_in_memory_it_is_what_the_folded_checkpoint_is():
+    model = randomise(SwinGAB(**OURS))
+    expected = fold(Contents.of(model.state_dict(), 'x')).swin
+    before = outputs(model)
+    assert model.fold_() is model
+    assert set(model.state_dict()) == set(expected)
+    assert all(torch.equal(t, expected[n]) for n, t in model.state_dict().items())
+    for a, b in zip(outputs(model), before, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+    stock = DetSwin(**OURS)
+    stock.load_state_dict(export(Contents.of(model.state_dict(), 'x'), 'mmdet')[0]['state_dict'])
+
+
+def test_a_model_folded_in_memory_still_trains():
+    model = SwinGAB(**OURS).fold_().train()
+    model(images((61, 90)))[-1].sum().backward()
+    assert model.stages[0].blocks[0].attn.w_msa.relative_position_bias_table.grad is not None
+
+
+def test_folding_twice_is_refused():
+    once = fold(Contents.of(SwinGAB(**OURS).state_dict(), 'mine.pth'))
+    with pytest.raises(ValueError, match=r'mine\.pth has nothing to fold.*folded already'):
+        fold(once)
+    model = SwinGAB(**OURS).fold_()
+    with pytest.raises(ValueError, match=r'nothing to fold.*folded already'):
+        model.fold_()
+    with pytest.raises(ValueError, match='nothing to fold'):
+        SwinGAB(**OURS, gab_cfg=None).fold_()
+
+
+def test_unfolding_what_has_a_gaussian_is_refused():
+    with pytest.raises(ValueError, match=r'mine\.pth has a Gaussian already: fold it first'):
+        unfold(Contents.of(SwinGAB(**OURS).state_dict(), 'mine.pth'))
+
+
+def test_half_a_gaussian_is_refused():
+    tensors = SwinGAB(**OURS).state_dict()
+    del tensors['stages.2.blocks.1.attn.w_msa.gaussian.sigma']
+    with pytest.raises(ValueError, match=r'stages\.2\.blocks\.1.*one of .* without the other'):
+        fold(Contents.of(tensors, 'mine.pth'))
+
+
+def test_the_checkpoint_given_is_left_as_it_was():
+    tensors = SwinGAB(**OURS).state_dict()
+    before = {name: tensor.clone() for name, tensor in tensors.items()}
+    fold(Contents.of(tensors, 'x'))
+    assert set(tensors) == set(before)
+    assert all(torch.equal(tensors[name], tensor) for name, tensor in before.items())
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_half_precision_checkpoints_keep_their_type(dtype):
+    model = randomise(SwinGAB(**OURS))
+    halved = {name: tensor.to(dtype) for name, tensor in model.state_dict().items()}
+    folded = fold(Contents.of(halved, 'x')).swin
+    exact = fold(Contents.of(model.state_dict(), 'x')).swin
+    for name, tensor in folded.items():
+        assert tensor.dtype == dtype
+        torch.testing.assert_close(tensor.float(), exact[name], atol=0.1, rtol=0.02)
+    unfolded, _ = unfold(Contents.of(folded, 'x'))
+    assert {tensor.dtype for tensor in unfolded.swin.values()} == {dtype}
+
+
+class Detector(torch.nn.Module):
+    def __init__(self, **backbone):
+        super().__init__()
+        self.backbone = SwinGAB(**OURS, **backbone)
+        self.neck = torch.nn.Linear(4, 4)
+
+
+def test_a_whole_model_keeps_its_other_parts_and_what_is_true_of_it():
+    model = Detector()
+    meta = dict(dataset_meta=dict(classes=['a']), epoch=3, cfg="type='mmgab.SwinGAB'", seed=1)
+    contents = fold(Contents.of(dict(state_dict=model.state_dict(), meta=meta), 'x'))
+    checkpoint, left = export(contents, 'mmdet', meta)
+    assert left == []
+    assert checkpoint['meta'] == dict(dataset_meta=dict(classes=['a']), epoch=3)
+    assert 'gaussian' not in str(checkpoint.keys()) + str(list(checkpoint['state_dict']))
+    plain = Detector(gab_cfg=None)
+    load_whole_model(plain, checkpoint, 'x', strict=True)
+    assert torch.equal(plain.neck.weight, model.neck.weight)
+    assert_same_function(plain.backbone, model.backbone)
