@@ -1,7 +1,8 @@
 """State dicts from one layout to another: dict in, dict out."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -20,18 +21,22 @@ def find_swins(names: Iterable[str]) -> dict[str, Layout]:
         the one that names most of its tensors.
     """
     names = list(names)
+    candidates: dict[str, list[Layout]] = {}
+    for layout in LAYOUTS:
+        for prefix in _prefixes(names, layout):
+            candidates.setdefault(prefix, []).append(layout)
     found = {}
-    for prefix in dict.fromkeys(_prefixes(names)):
+    for prefix, layouts in candidates.items():
         inside = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
-        found[prefix] = max(LAYOUTS, key=lambda layout: _count(inside, layout))
+        found[prefix] = max(layouts, key=partial(_count, inside))
     return found
 
 
-def _prefixes(names: list[str]) -> Iterator[str]:
-    for layout in LAYOUTS:
-        container = f'(?:{re.escape(layout.container)})?'
-        pattern = re.compile(rf'((?:.+\.)??){container}{layout.qkv.expression}\.weight')
-        yield from (match[1] for name in names if (match := pattern.fullmatch(name)))
+def _prefixes(names: list[str], layout: Layout) -> Iterable[str]:
+    """What stands before the queries, keys and values of blocks, in order, each once."""
+    container = f'(?:{re.escape(layout.container)})?'
+    pattern = re.compile(rf'((?:.+\.)??){container}{layout.qkv.expression}\.weight')
+    return dict.fromkeys(match[1] for name in names if (match := pattern.fullmatch(name)))
 
 
 def _count(names: list[str], layout: Layout) -> int:
@@ -141,7 +146,7 @@ def _is_unused(name: str, layout: Layout) -> bool:
     return any(template.read(name) is not None for template in layout.unused)
 
 
-def _reordered(name: str, tensor: Tensor, layout: Layout, order: callable) -> Tensor:
+def _reordered(name: str, tensor: Tensor, layout: Layout, order: Callable) -> Tensor:
     """A patch-merging tensor in the other order, see :mod:`~.layouts`; others as they are."""
     if layout.unfolds or not any(template.read(name) is not None for template in MERGING):
         return tensor
