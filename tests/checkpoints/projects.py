@@ -16,6 +16,7 @@ from mmgab.models import SwinGAB
 DEPTHS, HEADS, WIDTH = (2, 2, 2, 2), (2, 4, 8, 16), 16
 OURS = dict(embed_dims=WIDTH, depths=DEPTHS, num_heads=HEADS)
 CLASSES = 5
+PRETRAIN_ARCH = dict(embed_dims=WIDTH, depths=list(DEPTHS), num_heads=list(HEADS))
 # Width, depths, heads and window of the published sizes.
 PUBLISHED = {
     'T': (96, (2, 2, 6, 2), (3, 6, 12, 24), 7),

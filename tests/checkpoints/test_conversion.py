@@ -1,10 +1,13 @@
 """Every project's Swin in and out, beside the project's real model and its own strict loading."""
 
+import mmpretrain.models
+import mmpretrain.registry
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmdet.models.backbones.swin import swin_converter
+from mmengine.registry import DefaultScope
 
 from mmgab.checkpoints import Contents, export, fold, load, write_checkpoint
 from mmgab.checkpoints.conversion import from_openmmlab, to_openmmlab
@@ -14,6 +17,7 @@ from mmgab.models import SwinGAB
 from .projects import (
     CLASSES,
     OURS,
+    PRETRAIN_ARCH,
     PROJECTS,
     PUBLISHED,
     assert_names_are_complete,
@@ -91,6 +95,33 @@ def test_a_folded_classifier_gives_the_same_scores(name):
     with torch.no_grad():
         expected = ours(images((448, 448)))[-1].mean(dim=(2, 3)) @ weight.T + bias
         scores = theirs(images((448, 448)))
+    torch.testing.assert_close(scores, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_folded_classifier_is_a_whole_one_of_mmpretrains():
+    ours = ours_with()
+    checkpoint = classifier_checkpoint(ours)
+    for stage in range(3):  # which a classifier there has not
+        for parameter in ('weight', 'bias'):
+            del checkpoint['state_dict'][f'backbone.norm{stage}.{parameter}']
+    backbone = dict(type='SwinTransformer', pad_small_map=True, arch=PRETRAIN_ARCH)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        theirs = mmpretrain.registry.MODELS.build(
+            dict(
+                type='ImageClassifier',
+                backbone=backbone,
+                neck=dict(type='GlobalAveragePooling'),
+                head=dict(type='LinearClsHead', num_classes=CLASSES, in_channels=128),
+            )
+        )
+    folded, left = export(fold(Contents.of(checkpoint, 'x')), 'mmpretrain')
+    assert left == []
+    theirs.load_state_dict(folded['state_dict'], strict=True)
+    theirs.train(False)
+    weight, bias = (checkpoint['state_dict'][f'head.fc.{p}'] for p in ('weight', 'bias'))
+    with torch.no_grad():
+        expected = ours(images((97, 131)))[-1].mean(dim=(2, 3)) @ weight.T + bias
+        scores = theirs(images((97, 131)))
     torch.testing.assert_close(scores, expected, atol=1e-5, rtol=1e-5)
 
 

@@ -1,0 +1,63 @@
+"""Checkpoints that the training and testing tools are given, as users type them."""
+
+import json
+import os
+
+import pytest
+import timm
+import torch
+
+from ..conftest import run_tool, start_tool
+from .runs import SEGMENTATION, options
+
+CONFIG = 'configs/upernet_swin_gab_nuclei.py'
+
+
+def test_training_starts_from_another_projects_file(nuclei, tmp_path):
+    """The Swin of an image classifier of timm's, split into a Gaussian and a remainder."""
+    theirs = timm.create_model(
+        'swin_tiny_patch4_window7_224', embed_dim=16, depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8)
+    )
+    torch.save(theirs.state_dict(), tmp_path / 'timm.pth')
+    more = ('model.backbone.gab_cfg.init=fit', f'load_from={tmp_path / "timm.pth"}')
+    output = run_tool(
+        'tools/train.py', CONFIG, '--work-dir', tmp_path,
+        *options(nuclei, SEGMENTATION, 'train_cfg.max_iters=1', 'train_cfg.val_interval=9', *more),
+    )  # fmt: skip
+    assert 'timm.pth (timm layout)' in output
+    assert 'fitted: 4 x backbone.stages.*.blocks.*.attn.w_msa.gaussian.amplitude' in output
+    assert output.count('split off: A ') == 4
+
+
+class Touches:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def test_a_tested_checkpoint_that_carries_code_is_refused_until_it_is_trusted(
+    nuclei, segmentor, tmp_path
+):
+    victim, evil = tmp_path / 'victim', tmp_path / 'evil.pth'
+    checkpoint = torch.load(segmentor / 'iter_3.pth', weights_only=False)
+    torch.save(dict(checkpoint, extra=Touches(str(victim))), evil)
+    words = ('tools/test.py', CONFIG, evil, '--work-dir', tmp_path)
+    done = start_tool(*words, *options(nuclei, SEGMENTATION))
+    assert done.returncode != 0
+    assert 'evil.pth is refused: it holds more than data' in done.stdout
+    assert not victim.exists()
+    run_tool(*words, '--trust', *options(nuclei, SEGMENTATION))
+    assert victim.exists()
+    assert json.loads((tmp_path / 'results.json').read_text())['metrics']['mIoU'] > 0
+
+
+@pytest.mark.parametrize('name', ['https://127.0.0.1:9/swin.pth', 'timm://no_such_model'])
+def test_an_init_cfg_that_cannot_be_read_stops_the_run_with_its_name(name, nuclei, tmp_path):
+    done = start_tool(
+        'tools/train.py', CONFIG, '--work-dir', tmp_path, *options(nuclei, SEGMENTATION),
+        'model.backbone.init_cfg.type=Pretrained', f'model.backbone.init_cfg.checkpoint={name}',
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert name in done.stdout.splitlines()[-1]
