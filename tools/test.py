@@ -61,8 +61,8 @@ def main() -> None:
         enable_tta(config)
     if args.out:
         dump_predictions(config, args.out)
+    config.load_from, config.resume = args.checkpoint, False
     runner = CheckedRunner.from_cfg(config)
-    runner.load_checkpoint(args.checkpoint, strict=True)
     metrics = runner.test()
     if is_main_process():
         write_results(config, args.checkpoint, metrics)

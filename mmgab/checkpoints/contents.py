@@ -1,18 +1,24 @@
 """What a checkpoint file holds: a Swin, in whatever it is wrapped, and the rest of the model."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from torch import Tensor
 
 from mmgab.functional import table_window
 
 from .conversion import find_swins, to_openmmlab
-from .layouts import HEAD, TABLE, Layout
+from .layouts import HEAD, POSITION, TABLE, Layout
 
-# Where several are in one file, the first one counts: what was meant for evaluation.
-_WRAPPERS = ('state_dict', 'teacher', 'model', 'state_dict_ema', 'model_ema', 'ema', 'student')
+T = TypeVar('T')
+
+# Where several are in one file the first one counts: what was meant for evaluation. (MMEngine swaps
+# the averaged weights into state_dict when it saves.)
+WRAPPERS = ('teacher', 'state_dict_ema', 'model_ema', 'ema', 'state_dict', 'model', 'student')
 _AVERAGED = ('teacher.', 'ema.')
+_PARALLEL = re.compile(r'^((module|_orig_mod)\.)+')  # DistributedDataParallel, torch.compile
 
 
 @dataclass(frozen=True)
@@ -22,17 +28,21 @@ class Contents:
     Attributes:
         source: Path or URL.
         layout: Whose layout the file is in.
-        prefix: What stands before the Swin's names in the file.
+        place: The last part of what stands before the Swin's names, ``'backbone.'`` mostly; what
+            is before that as well (``'teacher.'``) belongs to the whole model.
         swin: The Swin, in OpenMMLab's layout, a classifier's head (``head.fc``) with it.
         others: Tensors of the rest of the model, such as a detector's heads, under their names.
-        metadata: What modules noted beside their tensors, by their path in the Swin.
+        apart: Names of the tensors that belong to neither, such as another model's.
+        metadata: What modules noted beside their tensors, by what stands before these: ``''`` for
+            the Swin itself, ``'stages.0.'``, ...
     """
 
     source: str
     layout: Layout
-    prefix: str
+    place: str
     swin: dict[str, Tensor]
     others: dict[str, Tensor]
+    apart: list[str]
     metadata: dict[str, Mapping]
 
     @classmethod
@@ -45,23 +55,28 @@ class Contents:
             prefix: What stands before the Swin's names; needed where a file holds several.
 
         Raises:
-            ValueError: If there is none, or several and no telling which.
+            ValueError: If there is none, several and no telling which, or one in two layouts.
         """
         tensors, metadata = unwrap(checkpoint, source)
         swins = find_swins(tensors)
         prefix = _choose(swins, tensors, source, prefix)
-        inside = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-        swin = to_openmmlab(inside, swins[prefix])
-        others = {n: t for n, t in tensors.items() if not n.startswith(prefix)}
+        outer = ''.join(prefix[:-1].rpartition('.')[:2])
+        inside, outside = _split(tensors, prefix)
+        try:
+            swin = to_openmmlab(inside, swins[prefix])
+        except ValueError as error:
+            raise ValueError(f'{source}: {error}') from error
+        others, apart = _split(outside, outer)
         for parameter in ('weight', 'bias'):
             if f'{HEAD}.{parameter}' in others:
                 swin[f'{HEAD}.{parameter}'] = others.pop(f'{HEAD}.{parameter}')
-        inside_metadata = {
-            path.removeprefix(prefix): entry
-            for path, entry in metadata.items()
-            if path.startswith(prefix)
-        }
-        return cls(source, swins[prefix], prefix, swin, others, inside_metadata)
+        notes, _ = _split(metadata, prefix)
+        position = swin.get(POSITION)
+        if position is not None and position.ndim == 4:  # a map (1, C, H, W)
+            swin[POSITION] = position.flatten(2).transpose(1, 2)
+            notes[''] = {**notes.get('', {}), 'pretrain_grid': tuple(position.shape[2:])}
+        place = prefix.removeprefix(outer)
+        return cls(source, swins[prefix], place, swin, others, list(apart), notes)
 
     def window(self, table: str) -> tuple[int, int]:
         """Window of a relative-position table.
@@ -77,10 +92,9 @@ class Contents:
             ValueError: If it is none of these.
         """
         path = table.rpartition('.')[0]
-        noted = self.metadata.get(path, {}).get('window_size')
-        window = noted or table_window(
-            self.swin[table], self.swin.get(f'{path}.relative_position_index')
-        )
+        noted = self.metadata.get(f'{path}.', {}).get('window_size')
+        index = self.swin.get(f'{path}.relative_position_index')
+        window = table_window(self.swin[table], index, noted)
         if window is None:
             raise ValueError(
                 f'{self.source}: the window of {table} is not known: {len(self.swin[table])} rows '
@@ -99,22 +113,30 @@ def unwrap(checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], dict[st
     """Take the tensors out of whatever wraps them, without ``module.`` before their names.
 
     Returns:
-        The tensors by name, and the metadata of the modules that saved them by their path.
+        The tensors by name, and the metadata of the modules that saved them by what stands before
+        their tensors' names.
 
     Raises:
         ValueError: If there are no tensors.
     """
-    while wrapper := next((w for w in _WRAPPERS if isinstance(checkpoint.get(w), Mapping)), None):
+    while wrapper := next((w for w in WRAPPERS if isinstance(checkpoint.get(w), Mapping)), None):
         checkpoint = checkpoint[wrapper]
     tensors = {
-        name.removeprefix('module.'): value
+        _PARALLEL.sub('', name): value
         for name, value in checkpoint.items()
         if isinstance(name, str) and isinstance(value, Tensor)
     }
     if not tensors:
         raise ValueError(f'{source} is no checkpoint: it holds no tensors by name')
-    metadata = getattr(checkpoint, '_metadata', {})
-    return tensors, {path.removeprefix('module.'): entry for path, entry in metadata.items()}
+    metadata = getattr(checkpoint, '_metadata', None) or {}
+    prefixes = {f'{path}.' if path else '': entry for path, entry in metadata.items()}
+    return tensors, {_PARALLEL.sub('', prefix): entry for prefix, entry in prefixes.items()}
+
+
+def _split(items: Mapping[str, T], prefix: str) -> tuple[dict[str, T], dict[str, T]]:
+    """What is under a prefix, without it, and the rest."""
+    inside = {n.removeprefix(prefix): item for n, item in items.items() if n.startswith(prefix)}
+    return inside, {n: item for n, item in items.items() if not n.startswith(prefix)}
 
 
 def _choose(

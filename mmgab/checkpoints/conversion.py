@@ -58,23 +58,32 @@ def to_openmmlab(tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, Ten
         layout: Whose layout they are in.
 
     Returns:
-        The same tensors. Those that the layout has no name for keep theirs, for the caller to
-        excuse or refuse; those that nobody needs are left out.
+        The same tensors. Those that the layout has no name for, and parts of a tensor without the
+        others, keep theirs, for the caller to excuse or refuse; those that nobody needs are left
+        out.
+
+    Raises:
+        ValueError: If two of them are the same tensor, as where two layouts are in one file.
     """
     last = last_stage(tensors, layout)
-    result: dict[str, Tensor] = {}
-    parts: dict[str, dict[int, Tensor]] = {}
-    for name, tensor in tensors.items():
+    parts: dict[str, dict[int, str]] = {}
+    counts: dict[str, int] = {}
+    for name in tensors:
         found = _own_name(name, layout, last)
-        if found is None:
-            if not _is_unused(name, layout):
-                result[name] = tensor
+        if found is None and _is_unused(name, layout):
             continue
-        own_name, part, count = found
-        collected = parts.setdefault(own_name, {})
-        collected[part] = tensor
-        if len(collected) == count:
-            whole = tensor if count == 1 else torch.cat([collected[i] for i in range(count)])
+        own_name, part, count = found or (name, 0, 1)
+        other = parts.setdefault(own_name, {}).setdefault(part, name)
+        if other != name:
+            raise ValueError(f'{other} and {name} are both {own_name} ({layout.name} layout)')
+        counts[own_name] = count
+    result: dict[str, Tensor] = {}
+    for own_name, names in parts.items():
+        pieces = {part: tensors[name] for part, name in sorted(names.items())}
+        if len(pieces) < counts[own_name]:
+            result.update((name, tensors[name]) for name in names.values())
+        else:
+            whole = torch.cat(list(pieces.values())) if len(pieces) > 1 else pieces[0]
             result[own_name] = _reordered(own_name, whole, layout, _to_unfolded)
     return result
 

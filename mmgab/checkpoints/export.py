@@ -25,6 +25,7 @@ from .layouts import (
     TRANSFORMERS_BACKBONE,
     Layout,
 )
+from .match import grouped, is_finite
 
 # Of each project: the layout of its classifier, and of a backbone with a norm after each stage.
 _LAYOUTS = {
@@ -41,8 +42,9 @@ STOCK_PROJECTS = tuple(project for project in _LAYOUTS if project != 'mmgab')
 _WITH_ANY_WINDOW = ('mmgab', 'timm', 'torchvision')
 _KEPT_META = ('dataset_meta', 'epoch', 'iter')
 _STOCK_MASK = -100.0
-_BACKBONE = 'backbone.'
+_BACKBONE = 'backbone.'  # where OpenMMLab's models have it
 _INDEX = 'relative_position_index'
+_BLOCK = re.compile(r'stages\.\d+\.blocks\.\d+\.')
 _MAY_BE_LEFT = re.compile(r'norm\d+\.(weight|bias)')
 
 
@@ -63,26 +65,50 @@ def export(contents: Contents, project: str, meta: Mapping | None = None) -> tup
             the function would be another one.
     """
     layout = _layout(contents, project)
+    check_whole(contents)
     last = last_stage(contents.swin)
     swin = {n: t for n, t in contents.swin.items() if not n.endswith(_INDEX)}
     left = [name for name in swin if not has_place(name, layout, last)]
-    needed = [name for name in left if not _MAY_BE_LEFT.fullmatch(name)]
-    if project != 'mmgab':
-        needed += [name for name in swin if '.gaussian.' in name]
-    if needed:
-        raise ValueError(f'{project} has no place for {needed} of {contents.source}')
+    if needed := [name for name in left if not _MAY_BE_LEFT.fullmatch(name)]:
+        raise ValueError(f'{project} has no place for {grouped(needed)} of {contents.source}')
+    if f'norm{last}.weight' not in swin and 'norm{s}' not in layout.names:
+        raise ValueError(f'{project} needs a norm after the last stage, {contents.source} has none')
     tensors = from_openmmlab({**swin, **_derived(contents, layout)}, layout)
     tensors.update(_masks(contents, last) if layout.has_masks else {})
     if layout in (OPENMMLAB, MICROSOFT_DETECTION):
-        tensors = _in_whole_model(tensors, contents.others)
+        tensors = _in_whole_model(tensors, contents)
     else:
         tensors = _in_container(tensors, layout)
         left += contents.others
+    gaussians = [name for name in tensors if '.gaussian.' in name]
+    if gaussians and project != 'mmgab':
+        raise ValueError(f'{project} has no place for {grouped(gaussians)} of {contents.source}')
+    left += contents.apart
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     if layout.wrapper is None:
         return tensors, left
-    kept = {key: value for key, value in (meta or {}).items() if key in _KEPT_META}
+    meta = meta if isinstance(meta, Mapping) else {}
+    kept = {key: value for key, value in meta.items() if key in _KEPT_META}
     return ({'meta': kept} if kept else {}) | {layout.wrapper: tensors}, left
+
+
+def check_whole(contents: Contents) -> None:
+    """Check that a Swin can be the whole of one: every block has all its tensors, all finite.
+
+    Raises:
+        ValueError: If it cannot.
+    """
+    if bad := [name for name, tensor in contents.swin.items() if not is_finite(tensor)]:
+        raise ValueError(f'{contents.source} has values that are not finite: {grouped(bad)}')
+    blocks: dict[str, set[str]] = {}
+    for name in contents.swin:
+        if match := _BLOCK.match(name):
+            blocks.setdefault(match[0], set()).add(name[match.end() :])
+    parts = set().union(*blocks.values())
+    if gaps := [block + part for block, own in blocks.items() for part in parts - own]:
+        raise ValueError(
+            f'{contents.source} lacks {grouped(sorted(gaps))}, which other blocks have'
+        )
 
 
 def _layout(contents: Contents, project: str) -> Layout:
@@ -105,13 +131,20 @@ def _derived(contents: Contents, layout: Layout) -> dict[str, Tensor]:
         tensors[f'{path}.{_INDEX}'] = index if layout.index == 'square' else index.flatten()
     position = contents.swin.get(POSITION)
     if position is not None:
-        if position.ndim == 4:  # a map (1, C, H, W)
-            position = position.flatten(2).transpose(1, 2)
         if layout.position_is_map:
-            side = math.isqrt(position.shape[1])
-            position = position.transpose(1, 2).unflatten(2, (side, side))
+            position = position.transpose(1, 2).unflatten(2, _grid(contents))
         tensors[POSITION] = position
     return tensors
+
+
+def _grid(contents: Contents) -> tuple[int, int]:
+    """Height and width of the absolute position embedding, in patches."""
+    length = contents.swin[POSITION].shape[1]
+    noted = contents.metadata.get('', {}).get('pretrain_grid')
+    side = math.isqrt(length)
+    if noted is None and side * side != length:
+        raise ValueError(f'{contents.source}: the grid of the {length} positions is not known')
+    return noted or (side, side)
 
 
 def _masks(contents: Contents, last: int) -> dict[str, Tensor]:
@@ -126,12 +159,13 @@ def _masks(contents: Contents, last: int) -> dict[str, Tensor]:
     return masks
 
 
-def _in_whole_model(tensors: dict[str, Tensor], others: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _in_whole_model(tensors: dict[str, Tensor], contents: Contents) -> dict[str, Tensor]:
     """A backbone by itself, or in its place in a classifier, detector or segmentor."""
     heads = {name: tensors.pop(name) for name in list(tensors) if name.startswith(f'{HEAD}.')}
-    if not heads and not others:
+    if not heads and not contents.others:
         return tensors
-    return {**{f'{_BACKBONE}{n}': t for n, t in tensors.items()}, **heads, **others}
+    place = contents.place or _BACKBONE
+    return {**{f'{place}{n}': t for n, t in tensors.items()}, **heads, **contents.others}
 
 
 def _in_container(tensors: dict[str, Tensor], layout: Layout) -> dict[str, Tensor]:

@@ -1,24 +1,23 @@
 """Checkpoint files, read without running what they may carry and written whole or not at all."""
 
-import hashlib
-import json
 import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
-from mmengine.dist import barrier, get_local_rank
 from mmengine.runner.checkpoint import CheckpointLoader, get_torch_safe_globals
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from .download import check_hash, download
+
 TIMM_SCHEME = 'timm://'
-_HTTP = ('http://', 'https://')
+_SCHEME = re.compile(r'[A-Za-z][\w+.-]*://')
+_HTTP = re.compile(r'https?://', re.IGNORECASE)
 _FOLDER_FILES = ('model.safetensors', 'pytorch_model.bin')  # transformers'
 _TRUST = (
     'trust=True (--trust on the command line) reads it as Python does, which RUNS that code with '
@@ -27,7 +26,10 @@ _TRUST = (
 
 
 def read_checkpoint(
-    source: str, map_location: str = 'cpu', trust: bool = False, sha256: str | None = None
+    source: str | os.PathLike,
+    map_location: str = 'cpu',
+    trust: bool = False,
+    sha256: str | None = None,
 ) -> Mapping:
     """Read a checkpoint file, without running code that it may carry.
 
@@ -48,81 +50,52 @@ def read_checkpoint(
         ValueError: If the file is empty, truncated, no checkpoint, has another hash, or holds more
             than data; the last names what it wanted to import.
     """
-    if source.startswith(TIMM_SCHEME):
-        if sha256 is not None:
-            raise ValueError(f'sha256 is for files; {source} is checked by its hub')
-        return CheckpointLoader.load_checkpoint(source, map_location=map_location)
-    if source.startswith(_HTTP):
-        source, _, digits = source.partition('#sha256=')
-        sha256 = sha256 or digits or None
-        path = _download(source)
-    elif '://' in source:
-        return _read_remote(source, map_location, trust)
-    else:
-        path = _local_file(source)
-    if sha256 is not None:
-        _check_hash(path, source, sha256)
+    source = os.fspath(source)
+    if source.startswith(TIMM_SCHEME) or (_SCHEME.match(source) and not _HTTP.match(source)):
+        return _read_remote(source, map_location, trust, sha256)
+    path = local_path(source, sha256)
     checkpoint = _read_local(path, source, map_location, trust)
     if not isinstance(checkpoint, Mapping):
         raise ValueError(f'{source} is no checkpoint: it holds a {type(checkpoint).__name__}')
     return checkpoint
 
 
-def _local_file(source: str) -> Path:
+def local_path(source: str, sha256: str | None = None) -> Path:
+    """Path of the file behind a source: its own, that in a folder, or that of its download.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ConnectionError: If it cannot be downloaded.
+        ValueError: If it has another hash.
+    """
+    if _HTTP.match(source):
+        url, _, digits = source.partition('#sha256=')
+        if digits and sha256 not in (None, digits):
+            raise ValueError(f'{url} is given two hashes: {digits} and {sha256}')
+        return download(url, digits or sha256)
     path = Path(source)
     if path.is_dir():
-        path = next((path / name for name in _FOLDER_FILES if (path / name).is_file()), path)
+        held = [path / name for name in _FOLDER_FILES if (path / name).is_file()]
+        if not held:
+            raise FileNotFoundError(f'folder {source} holds none of {", ".join(_FOLDER_FILES)}')
+        path = held[0]
     if not path.is_file():
         raise FileNotFoundError(f'checkpoint {source} does not exist (looked for {path.resolve()})')
+    if sha256 is not None:
+        check_hash(path, source, sha256)
     return path
 
 
-def _download(url: str) -> Path:
-    """Path of a downloaded file; each machine downloads it once."""
-    folder = Path(torch.hub.get_dir()) / 'checkpoints'
-    path = folder / url.partition('?')[0].rpartition('/')[2]
-    if get_local_rank() == 0 and not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(url, str(path))  # to a temporary file, then moved
-        except (URLError, ConnectionError, TimeoutError) as error:
-            reason = getattr(error, 'reason', error)
-            raise ConnectionError(
-                f'checkpoint {url} cannot be downloaded ({reason}); where there is no network, '
-                'fetch it elsewhere and give its path instead'
-            ) from error
-    barrier()
-    return path
-
-
-def _read_remote(source: str, map_location: str, trust: bool) -> object:
-    """Read through one of MMEngine's other schemes, which unpickle whatever they find."""
-    if not trust:
+def _read_remote(source: str, map_location: str, trust: bool, sha256: str | None) -> Mapping:
+    """Read through one of MMEngine's schemes; but for timm's, they unpickle whatever they find."""
+    if sha256 is not None:
+        raise ValueError(f'sha256 is for files and http(s) URLs, {source} cannot be checked')
+    if not trust and not source.startswith(TIMM_SCHEME):
         raise ValueError(
             f'{source} would be read by MMEngine, which runs code that a file carries: download it '
             f'and give its path, or trust it. {_TRUST}'
         )
     return CheckpointLoader.load_checkpoint(source, map_location=map_location)
-
-
-def file_sha256(path: Path | str) -> str:
-    """Hash of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _check_hash(path: Path, source: str, wanted: str) -> None:
-    if len(wanted) < 8:
-        raise ValueError(f'sha256 must have 8 digits at least, got {wanted!r}')
-    found = file_sha256(path)
-    if not found.startswith(wanted.lower()):
-        raise ValueError(
-            f'{source} is not the file that was asked for: its sha256 is {found}, wanted {wanted}. '
-            f'It lies in {path.resolve()}; remove it to download it again'
-        )
 
 
 def _read_local(path: Path, source: str, map_location: str, trust: bool) -> object:
@@ -134,7 +107,7 @@ def _read_local(path: Path, source: str, map_location: str, trust: bool) -> obje
             unsafe = [] if trust else _imports(path)
             if not unsafe:
                 return torch.load(path, map_location=map_location, weights_only=not trust)
-    except (FileNotFoundError, PermissionError):
+    except (FileNotFoundError, PermissionError, MemoryError):
         raise
     except Exception as error:  # torch raises nearly anything on a file that is not its own
         unsafe = re.findall(r'[Uu]nsupported (?:global: )?GLOBAL (\S+)', str(error))
@@ -142,7 +115,7 @@ def _read_local(path: Path, source: str, map_location: str, trust: bool) -> obje
             raise _refusal(source, unsafe) from None
         kind = 'safetensors' if isinstance(error, SafetensorError) else 'PyTorch'
         raise ValueError(
-            f'{source} cannot be read as a checkpoint; it is empty, truncated, no {kind} file, or '
+            f'{path} cannot be read as a checkpoint; it is empty, truncated, no {kind} file, or '
             f'holds more than data ({_reason(error)})'
         ) from error
     raise _refusal(source, unsafe)
@@ -185,9 +158,8 @@ def write_checkpoint(
         OSError: If the folder cannot be written.
     """
     path = Path(path)
-    if any(Path(i).exists() and path.exists() and path.samefile(i) for i in inputs):
-        raise FileExistsError(f'{path} is an input, which is never written over: give another name')
-    with _replacing(path, force) as temporary:
+    check_output(path, inputs, force)
+    with replacing(path) as temporary:
         if path.suffix == '.safetensors':
             save_file(_flat(checkpoint), temporary, metadata={'format': 'pt'})
         else:
@@ -195,23 +167,25 @@ def write_checkpoint(
                 torch.save(checkpoint, file)
 
 
-def write_json(contents: Mapping, path: Path, force: bool = False) -> None:
-    """Write a JSON file to a temporary file beside its place and move it there.
+def check_output(path: Path, inputs: Iterable[Path | str] = (), force: bool = False) -> None:
+    """Check that a file may be written; see :func:`write_checkpoint`.
 
     Raises:
-        FileExistsError: If the place is taken and ``force`` is not given.
+        FileExistsError: If the place is taken, by an input or without ``force``.
     """
-    with _replacing(path, force) as temporary:
-        temporary.write_text(json.dumps(contents, indent=2) + '\n')
+    if not path.exists():
+        return
+    if any(Path(i).exists() and path.samefile(i) for i in inputs):
+        raise FileExistsError(f'{path} is an input, which is never written over: give another name')
+    if not force:
+        raise FileExistsError(f'{path} exists: give another name, or --force to replace it')
 
 
 @contextmanager
-def _replacing(path: Path, force: bool) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """A temporary file that takes a place when it has been written whole, and else vanishes."""
-    if path.exists() and not force:
-        raise FileExistsError(f'{path} exists: give another name, or --force to replace it')
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix='.', suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -231,5 +205,6 @@ def _umask() -> int:
 
 
 def _flat(checkpoint: Mapping) -> dict[str, Tensor]:
+    """The tensors alone; each with a storage of its own, as the format wants."""
     tensors = checkpoint.get('state_dict', checkpoint.get('model', checkpoint))
-    return {name: tensor.contiguous() for name, tensor in tensors.items()}
+    return {n: t.contiguous().clone() for n, t in tensors.items() if isinstance(t, Tensor)}

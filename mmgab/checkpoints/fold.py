@@ -8,6 +8,7 @@ from torch import Tensor
 from mmgab.functional import GaussianSplit, gaussian_table, relative_offsets, split_gaussian
 
 from .contents import Contents
+from .match import grouped
 
 
 def fold(contents: Contents) -> Contents:
@@ -17,28 +18,28 @@ def fold(contents: Contents) -> Contents:
         contents: A SwinGAB and what is around it.
 
     Returns:
-        The same, without a trace of the Gaussian.
+        The same, without a trace of the Gaussian. Tables are in single precision, whatever the file
+        was in: rounded to half, they would be another function.
 
     Raises:
-        ValueError: If there is no Gaussian: it was folded before, or is a plain Swin.
+        ValueError: If there is no Gaussian (folded before, or a plain Swin), or none in a layer.
     """
     swin = dict(contents.swin)
-    folded = 0
-    for name, gaussian in _gaussians(contents).items():
-        if gaussian is None:
-            continue
-        table = swin[name]
-        offsets = relative_offsets(contents.window(name), table.device)
-        bias = gaussian_table(offsets, *(parameter.float() for parameter in gaussian))
-        swin[name] = (table.float() + bias).to(table.dtype)
-        for parameter in ('amplitude', 'sigma'):
-            del swin[_gaussian_name(name, parameter)]
-        folded += 1
-    if not folded:
+    gaussians = _gaussians(contents)
+    without = [name for name, gaussian in gaussians.items() if gaussian is None]
+    if len(without) == len(gaussians):
         raise ValueError(
             f'{contents.source} has nothing to fold: it has no Gaussian (folded already, or a '
             'plain Swin)'
         )
+    if without:
+        raise ValueError(f'{contents.source} is not whole: no Gaussian beside {grouped(without)}')
+    for name, gaussian in gaussians.items():
+        offsets = relative_offsets(contents.window(name), swin[name].device)
+        bias = gaussian_table(offsets, *(parameter.float() for parameter in gaussian))
+        swin[name] = swin[name].float() + bias
+        for parameter in ('amplitude', 'sigma'):
+            del swin[_gaussian_name(name, parameter)]
     return replace(contents, swin=swin)
 
 

@@ -27,6 +27,7 @@ POSITION = 'absolute_pos_embed'
 TABLE = NameTemplate(f'{_ATTENTION}.relative_position_bias_table')
 _QKV = f'{_ATTENTION}.qkv'
 MASK = NameTemplate('layers.{s}.blocks.{b}.attn_mask')
+_MASK_TOKEN = NameTemplate('mask_token')  # of SimMIM's pretraining
 MERGING = (NameTemplate(f'{_MERGING}.norm'), NameTemplate(f'{_MERGING}.reduction'))
 
 
@@ -140,7 +141,7 @@ MICROSOFT = Layout(
     'microsoft',
     _names(*_CLASSIC, 'layers.{s}.downsample', **{_FINAL_NORM: 'norm', HEAD: 'head'}, **_POSITION),
     index='square',
-    unused=(MASK,),
+    unused=(MASK, _MASK_TOKEN),
     has_masks=True,
     wrapper='model',
 )
@@ -148,6 +149,7 @@ MICROSOFT_DETECTION = Layout(
     'microsoft detection',
     _names(*_CLASSIC, 'layers.{s}.downsample', **{'norm{s}': 'norm{s}'}, **_POSITION),
     index='square',
+    unused=(_MASK_TOKEN,),
     position_is_map=True,
     wrapper='state_dict',
 )
@@ -177,7 +179,8 @@ def _transformers(
         **{HEAD: 'classifier', POSITION: 'embeddings.position_embeddings'},
         **norms,
     )
-    return Layout(name, names, container='swin.', unused=unused)
+    mim = (NameTemplate('embeddings.mask_token'), NameTemplate('decoder.0'))
+    return Layout(name, names, container='swin.', unused=(*unused, *mim))
 
 
 # Version 5 renamed what is inside a block; files keep the names of version 4.

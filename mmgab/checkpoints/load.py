@@ -5,22 +5,22 @@ named below, or is refused with the reason and nothing is loaded.
 """
 
 import re
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from torch import Tensor, nn
 
 from .contents import Contents, unwrap
 from .conversion import find_swins, last_stage
 from .files import read_checkpoint
-from .match import Excuses, LoadReport, match
+from .match import NOTHING, Excuses, LoadReport, grouped, match
 
 _GAUSSIAN = r'(.*\.)?stages\.\d+\.blocks\.\d+\.attn\.w_msa\.gaussian\.(amplitude|sigma)'
 _DERIVED = r'.*\.(attn_mask|relative_position_index|relative_coords_table)'
 _OUTPUT_NORM = r'norm\d\.(weight|bias)'
 _CLASSIFIER = r'head\.fc\.(weight|bias)'
-_NOT_BACKBONE = r'(?!(.*\.)?backbone\.).*'
 _ANYTHING = r'.*'
-_NOTHING = r'(?!)'
 
 
 def load(
@@ -34,7 +34,7 @@ def load(
 ) -> LoadReport:
     """Load a Swin into a backbone, whole or not at all.
 
-    The file may lack the Gaussian and, if it comes from classification, the output norms but the
+    The file may lack all Gaussians and, if it comes from classification, all output norms but the
     last. It may have what a backbone has no place for: a classifier's head, output norms of stages
     that are not returned, derived tensors. Tables of another window and absolute position
     embeddings of another image size are resized.
@@ -59,15 +59,17 @@ def load(
     """
     checkpoint = read_checkpoint(source, trust=trust, sha256=sha256)
     contents = Contents.of(checkpoint, source, prefix)
-    missing = _GAUSSIAN + _norms_of_stages(contents, '')
-    unexpected = f'{_DERIVED}|{_OUTPUT_NORM}|{_CLASSIFIER}'
-    allowed = (missing, unexpected, _NOTHING) if strict else (_ANYTHING,) * 3
-    excuses = Excuses(*allowed, resized=_ANYTHING if resize else _NOTHING)
+    if strict:
+        unexpected = f'{_DERIVED}|{_OUTPUT_NORM}|{_CLASSIFIER}'
+        excuses = Excuses(_absences(contents, ''), unexpected)
+    else:
+        excuses = Excuses(_ANYTHING, _ANYTHING, _ANYTHING)
+    excuses = excuses if resize else replace(excuses, resized=NOTHING)
     return _load(model, contents.swin, contents.metadata, excuses, source, contents.layout.name)
 
 
 def load_whole_model(
-    model: nn.Module, checkpoint: Mapping, source: str, strict: bool
+    model: nn.Module, checkpoint: Mapping, source: str, strict: bool, resize: bool = True
 ) -> LoadReport:
     """Load a detector's, segmentor's or classifier's own checkpoint.
 
@@ -77,9 +79,10 @@ def load_whole_model(
         model: The detector or segmentor.
         checkpoint: What :func:`~.files.read_checkpoint` returned.
         source: Where it was read from, for the report.
-        strict: True where every tensor must fit: to test or resume. False for a start of training,
-            where the backbone must fit (it may lack the Gaussian) and the rest is loaded as far as
-            it fits.
+        strict: True where every tensor must be there: to test or resume. False for a start of
+            training, where the backbone must fit (it may lack the Gaussian) and the rest is loaded
+            as far as it fits.
+        resize: See :func:`load`.
 
     Returns:
         What was loaded, and what was not.
@@ -90,31 +93,52 @@ def load_whole_model(
     tensors, metadata = unwrap(checkpoint, source)
     own = model.state_dict()
     theirs, ours = find_swins(tensors), find_swins(own)
-    layout = ' and '.join(dict.fromkeys(layout.name for layout in theirs.values())) or 'unknown'
-    missing = f'{_GAUSSIAN}|{_NOT_BACKBONE}'
-    if len(theirs) == len(ours) == 1:
-        contents, place = Contents.of(checkpoint, source), next(iter(ours))
-        missing += _norms_of_stages(contents, place)
+    layouts = ' and '.join(dict.fromkeys(layout.name for layout in theirs.values()))
+    absences = _absent_gaussians(tensors)
+    if theirs and len(ours) == 1:
+        place = next(iter(ours))
+        contents = Contents.of(checkpoint, source, place if place in theirs else None)
+        layouts = contents.layout.name
         tensors = {_in_place(name, place, own): t for name, t in contents.swin.items()}
         tensors.update(contents.others)
-        metadata = {f'{place}{path}': entry for path, entry in contents.metadata.items()}
+        metadata = {f'{place}{prefix}': note for prefix, note in contents.metadata.items()}
+        absences = _absences(contents, place)
+    excuses = _excuses_of_a_start(absences, ours)
     if strict:
         excuses = Excuses(unexpected=_DERIVED)
-    else:
-        unexpected = f'{_DERIVED}|{_NOT_BACKBONE}|.*{_CLASSIFIER}'
-        excuses = Excuses(missing, unexpected, reshaped=_NOT_BACKBONE)
-    report = _load(model, tensors, metadata, excuses, source, layout)
+    excuses = excuses if resize else replace(excuses, resized=NOTHING)
+    report = _load(model, tensors, metadata, excuses, source, layouts or 'unknown')
     if not report.loaded:
         raise ValueError(f'{source} does not fit the model: no tensor has a name in common with it')
     return report
 
 
-def _norms_of_stages(contents: Contents, place: str) -> str:
-    """Further excuse of a classifier's file, which has one norm at the end and none before."""
-    stages = range(last_stage(contents.swin))
-    if any(f'norm{stage}.weight' in contents.swin for stage in stages):
-        return ''
-    return f'|{re.escape(place)}{_OUTPUT_NORM}'
+def _absences(contents: Contents, place: str) -> str:
+    """What a file need not have, as it has nothing of the kind: Gaussians, norms of stages.
+
+    A classifier has one norm, after the last stage.
+    """
+    last = last_stage(contents.swin)
+    absences = _absent_gaussians(contents.swin)
+    if last > 0 and not any(f'norm{stage}.weight' in contents.swin for stage in range(last)):
+        absences += rf'|{re.escape(place)}norm[0-{last - 1}]\.(weight|bias)'
+    return absences
+
+
+def _absent_gaussians(names: Iterable[str]) -> str:
+    return NOTHING if any('.gaussian.' in name for name in names) else _GAUSSIAN
+
+
+def _excuses_of_a_start(absences: str, places: Iterable[str]) -> Excuses:
+    """All but the backbone may be missing, too much or of another shape."""
+    backbones = '|'.join(map(re.escape, places)) or r'(.*\.)?backbone\.'
+    outside = rf'(?!{backbones}).*'
+    norms = '|'.join(f'{re.escape(place)}{_OUTPUT_NORM}' for place in places) or NOTHING
+    return Excuses(
+        missing=f'{absences}|{outside}',
+        unexpected=f'{_DERIVED}|{outside}|{norms}|.*{_CLASSIFIER}',
+        reshaped=outside,
+    )
 
 
 def _in_place(name: str, place: str, own: Mapping[str, Tensor]) -> str:
@@ -131,12 +155,17 @@ def _load(
     layout: str,
 ) -> LoadReport:
     """Let the modules adapt their tensors, compare, and load if all is well."""
-    adapted = dict(tensors)
+    adapted, resized, notes = dict(tensors), [], dict(metadata)
     for path, module in model.named_modules():
         if hasattr(module, 'adapt_state_dict'):
             prefix = f'{path}.' if path else ''
-            module.adapt_state_dict(adapted, prefix, metadata.get(path, {}))
-    report = match(model.state_dict(), tensors, adapted, excuses, source, layout)
-    loaded = set(report.loaded)
-    model.load_state_dict({n: t for n, t in adapted.items() if n in loaded}, strict=False)
+            resized += module.adapt_state_dict(adapted, prefix, metadata.get(prefix, {}))
+            notes[prefix] = {**metadata.get(prefix, {}), 'is_adapted': True}
+    fitted = [name for name in adapted if name not in tensors and re.fullmatch(_GAUSSIAN, name)]
+    report = match(model.state_dict(), adapted, excuses, source, layout, resized, fitted)
+    loaded = OrderedDict((name, adapted[name]) for name in report.loaded)
+    loaded._metadata = {prefix[:-1]: note for prefix, note in notes.items()}
+    result = model.load_state_dict(loaded, strict=False)
+    if result.unexpected_keys:  # a module's own load hook moved a tensor
+        raise ValueError(f'{source}: {grouped(result.unexpected_keys)} found no place on loading')
     return report

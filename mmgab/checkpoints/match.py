@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 _NORM1 = re.compile(r'(?:backbone\.)?stages\.(\d+)\.blocks\.(\d+)\.norm1\.weight')
-_GAUSSIAN = re.compile(r'\.gaussian\.(amplitude|sigma)$')
+NOTHING = r'(?!)'  # a pattern that no name fits
 _VARIANTS = {
     (96, (2, 2, 6, 2)): 'Swin-T',
     (96, (2, 2, 18, 2)): 'Swin-S',
@@ -28,9 +28,9 @@ class Excuses:
         resized: Tensors that the model's modules may resize.
     """
 
-    missing: str = r'(?!)'
-    unexpected: str = r'(?!)'
-    reshaped: str = r'(?!)'
+    missing: str = NOTHING
+    unexpected: str = NOTHING
+    reshaped: str = NOTHING
     resized: str = r'.*'
 
 
@@ -44,7 +44,8 @@ class LoadReport:
         total: Tensors that the model has.
         loaded: Names of the model's tensors that were set.
         missing: Names of the model's tensors that keep their values.
-        unexpected: Names of the file's tensors that the model has no place for.
+        unexpected: Names of the file's tensors that are not used: the model has no place for them,
+            or one of another shape.
         resized: Names of the tensors resized to the model's window or image size.
         fitted: Names of the tensors that the file has not and that were fitted to it.
     """
@@ -70,21 +71,23 @@ class LoadReport:
 
 def match(
     own: Mapping[str, Tensor],
-    tensors: Mapping[str, Tensor],
     adapted: Mapping[str, Tensor],
     excuses: Excuses,
     source: str,
     layout: str,
+    resized: list[str],
+    fitted: list[str],
 ) -> LoadReport:
     """Compare a model's tensors with a file's.
 
     Args:
         own: The model's state dict.
-        tensors: The file's tensors.
-        adapted: The same after the model's modules have adapted them.
+        adapted: The file's tensors, after the model's modules have adapted them.
         excuses: Which differences are accepted.
         source: Path or URL, for the report.
         layout: The file's layout, for the report.
+        resized: Names of those that were resized.
+        fitted: Names of those that were fitted.
 
     Returns:
         What a load will do.
@@ -97,7 +100,6 @@ def match(
     reshaped = [n for n in own if n in adapted and own[n].shape != adapted[n].shape]
     missing = [n for n in own if n not in adapted]
     loaded = [n for n in own if n in adapted and n not in reshaped]
-    resized = [n for n in loaded if n in tensors and tensors[n].shape != adapted[n].shape]
     faults = {
         'missing in the file': _unexcused(missing, excuses.missing),
         'without a place in the model': _unexcused(unexpected, excuses.unexpected),
@@ -108,20 +110,40 @@ def match(
         'of another window or image size, where resizing is not allowed': _unexcused(
             resized, excuses.resized
         ),
-        'with values that are not finite': [n for n in loaded if not _is_finite(adapted[n])],
+        **_faulty_values(own, adapted, loaded),
     }
     if any(faults.values()):
         lists = '; '.join(f'{len(v)} {what} ({grouped(v)})' for what, v in faults.items() if v)
         reason = _difference(own, adapted, loaded)
         raise ValueError(f'{source} does not fit the model{reason}: {lists}')
-    fitted = [n for n in loaded if n not in tensors and _GAUSSIAN.search(n)]
-    return LoadReport(
-        source, layout, len(own), loaded, missing + reshaped, unexpected + reshaped, resized, fitted
-    )
+    kept, unused = missing + reshaped, unexpected + reshaped
+    fitted = [name for name in fitted if name in loaded]
+    return LoadReport(source, layout, len(own), loaded, kept, unused, resized, fitted)
 
 
-def _is_finite(tensor: Tensor) -> bool:
-    return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
+def _faulty_values(
+    own: Mapping[str, Tensor], adapted: Mapping[str, Tensor], names: list[str]
+) -> dict[str, list[str]]:
+    """Values that cannot be copied, or should not be."""
+    empty = [n for n in names if own[n].is_meta or adapted[n].is_meta]
+    return {
+        'without values, in the file or the model': empty,
+        'of another kind of number': [n for n in names if _kind(own[n]) != _kind(adapted[n])],
+        'with values that are not finite': [
+            n for n in names if n not in empty and not is_finite(adapted[n])
+        ],
+    }
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether a tensor has neither infinite values nor any that are no numbers."""
+    if tensor.is_floating_point() and tensor.element_size() == 1:  # no such test for 8 bits
+        tensor = tensor.float()
+    return bool(torch.isfinite(tensor).all())
+
+
+def _kind(tensor: Tensor) -> str:
+    return 'complex' if tensor.is_complex() else 'float' if tensor.is_floating_point() else 'int'
 
 
 def _unexcused(names: list[str], pattern: str) -> list[str]:

@@ -4,16 +4,17 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from .files import file_sha256, write_checkpoint
-
-_KEPT = ('meta', 'state_dict', 'model')
+from .contents import WRAPPERS
+from .download import file_sha256
+from .files import write_checkpoint
 
 
 def publish(checkpoint: Mapping, path: Path) -> Path:
     """Write the weights, and what the file says of itself, to ``NAME-HASH.SUFFIX``.
 
     Args:
-        checkpoint: What was read from a file: optimizer, schedules, logs and averages are dropped.
+        checkpoint: What was read from a file: optimizer, schedules and logs are dropped; where it
+            has several sets of weights, the one that a loader would take is kept.
         path: ``NAME.SUFFIX``; the folder is where it goes.
 
     Returns:
@@ -23,9 +24,10 @@ def publish(checkpoint: Mapping, path: Path) -> Path:
     Raises:
         FileExistsError: If it was published before.
     """
-    is_wrapped = any(isinstance(checkpoint.get(key), Mapping) for key in _KEPT[1:])
-    if is_wrapped:
-        checkpoint = {key: checkpoint[key] for key in _KEPT if key in checkpoint}
+    wrapper = next((w for w in WRAPPERS if isinstance(checkpoint.get(w), Mapping)), None)
+    if wrapper is not None:
+        checkpoint = {key: checkpoint[key] for key in ('meta', wrapper) if key in checkpoint}
+    path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f'.{path.stem}.') as folder:
         draft = Path(folder) / path.name
         write_checkpoint(checkpoint, draft)

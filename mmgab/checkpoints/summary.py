@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from mmgab.functional import fit_gaussian, gaussian_table, relative_offsets
 
 from .contents import Contents
-from .match import architecture, describe
+from .match import architecture, describe, grouped, is_finite
 
 _PARAMETERS = ('amplitude', 'sigma')
 
@@ -21,7 +21,7 @@ def summary(contents: Contents) -> Iterator[str]:
         heads and the Gaussian that fits it (with the learned one added, where there is one).
     """
     swin, others = contents.swin, contents.others
-    under = f' under {contents.prefix!r}' if contents.prefix else ''
+    under = f' in {contents.place!r}' if contents.place else ''
     numbers = sum(tensor.numel() for tensor in swin.values() if tensor.is_floating_point())
     yield f'layout      {contents.layout.name}{under}'
     yield f'variant     {describe(*architecture(swin))}'
@@ -29,8 +29,8 @@ def summary(contents: Contents) -> Iterator[str]:
     yield f'tensors     {len(swin)} of the Swin ({size}), {len(others)} others'
     if 'head.fc.weight' in swin:
         yield f'classifier  {len(swin["head.fc.weight"])} classes'
-    bad = [name for name, tensor in swin.items() if not tensor.isfinite().all()]
-    yield f'not finite  {", ".join(bad) or "none"}'
+    bad = [name for name, tensor in swin.items() if not is_finite(tensor)]
+    yield f'not finite  {grouped(bad)}'
     yield 'tables      window  heads  Gaussian that fits, all heads' + ' ' * 22 + 'learned'
     for name in contents.tables():
         yield _table_line(contents, name)
@@ -40,10 +40,11 @@ def _table_line(contents: Contents, name: str) -> str:
     table, window = contents.swin[name].float(), contents.window(name)
     offsets = relative_offsets(window)
     layer = name.removesuffix('.attn.w_msa.relative_position_bias_table')
-    own = [contents.swin.get(f'{name.rpartition(".")[0]}.gaussian.{p}') for p in _PARAMETERS]
+    beside = f'{name.rpartition(".")[0]}.gaussian.'
+    own = [contents.swin.get(f'{beside}{parameter}') for parameter in _PARAMETERS]
     learned = '-'
     if own[0] is not None and own[1] is not None:
-        table = table + gaussian_table(offsets, *own)
+        table = table + gaussian_table(offsets, *(parameter.float() for parameter in own))
         learned = f'A {float(own[0].square().mean()):.3f}, sigma {float(own[1].abs().mean()):.2f}'
         learned += ' (means of the heads)' if len(own[0]) > 1 else ''
     fit = fit_gaussian(table, offsets)

@@ -13,19 +13,22 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmgab.checkpoints import load_whole_model, read_checkpoint
+from mmgab.checkpoints.contents import unwrap
 
 
 class CheckedRunner(Runner):
     """MMEngine's runner with two differences.
 
-    A checkpoint that is tested or resumed must fit the model tensor by tensor. One that training
-    starts from (``load_from``) must fit the backbone; heads of another size keep their initial
-    values. What was loaded is logged in one line. Code that a file carries is not run, unless the
-    config sets ``trust_checkpoints``.
+    A checkpoint that is tested or resumed must have every tensor of the model; where it is tested,
+    tables of another window are resized. One that training starts from (``load_from``) must fit the
+    backbone; heads of another size keep their initial values. What was loaded is logged in one
+    line. Code that a file carries is not run, unless the config sets ``trust_checkpoints``.
 
     With a launcher on a machine that has no accelerator, processes meet through gloo, where
     MMEngine's own launcher asks for a GPU whatever the backend.
     """
+
+    _is_testing = False
 
     def setup_env(self, env_cfg: dict) -> None:
         """Set up processes and their environment; see the base class."""
@@ -63,7 +66,8 @@ class CheckedRunner(Runner):
         Args:
             filename: What :func:`mmgab.checkpoints.read_checkpoint` reads.
             map_location: Device for what the file holds beside the weights.
-            strict: Whether all tensors must fit; by default they must when a run is resumed.
+            strict: Whether all tensors must be there; by default they must in a test or a resumed
+                run.
             revise_keys: Not supported; the prefix ``module.`` is always stripped.
 
         Returns:
@@ -77,14 +81,21 @@ class CheckedRunner(Runner):
             raise ValueError(f'revise_keys is not supported, got {revise_keys!r}')
         trust = self.cfg.get('trust_checkpoints', False)
         checkpoint = read_checkpoint(filename, map_location, trust=trust)
+        if 'state_dict' not in checkpoint:  # where MMEngine's hooks look
+            checkpoint = dict(checkpoint, state_dict=unwrap(checkpoint, filename)[0])
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         model = self.model.module if is_model_wrapper(self.model) else self.model
         model = model.module if isinstance(model, BaseTTAModel) else model
-        strict = self._resume if strict is None else strict
-        report = load_whole_model(model, checkpoint, filename, strict=strict)
+        strict = (self._resume or self._is_testing) if strict is None else strict
+        report = load_whole_model(model, checkpoint, filename, strict, resize=not self._resume)
         self._has_loaded = True
         self.logger.info(str(report))
         return checkpoint
+
+    def test(self) -> dict:
+        """Test the checkpoint in ``load_from``, which must fit; see the base class."""
+        self._is_testing = True
+        return super().test()
 
 
 def leave_processes() -> None:

@@ -48,12 +48,15 @@ class GaussianSplit:
         amplitude: ``(1,)`` or ``(heads,)``, the ``a`` of :func:`gaussian_table`; 0.05 at least.
         sigma: ``(1,)`` or ``(heads,)``, in tokens.
         r_squared: Of the fit, see :class:`GaussianFit`.
+        is_found: ``(1,)`` or ``(heads,)``, whether the table has a Gaussian to speak of: one whose
+            amplitude is not below 0.05, and that accounts for a tenth of its variance.
     """
 
     remainder: Tensor
     amplitude: Tensor
     sigma: Tensor
     r_squared: Tensor
+    is_found: Tensor
 
     def __str__(self) -> str:
         """The Gaussian, or the range of the heads' Gaussians, in one line."""
@@ -61,9 +64,9 @@ class GaussianSplit:
             _range, (self.amplitude.square(), self.sigma, self.r_squared)
         )
         line = f'A {height} logits, sigma {sigma} tokens, R^2 {r_squared}'
-        weak = int((self.r_squared < _WEAK).sum())
+        weak = int((~self.is_found).sum())
         if weak:
-            heads = '' if len(self.r_squared) == 1 else f' in {weak} of {len(self.r_squared)} heads'
+            heads = '' if len(self.is_found) == 1 else f' in {weak} of {len(self.is_found)} heads'
             line += f'; no Gaussian to speak of{heads}'
         return line
 
@@ -135,14 +138,17 @@ def split_gaussian(table: Tensor, offsets: Tensor, per_head: bool = False) -> Ga
         per_head: One Gaussian for each head instead of one for all.
 
     Returns:
-        The parts; the remainder and :func:`gaussian_table` add up to the table.
+        The parts, in single precision at least: remainder and :func:`gaussian_table` add up to the
+        table, which they would not do in half.
     """
+    table = table.to(torch.promote_types(table.dtype, torch.float32))
     fit = fit_gaussian(table, offsets, per_head)
     is_dead = fit.amplitude < _MIN_AMPLITUDE
     amplitude = fit.amplitude.masked_fill(is_dead, _MIN_AMPLITUDE)
     sigma = fit.sigma.masked_fill(is_dead, _PAPER_SIGMA)
     remainder = table - gaussian_table(offsets.to(table.dtype), amplitude, sigma)
-    return GaussianSplit(remainder, amplitude, sigma, fit.r_squared)
+    is_found = ~is_dead & (fit.r_squared >= _WEAK)
+    return GaussianSplit(remainder, amplitude, sigma, fit.r_squared, is_found)
 
 
 def _range(values: Tensor) -> str:

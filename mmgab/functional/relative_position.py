@@ -104,21 +104,35 @@ def square_window(table_rows: int) -> tuple[int, int] | None:
     return ((side + 1) // 2,) * 2
 
 
-def table_window(table: Tensor, index: Tensor | None = None) -> tuple[int, int] | None:
+def table_window(
+    table: Tensor, index: Tensor | None = None, noted: object = None
+) -> tuple[int, int] | None:
     """Window that a table was learned for, as far as it can be told.
+
+    A claim counts only if a window of that size has as many rows as the table.
 
     Args:
         table: ``((2Wh-1)(2Ww-1), heads)``.
         index: The relative-position index that was saved beside it, if it was.
+        noted: Height and width that the layer noted when it was saved, if it did.
 
     Returns:
-        Height and width in tokens: the index's, or those of a square; None where there is no index
-        and the rows are none of a square.
+        Height and width in tokens: what was noted, the index's, or those of a square, in this
+        order; None where none of them has these rows.
     """
-    return square_window(len(table)) if index is None else window_of_index(index)
+    claims = (noted, None if index is None else window_of_index(index), square_window(len(table)))
+    for claim in claims:
+        if _is_pair(claim) and (2 * claim[0] - 1) * (2 * claim[1] - 1) == len(table):
+            return tuple(claim)
+    return None
 
 
-def window_of_index(index: Tensor) -> tuple[int, int]:
+def _is_pair(value: object) -> bool:
+    is_sequence = isinstance(value, (tuple, list)) and len(value) == 2
+    return is_sequence and all(isinstance(side, int) and side > 0 for side in value)
+
+
+def window_of_index(index: Tensor) -> tuple[int, int] | None:
     """The window that an index was made for; undoes :func:`relative_position_index`.
 
     Args:
@@ -126,9 +140,11 @@ def window_of_index(index: Tensor) -> tuple[int, int]:
 
     Returns:
         Height and width in tokens; a window of one column is told as one of one row, whose index is
-        the same.
+        the same. None if it is no index.
     """
     tokens = math.isqrt(index.numel())
+    if tokens == 0 or tokens * tokens != index.numel():
+        return None
     first_column = index.reshape(tokens, tokens)[:, 0]  # a step of 1 to the right, of 2Ww-1 down
     steps_down = (first_column.diff() != 1).nonzero()
     width = int(steps_down[0]) + 1 if len(steps_down) else tokens

@@ -14,23 +14,28 @@ def resize_tokens(tokens: Tensor, source: tuple[int, int], target: tuple[int, in
     return F.interpolate(grid, size=target, mode='bicubic').flatten(2).transpose(1, 2)
 
 
-def fit_tokens(position: Tensor, grid: tuple[int, int]) -> Tensor:
+def fit_tokens(
+    position: Tensor, grid: tuple[int, int], noted: tuple[int, int] | None = None
+) -> tuple[Tensor, bool]:
     """Bring a saved position embedding to a grid.
 
     Args:
-        position: ``(1, L, C)``, of the wanted grid or of any square one, or ``(1, C, H, W)`` as in
-            Microsoft's detection repository.
+        position: ``(1, L, C)``, or ``(1, C, H, W)`` as in Microsoft's detection repository.
         grid: Height and width that are wanted, in patches.
+        noted: Its own, if known; else it is the wanted one, if that has as many patches, or square.
 
     Returns:
-        ``(1, H * W, C)`` of that grid; the embedding itself where its own cannot be told.
+        ``(1, H * W, C)`` of that grid, and whether it was resized; the embedding itself where its
+        own grid cannot be told.
     """
     if position.ndim == 4:
-        source = tuple(position.shape[2:])
+        noted = tuple(position.shape[2:])
         position = position.flatten(2).transpose(1, 2)
-    elif position.shape[1] == math.prod(grid):
-        return position
-    else:
-        source = (math.isqrt(position.shape[1]),) * 2
-    is_whole = math.prod(source) == position.shape[1]
-    return resize_tokens(position, source, grid) if is_whole else position
+    if position.ndim != 3:
+        return position, False
+    length = position.shape[1]
+    side = math.isqrt(length)
+    for source in filter(None, (noted, grid, (side, side))):
+        if math.prod(source) == length:
+            return resize_tokens(position, source, grid), tuple(source) != tuple(grid)
+    return position, False

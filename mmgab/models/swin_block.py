@@ -104,3 +104,12 @@ class SwinBlockSequence(nn.Module):
         for block in self.blocks:
             x = block(x, hw_shape)
         return x
+
+
+def patch_merging(
+    channels: int, later_strides: Sequence[int], norm_cfg: Mapping | None
+) -> PatchMerging | None:
+    """Merging to the next stage; None after the last one, where no strides are left."""
+    if not later_strides:
+        return None
+    return PatchMerging(channels, 2 * channels, stride=later_strides[0], norm_cfg=norm_cfg)

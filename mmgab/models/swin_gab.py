@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 
 import torch
 from mmcv.cnn import build_norm_layer
-from mmcv.cnn.bricks.transformer import PatchEmbed, PatchMerging
+from mmcv.cnn.bricks.transformer import PatchEmbed
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.model.weight_init import trunc_normal_
@@ -24,7 +24,7 @@ from .arguments import (
 )
 from .init_cfg import checked_init_cfg, load_arguments
 from .position_embedding import fit_tokens, resize_tokens
-from .swin_block import GELU, LAYER_NORM, SwinBlockSequence
+from .swin_block import GELU, LAYER_NORM, SwinBlockSequence, patch_merging
 from .window_attention import WindowMSA
 
 _PAPER_GAUSSIAN: dict = {}  # GaussianBias' own defaults
@@ -141,7 +141,7 @@ class SwinGAB(BaseModule):
             stage = SwinBlockSequence(
                 depths[i],
                 drop_path_rates[i],
-                downsample=_patch_merging(channels, strides[i + 1 : len(depths)], patch_norm_cfg),
+                downsample=patch_merging(channels, strides[i + 1 : len(depths)], patch_norm_cfg),
                 embed_dims=channels,
                 num_heads=num_heads[i],
                 feedforward_channels=int(mlp_ratio * channels),
@@ -248,28 +248,44 @@ class SwinGAB(BaseModule):
 
     def adapt_state_dict(
         self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping
-    ) -> None:
+    ) -> list[str]:
         """Bring another project's names, and a position embedding of another size, to our form.
 
-        What already fits stays as it is. A position embedding of no grid that can be told stays as
+        What already fits stays as it is. A position embedding whose grid cannot be told stays as
         well, for the caller to refuse.
 
         Args:
             state_dict: What is loaded; changed in place.
             prefix: What stands before this network's names.
-            local_metadata: Not used.
+            local_metadata: What the network that saved them noted; may be empty.
+
+        Returns:
+            Names of the tensors that were resized.
+
+        Raises:
+            ValueError: If two tensors have one name after that.
         """
         rename_to_openmmlab(state_dict, prefix)
         name = f'{prefix}absolute_pos_embed'
-        if name in state_dict and self.absolute_pos_embed is not None:
-            state_dict[name] = fit_tokens(state_dict[name], self.pretrain_grid)
+        if name not in state_dict or self.absolute_pos_embed is None:
+            return []
+        noted = local_metadata.get('pretrain_grid')
+        state_dict[name], is_resized = fit_tokens(state_dict[name], self.pretrain_grid, noted)
+        return [name] if is_resized else []
 
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, local_metadata: dict, *args
     ) -> None:
         """Adapt any Swin checkpoint, whichever way it is loaded."""
-        self.adapt_state_dict(state_dict, prefix, local_metadata)
+        if not local_metadata.get('is_adapted'):
+            self.adapt_state_dict(state_dict, prefix, local_metadata)
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
+
+    def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
+        """Note the grid of a position embedding, whose length does not tell it."""
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self.absolute_pos_embed is not None and hasattr(destination, '_metadata'):
+            destination._metadata[prefix[:-1]]['pretrain_grid'] = self.pretrain_grid
 
 
 def _drop_path_rates(last: float, depths: Sequence[int]) -> list[list[float]]:
@@ -277,12 +293,3 @@ def _drop_path_rates(last: float, depths: Sequence[int]) -> list[list[float]]:
     steps = max(sum(depths) - 1, 1)
     blocks = iter(range(sum(depths)))
     return [[last * next(blocks) / steps for _ in range(depth)] for depth in depths]
-
-
-def _patch_merging(
-    channels: int, later_strides: Sequence[int], norm_cfg: Mapping | None
-) -> PatchMerging | None:
-    """Merging to the next stage; None after the last one, where no strides are left."""
-    if not later_strides:
-        return None
-    return PatchMerging(channels, 2 * channels, stride=later_strides[0], norm_cfg=norm_cfg)

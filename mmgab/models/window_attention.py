@@ -121,7 +121,7 @@ class WindowMSA(nn.Module):
 
     def adapt_state_dict(
         self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping
-    ) -> None:
+    ) -> list[str]:
         """Bring this layer's tensors of another window, or without a Gaussian, to its own form.
 
         What already fits stays as it is. A table whose window cannot be told stays as well, for the
@@ -131,29 +131,44 @@ class WindowMSA(nn.Module):
             state_dict: What is loaded; changed in place.
             prefix: What stands before this layer's names.
             local_metadata: What the layer that saved them noted; may be empty.
+
+        Returns:
+            Names of the tensors that were resized.
         """
         # Stock Swin saves the index; ours is derived.
         index = state_dict.pop(f'{prefix}relative_position_index', None)
         name = f'{prefix}relative_position_bias_table'
         table = state_dict.get(name)
         if table is None or table.ndim != 2 or table.shape[1] != self.num_heads:
-            return
-        source = local_metadata.get('window_size')
-        if source is None and (index is not None or len(table) != self._table_rows):
-            source = table_window(table, index)
+            return []
+        source = self._source_window(table, index, local_metadata.get('window_size'))
         if source is None:
-            source = self.window_size
-        state_dict[name] = resize_table(table, source, self.window_size)
-        if self.gaussian is not None and len(state_dict[name]) == self._table_rows:
+            return []
+        resized = resize_table(table, source, self.window_size)
+        state_dict[name] = resized
+        if self.gaussian is not None:
             offsets = window_geometry(self.window_size, table.device)[0]
             ratio = math.sqrt(math.prod(self.window_size) / math.prod(source))
             self.gaussian.adapt_to_table(state_dict, f'{prefix}gaussian.', name, offsets, ratio)
+        return [] if resized is table else [name]
+
+    def _source_window(
+        self, table: Tensor, index: Tensor | None, noted: object
+    ) -> tuple[int, int] | None:
+        """Window that a table comes from; its own where nothing says another."""
+        is_own = len(table) == self._table_rows
+        if is_own and noted is None:
+            own_index = window_geometry(self.window_size, table.device)[1]
+            if index is None or torch.equal(index.flatten(), own_index.flatten()):
+                return self.window_size
+        return table_window(table, index, noted) or (self.window_size if is_own else None)
 
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, local_metadata: dict, *args
     ) -> None:
         """Adapt this layer's tensors of any checkpoint, whichever way it is loaded."""
-        self.adapt_state_dict(state_dict, prefix, local_metadata)
+        if not local_metadata.get('is_adapted'):
+            self.adapt_state_dict(state_dict, prefix, local_metadata)
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:

@@ -18,7 +18,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 
 from mmgab.checkpoints import load, read_checkpoint, write_checkpoint
-from mmgab.checkpoints.files import file_sha256
+from mmgab.checkpoints.download import file_sha256
 from mmgab.checkpoints.publish import publish
 from mmgab.models import SwinGAB
 
@@ -72,7 +72,7 @@ def test_a_folder_that_transformers_saved_is_read(tmp_path, swin):
     write_checkpoint(swin, tmp_path / 'saved' / 'model.safetensors')
     assert set(read_checkpoint(str(tmp_path / 'saved'))) == set(swin)
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(FileNotFoundError, match='empty does not exist'):
+    with pytest.raises(FileNotFoundError, match=r'empty holds none of model\.safetensors'):
         read_checkpoint(str(tmp_path / 'empty'))
 
 
@@ -172,8 +172,62 @@ def test_a_url_with_another_hash_is_refused_with_both(server, path):
     ):
         with pytest.raises(ValueError, match=f'its sha256 is {found}, wanted {wanted}'):
             read_checkpoint(source, **arguments)
+    with pytest.raises(ValueError, match='is given two hashes'):
+        read_checkpoint(f'{server}/swin.pth#sha256={found}', sha256=wanted)
     with pytest.raises(ValueError, match='8 digits at least'):
         read_checkpoint(str(path), sha256='abc')
+
+
+def test_two_urls_never_share_a_file(server, path, swin):
+    for name, value in (('a', 1.0), ('b', 2.0)):
+        (path.parent / name).mkdir()
+        torch.save(dict(x=torch.tensor(value)), path.parent / name / 'model.pth')
+    for name, value in (('a', 1.0), ('b', 2.0)):
+        assert read_checkpoint(f'{server}/{name}/model.pth')['x'] == value
+
+
+def test_a_download_that_breaks_off_is_an_error_and_leaves_nothing(server, path, monkeypatch):
+    content = path.read_bytes()
+
+    def half(self):
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(content)))
+        self.end_headers()
+        self.wfile.write(content[: len(content) // 2])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(http.server.SimpleHTTPRequestHandler, 'do_GET', half)
+        with pytest.raises(ConnectionError, match=r'swin\.pth cannot be downloaded.*of \d+ came'):
+            read_checkpoint(f'{server}/swin.pth')
+    assert 'state_dict' in read_checkpoint(f'{server}/swin.pth')
+
+
+ALL_READ = """
+import sys
+import torch
+from mmgab.checkpoints import read_checkpoint
+torch.distributed.init_process_group('gloo')
+torch.hub.set_dir(sys.argv[2])
+try:
+    print('tensors:', len(read_checkpoint(sys.argv[1])['state_dict']), flush=True)
+except ConnectionError as error:
+    print('refused:', error, flush=True)
+"""
+
+
+@pytest.mark.parametrize(('name', 'word'), [('swin.pth', 'tensors: '), ('none.pth', 'refused: ')])
+def test_all_processes_of_a_run_get_the_download_or_the_error(name, word, server, tmp_path):
+    (tmp_path / 'all.py').write_text(ALL_READ)
+    torchrun = (sys.executable, '-m', 'torch.distributed.run', '--standalone')
+    done = subprocess.run(
+        [*torchrun, '--nproc-per-node=2', 'all.py', f'{server}/{name}', 'hub'],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count(word) == 2
 
 
 def test_code_behind_a_url_does_not_run(server, path, tmp_path):
@@ -197,6 +251,8 @@ def test_a_url_that_cannot_be_reached_is_named():
 def test_schemes_that_would_unpickle_anything_need_trust():
     with pytest.raises(ValueError, match=r's3://bucket/swin\.pth would be read by MMEngine'):
         read_checkpoint('s3://bucket/swin.pth')
+    with pytest.raises(ValueError, match='cannot be checked'):
+        read_checkpoint('s3://bucket/swin.pth', trust=True, sha256='0' * 64)
 
 
 @pytest.mark.parametrize(
@@ -276,6 +332,12 @@ def test_written_files_have_ordinary_permissions(tmp_path, swin):
     write_checkpoint(swin, tmp_path / 'a.pth')
     (tmp_path / 'b').write_text('')
     assert (tmp_path / 'a.pth').stat().st_mode == (tmp_path / 'b').stat().st_mode
+
+
+def test_publishing_keeps_the_weights_that_a_loader_would_take(path, swin):
+    whole = dict(teacher=swin, student={n: t * 0 for n, t in swin.items()}, optimizer={})
+    published = publish(whole, path.parent / 'new' / 'swin.pth')
+    assert set(torch.load(published, weights_only=True)) == {'teacher'}
 
 
 def test_publishing_drops_the_optimizer_and_names_the_hash(path, swin):

@@ -115,16 +115,48 @@ def test_the_checkpoint_given_is_left_as_it_was():
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_half_precision_checkpoints_keep_their_type(dtype):
-    model = randomise(SwinGAB(**OURS))
+def test_a_half_precision_checkpoint_stays_the_same_function(dtype):
+    """So the tables are in single precision afterwards; all else keeps its type."""
+    model = randomise(SwinGAB(**OURS, gab_cfg=dict(per_head=True)))
     halved = {name: tensor.to(dtype) for name, tensor in model.state_dict().items()}
-    folded = fold(Contents.of(halved, 'x')).swin
-    exact = fold(Contents.of(model.state_dict(), 'x')).swin
-    for name, tensor in folded.items():
-        assert tensor.dtype == dtype
-        torch.testing.assert_close(tensor.float(), exact[name], atol=0.1, rtol=0.02)
-    unfolded, _ = unfold(Contents.of(folded, 'x'))
-    assert {tensor.dtype for tensor in unfolded.swin.values()} == {dtype}
+    model.load_state_dict(halved)
+    folded = fold(Contents.of(halved, 'x'))
+    plain = SwinGAB(**OURS, gab_cfg=None)
+    plain.load_state_dict(folded.swin)
+    assert_same_function(plain, model)
+    types = {tensor.dtype for name, tensor in folded.swin.items() if not name.endswith('table')}
+    assert types == {dtype}
+    only_tables_halved = {n: t.to(dtype) for n, t in folded.swin.items()}
+    plain.load_state_dict(only_tables_halved)
+    unfolded, _ = unfold(Contents.of(only_tables_halved, 'x'), per_head=True)
+    model.load_state_dict(unfolded.swin)
+    assert_same_function(plain, model)
+
+
+def test_a_gaussian_that_some_layers_lost_is_refused():
+    tensors = SwinGAB(**OURS).state_dict()
+    for parameter in ('amplitude', 'sigma'):
+        del tensors[f'stages.2.blocks.1.attn.w_msa.gaussian.{parameter}']
+    with pytest.raises(ValueError, match=r'mine\.pth is not whole: .*stages\.2\.blocks\.1'):
+        fold(Contents.of(tensors, 'mine.pth'))
+
+
+def test_one_of_two_models_is_folded_and_the_other_left_out():
+    teacher, student = (Detector().state_dict() for _ in range(2))
+    tensors = {f'teacher.{n}': t for n, t in teacher.items()}
+    tensors |= {f'student.{n}': t for n, t in student.items()}
+    checkpoint, left = export(fold(Contents.of(tensors, 'x')), 'mmdet')
+    plain = Detector(gab_cfg=None)
+    load_whole_model(plain, checkpoint, 'x', strict=True)
+    assert torch.equal(plain.neck.weight, teacher['neck.weight'])
+    assert set(left) == {f'student.{n}' for n in student}
+
+
+def test_a_backbone_of_another_name_keeps_it():
+    tensors = {n.replace('backbone', 'img_backbone'): t for n, t in Detector().state_dict().items()}
+    checkpoint, _ = export(fold(Contents.of(tensors, 'x')), 'mmdet')
+    assert 'img_backbone.norm3.weight' in checkpoint['state_dict']
+    assert 'neck.weight' in checkpoint['state_dict']
 
 
 class Detector(torch.nn.Module):
@@ -146,3 +178,22 @@ def test_a_whole_model_keeps_its_other_parts_and_what_is_true_of_it():
     load_whole_model(plain, checkpoint, 'x', strict=True)
     assert torch.equal(plain.neck.weight, model.neck.weight)
     assert_same_function(plain.backbone, model.backbone)
+
+
+BROKEN = {
+    'not finite': (lambda t: t['norm3.weight'].fill_(float('nan')), 'values that are not finite'),
+    'a gap': (
+        lambda t: t.pop('stages.1.blocks.1.ffn.layers.1.bias'),
+        'lacks stages.1.blocks.1.ffn.layers.1.bias, which other',
+    ),
+    'no final norm': (lambda t: t.pop('norm3.weight'), 'timm needs a norm after the last stage'),
+}
+
+
+@pytest.mark.parametrize('case', BROKEN)
+def test_what_is_not_whole_is_not_exported(case):
+    tensors = SwinGAB(**OURS, gab_cfg=None).state_dict()
+    damage, message = BROKEN[case]
+    damage(tensors)
+    with pytest.raises(ValueError, match=message):
+        export(Contents.of(tensors, 'mine.pth'), 'timm')

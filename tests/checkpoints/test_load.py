@@ -13,9 +13,10 @@ from torchvision.models.swin_transformer import SwinTransformer as VisionSwin
 
 from mmgab.checkpoints import Contents, export, load, load_whole_model
 from mmgab.checkpoints.conversion import from_openmmlab
-from mmgab.checkpoints.layouts import TRANSFORMERS_BACKBONE
+from mmgab.checkpoints.layouts import MICROSOFT, TRANSFORMERS_BACKBONE
 from mmgab.functional import resize_table
 from mmgab.models import SwinGAB
+from mmgab.models.position_embedding import resize_tokens
 
 from .projects import CLASSES, PROJECTS, images, randomise
 from .projects import OURS as SIZES
@@ -52,6 +53,14 @@ def test_microsofts_layout_gives_the_function_that_mmdets_own_conversion_gives(m
     ours.init_weights()
     theirs.norm3.load_state_dict(ours.norm3.state_dict())
     assert_equal_maps(features(ours, 97, 131), features(theirs, 97, 131))
+
+
+def test_an_averaged_set_of_weights_counts_before_the_others(tmp_path):
+    averaged, plain = (randomise(SwinGAB(**SIZES), seed=seed).state_dict() for seed in (1, 2))
+    torch.save(dict(state_dict=plain, state_dict_ema=averaged), tmp_path / 'both.pth')
+    model = SwinGAB(**SIZES)
+    load(model, str(tmp_path / 'both.pth'))
+    assert torch.equal(model.norm3.weight, averaged['norm3.weight'])
 
 
 def test_a_classifier_leaves_out_the_gaussian_and_the_output_norms_and_says_so(microsoft_file):
@@ -95,6 +104,7 @@ WRAPPINGS = {
     'model': lambda t: dict(model=t, optimizer={}),
     'ema': lambda t: dict(model_ema=t),
     'teacher and student': lambda t: dict(teacher=t, student={n: x * 0 for n, x in t.items()}),
+    'compiled': lambda t: {f'_orig_mod.{n}': x for n, x in t.items()},
     'module': lambda t: {f'module.{n}': x for n, x in t.items()},
     'backbone': lambda t: dict(state_dict={f'backbone.{n}': x for n, x in t.items()}),
     'module and backbone': lambda t: {f'module.backbone.{n}': x for n, x in t.items()},
@@ -195,6 +205,31 @@ def test_the_index_of_a_stock_file_tells_its_window(tmp_path):
     assert torch.equal(model.stages[0].blocks[0].attn.w_msa.relative_position_bias_table, expected)
 
 
+@pytest.mark.parametrize('window', [(5, 1), (1, 5)])
+def test_windows_of_one_column_come_back_as_they_were(window):
+    """Their index is that of a row."""
+    model = randomise(SwinGAB(**SIZES, window_size=window, gab_cfg=None))
+    exported, _ = (
+        export(Contents.of(without_metadata(model), 'x'), 'mmgab')
+        if (window[0] == 1)
+        else export(Contents.of(model.state_dict(), 'x'), 'mmgab')
+    )
+    other = SwinGAB(**SIZES, window_size=window, gab_cfg=None)
+    other.load_state_dict(exported['state_dict'], strict=True)
+    assert_equal_maps(features(other.eval(), 61, 90), features(model, 61, 90))
+
+
+def test_claims_of_another_window_than_the_table_has_are_not_believed():
+    """An index or a note that was left beside a table that somebody resized."""
+    tensors = SwinGAB(**SIZES, window_size=7, gab_cfg=None).state_dict()
+    table = 'stages.0.blocks.0.attn.w_msa.relative_position_bias_table'
+    tensors[table] = torch.randn(23 * 23, 2)
+    tensors[table.replace('bias_table', 'index')] = torch.zeros(0)
+    model = SwinGAB(**SIZES, window_size=12, gab_cfg=None)
+    model.load_state_dict(tensors)
+    assert torch.equal(model.state_dict()[table], tensors[table])
+
+
 def without_metadata(model):
     return dict(model.state_dict())
 
@@ -206,6 +241,39 @@ def test_sigma_keeps_its_tokens_or_on_request_its_share_of_the_window(tmp_path):
         for _ in range(2):  # loading again does not rescale again
             load(model, str(tmp_path / 'swin.pth'))
             assert model.stages[1].blocks[1].attn.w_msa.gaussian.sigma.tolist() == [expected]
+
+
+def test_a_resumed_run_resizes_nothing_and_a_test_does():
+    checkpoint = dict(state_dict=Detector(window_size=7).state_dict())
+    report = load_whole_model(Detector(window_size=8), checkpoint, 'a.pth', strict=True)
+    assert len(report.resized) == 8
+    with pytest.raises(ValueError, match='where resizing is not allowed'):
+        load_whole_model(Detector(window_size=8), checkpoint, 'a.pth', strict=True, resize=False)
+
+
+def test_resizing_can_be_forbidden_also_between_tables_of_one_shape(tmp_path):
+    torch.save(SwinGAB(**SIZES, window_size=(3, 5)).state_dict(), tmp_path / 'swin.pth')
+    model = SwinGAB(**SIZES, window_size=(5, 3))
+    with pytest.raises(ValueError, match='8 of another window or image size'):
+        load(model, str(tmp_path / 'swin.pth'), resize=False)
+    assert len(load(model, str(tmp_path / 'swin.pth')).resized) == 8
+
+
+POSITION = dict(use_abs_pos_embed=True)
+
+
+@pytest.mark.parametrize(('source', 'target'), [((32, 64), (64, 32)), ((16, 64), (48, 48))])
+def test_position_embeddings_of_any_grid_are_resized_and_not_taken_for_others(
+    source, target, tmp_path
+):
+    file = randomise(SwinGAB(**SIZES, **POSITION, pretrain_img_size=source))
+    model = SwinGAB(**SIZES, **POSITION, pretrain_img_size=target).eval()
+    report = load(model, saved(tmp_path, file))
+    assert report.resized == ['absolute_pos_embed']
+    with torch.no_grad():  # both resize it to the image's grid
+        grid = tuple(side // 4 for side in source)
+        expected = resize_tokens(file.absolute_pos_embed, grid, model.pretrain_grid)
+    assert torch.equal(model.absolute_pos_embed, expected)
 
 
 def test_resizing_can_be_forbidden(tmp_path):
@@ -273,7 +341,34 @@ def with_nan():
     return tensors
 
 
+def two_layouts():
+    tensors = dict(SwinGAB(**SIZES, gab_cfg=None).state_dict())
+    return {**tensors, **from_openmmlab(tensors, MICROSOFT)}
+
+
+def without(model, ending):
+    return {n: t for n, t in model.state_dict().items() if not n.endswith(ending)}
+
+
 REFUSED = {
+    'two layouts in one': (two_layouts, SIZES, ['are both']),
+    'all sigmas lost': (
+        lambda: without(SwinGAB(**SIZES), 'gaussian.sigma'),
+        SIZES,
+        ['8 missing in the file (8 x stages.*.blocks.*.attn.w_msa.gaussian.sigma)'],
+    ),
+    'no norm at all': (
+        lambda: without(
+            SwinGAB(**SIZES), tuple(f'norm{i}.{p}' for i in range(4) for p in ('weight', 'bias'))
+        ),
+        SIZES,
+        ['norm3.weight, norm3.bias'],
+    ),
+    'eight-bit weights': (
+        lambda: {n: t.to(torch.int8) for n, t in SwinGAB(**SIZES).state_dict().items()},
+        SIZES,
+        ['of another kind of number'],
+    ),
     'depth': (
         lambda: SwinGAB(depths=(2, 2, 18, 2)),
         dict(depths=(2, 2, 6, 2)),
@@ -474,6 +569,54 @@ def test_a_start_of_training_keeps_a_new_head_and_demands_the_backbone():
     del checkpoint['state_dict']['backbone.norm0.weight']
     with pytest.raises(ValueError, match=r'1 missing in the file \(backbone\.norm0\.weight\)'):
         load_whole_model(target, checkpoint, 'a.pth', strict=False)
+
+
+@pytest.mark.parametrize('place', ['img_backbone', 'encoder'])
+def test_a_backbone_of_any_name_is_demanded(place):
+    def renamed(tensors):
+        return {n.replace('backbone', place): t for n, t in tensors.items()}
+
+    model = torch.nn.ModuleDict({place: SwinGAB(**SIZES), 'head': torch.nn.Linear(4, 3)})
+    tensors = renamed(Detector().state_dict())
+    assert len(load_whole_model(model, tensors, 'a.pth', strict=False).loaded) == len(tensors)
+    for name in list(tensors):
+        if 'qkv' in name:
+            del tensors[name]
+    with pytest.raises(ValueError, match=r'a\.pth'):
+        load_whole_model(model, tensors, 'a.pth', strict=False)
+
+
+def test_norms_of_stages_that_are_not_returned_are_left_out_of_a_start():
+    model = Detector(out_indices=(1, 2, 3))
+    report = load_whole_model(model, Detector().state_dict(), 'a.pth', strict=False)
+    assert report.unexpected == ['backbone.norm0.weight', 'backbone.norm0.bias']
+    assert report.missing == []
+
+
+def test_a_model_inside_another_is_loaded_with_its_heads():
+    source, target = Detector(), Detector()
+    tensors = {f'model.{n}': t for n, t in source.state_dict().items()}
+    load_whole_model(target, tensors, 'a.pth', strict=True)
+    assert torch.equal(target.head.weight, source.head.weight)
+
+
+def test_a_model_without_values_cannot_be_loaded():
+    with torch.device('meta'):
+        model = Detector()
+    with pytest.raises(ValueError, match='without values, in the file or the model'):
+        load_whole_model(model, Detector().state_dict(), 'a.pth', strict=True)
+
+
+def test_what_the_report_says_is_left_as_it_is_is_left_as_it_is(tmp_path):
+    """A Gaussian for each head into a shared one, where a fit would be made."""
+    file = randomise(SwinGAB(**SIZES, gab_cfg=dict(per_head=True)))
+    model = SwinGAB(**SIZES, gab_cfg=dict(init='fit'))
+    report = load(model, saved(tmp_path, file), strict=False)
+    attention = model.stages[3].blocks[0].attn.w_msa
+    assert 'stages.3.blocks.0.attn.w_msa.gaussian.sigma' in report.missing
+    assert attention.gaussian.sigma.tolist() == [5.0]
+    table = file.stages[3].blocks[0].attn.w_msa.relative_position_bias_table
+    assert torch.equal(attention.relative_position_bias_table, table)
 
 
 def test_a_start_of_training_with_nothing_in_common_is_refused():

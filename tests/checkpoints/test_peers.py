@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from mmgab.checkpoints import Contents, export, fold, load, read_checkpoint, write_checkpoint
-from mmgab.checkpoints.files import write_json
 from mmgab.checkpoints.transformers_config import transformers_config
 from mmgab.models import SwinGAB
 
@@ -104,7 +103,8 @@ def folded(tmp_path_factory):
         else:
             checkpoint, left = export(contents, 'transformers')
             write_checkpoint(checkpoint, folder / name / 'folded' / 'model.safetensors')
-            write_json(transformers_config(contents), folder / name / 'folded' / 'config.json')
+            config = json.dumps(transformers_config(contents))
+            (folder / name / 'folded' / 'config.json').write_text(config)
         assert left == []
     run_peers(folder, 'run')
     return folder

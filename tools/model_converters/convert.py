@@ -12,14 +12,16 @@ done.
 """
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from mmgab.checkpoints import Contents, export, fold, read_checkpoint, unfold, write_checkpoint
+from mmgab.checkpoints.download import file_sha256
 from mmgab.checkpoints.export import STOCK_PROJECTS
-from mmgab.checkpoints.files import file_sha256, write_json
+from mmgab.checkpoints.files import check_output, local_path, replacing
 from mmgab.checkpoints.match import grouped
 from mmgab.checkpoints.publish import publish
 from mmgab.checkpoints.summary import summary
@@ -51,7 +53,10 @@ def parse_args() -> argparse.Namespace:
         if needs_output:
             command.add_argument('-o', '--output', required=True, help='.pth or .safetensors file')
             command.add_argument('--force', action='store_true', help='replace the output')
-        command.add_argument('--prefix', help="which Swin, of several: 'student.backbone.', say")
+        if run is not run_publish:
+            command.add_argument(
+                '--prefix', help="which Swin, of several: 'student.backbone.', say"
+            )
         command.add_argument('--sha256', help='what the hash of FILE must be, or its first digits')
         command.add_argument(
             '--trust',
@@ -92,26 +97,35 @@ def open_file(args: argparse.Namespace) -> tuple[Contents, Mapping]:
     return contents, checkpoint
 
 
+def inputs(file: str) -> list[Path]:
+    """What must not be written over: FILE, or all that is in it."""
+    path = Path(file)
+    return list(path.iterdir()) if path.is_dir() else [path]
+
+
 def save(args: argparse.Namespace, contents: Contents, project: str, meta: Mapping) -> None:
     """Write the output; says what was left out of it."""
     start = time.monotonic()
     checkpoint, left = export(contents, project, meta)
-    path = Path(args.output)
-    if project == 'transformers' and not path.suffix:
-        config = transformers_config(contents)
-        write_json(config, path / 'config.json', force=args.force)
-        path = path / 'model.safetensors'
-    write_checkpoint(checkpoint, path, inputs=[args.file], force=args.force)
+    outputs = [Path(args.output)]
+    if project == 'transformers' and not outputs[0].suffix:
+        outputs = [outputs[0] / 'model.safetensors', outputs[0] / 'config.json']
+    for path in outputs:
+        check_output(path, inputs(args.file), args.force)
+    write_checkpoint(checkpoint, outputs[0], force=args.force)
+    if len(outputs) == 2:
+        with replacing(outputs[1]) as temporary:
+            temporary.write_text(json.dumps(transformers_config(contents), indent=2) + '\n')
     if left:
         print(f'No place in {project}, left out: {grouped(left)}')
-    print(f'Wrote {path} in {project} layout ({time.monotonic() - start:.1f} s)')
+    print(f'Wrote {args.output} in {project} layout ({time.monotonic() - start:.1f} s)')
 
 
 def run_inspect(args: argparse.Namespace) -> None:
     """Print what is in a file."""
     contents, _ = open_file(args)
-    if Path(args.file).is_file():
-        print(f'sha256      {file_sha256(args.file)}')
+    if '://' not in args.file or args.file.startswith('http'):
+        print(f'sha256      {file_sha256(local_path(args.file))}')
     for line in summary(contents):
         print(line, flush=True)
 
@@ -126,9 +140,9 @@ def run_fold(args: argparse.Namespace) -> None:
     """Fold and convert."""
     contents, checkpoint = open_file(args)
     folded = fold(contents)
-    if args.figure:
-        draw(args.figure, contents, folded, ('table', 'Gaussian', 'folded table'))
+    check_figure(args)
     save(args, folded, args.to, checkpoint.get('meta'))
+    draw(args, contents, folded, ('table', 'Gaussian', 'folded table'))
 
 
 def run_unfold(args: argparse.Namespace) -> None:
@@ -137,32 +151,42 @@ def run_unfold(args: argparse.Namespace) -> None:
     unfolded, splits = unfold(contents, args.per_head)
     for name, split in splits.items():
         print(f'{name.removesuffix(".attn.w_msa.relative_position_bias_table"):<18}  {split}')
-    if args.figure:
-        draw(args.figure, contents, unfolded, ('table', 'Gaussian split off', 'remainder'))
+    check_figure(args)
     save(args, unfolded, 'mmgab', checkpoint.get('meta'))
+    draw(args, contents, unfolded, ('table', 'Gaussian split off', 'remainder'))
 
 
 def run_publish(args: argparse.Namespace) -> None:
     """Write a small copy with the hash in its name."""
-    path = publish(read(args), Path(args.output or args.file))
+    checkpoint = read(args)
+    path = publish(checkpoint, Path(args.output or local_path(args.file)))
     print(f'Wrote {path} ({path.stat().st_size / 1e6:.0f} MB), sha256 {file_sha256(path)}')
 
 
-def draw(path: str, before: Contents, after: Contents, titles: tuple[str, str, str]) -> None:
+def check_figure(args: argparse.Namespace) -> None:
+    """Check that the picture, if one is wanted, takes no file's place."""
+    if args.figure:
+        check_output(Path(args.figure), force=args.force)
+
+
+def draw(args: argparse.Namespace, before: Contents, after: Contents, titles: tuple) -> None:
     """Draw one table of each stage, the one that changes most, before and after."""
+    if not args.figure:
+        return
     from mmgab.analysis.plot import plot_tables
 
     rows = []
-    changes = {name: after.swin[name] - before.swin[name] for name in before.tables()}
+    tables = [{n: c.swin[n].float() for n in before.tables()} for c in (before, after)]
+    changes = {name: tables[1][name] - tables[0][name] for name in tables[0]}
     for stage in dict.fromkeys(name.split('.')[1] for name in changes):
         inside = [name for name in changes if name.split('.')[1] == stage]
         name = max(inside, key=lambda n: float(changes[n].abs().max()))
         height, width = before.window(name)
         grid = (2 * height - 1, 2 * width - 1)
-        maps = (before.swin[name], changes[name].abs(), after.swin[name])
+        maps = (tables[0][name], changes[name].abs(), tables[1][name])
         rows.append((name.partition('.attn')[0], [m.mean(dim=1).view(grid).numpy() for m in maps]))
-    plot_tables(rows, titles, Path(path))
-    print(f'Drew {path}')
+    plot_tables(rows, titles, Path(args.figure))
+    print(f'Drew {args.figure}')
 
 
 def main() -> int:
