@@ -7,7 +7,7 @@ import pytest
 import timm
 import torch
 
-from ..conftest import run_tool, start_tool
+from ..conftest import ROOT, run_tool, start_tool
 from .runs import SEGMENTATION, options
 
 CONFIG = 'configs/upernet_swin_gab_nuclei.py'
@@ -61,3 +61,21 @@ def test_an_init_cfg_that_cannot_be_read_stops_the_run_with_its_name(name, nucle
     )  # fmt: skip
     assert done.returncode != 0
     assert name in done.stdout.splitlines()[-1]
+
+
+def test_averaging_hooks_find_the_weights_of_a_file_wrapped_like_another_projects(
+    nuclei, segmentor, tmp_path
+):
+    config = tmp_path / 'averaged.py'
+    config.write_text(
+        f"_base_ = [r'{ROOT / CONFIG}']\ncustom_hooks = [dict(type='EMAHook', momentum=0.1)]\n"
+    )
+    tensors = torch.load(segmentor / 'iter_3.pth', weights_only=False)['state_dict']
+    torch.save(dict(model=tensors), tmp_path / 'wrapped.pth')
+    miou = {}
+    for name, words in (('plain', (CONFIG, segmentor / 'iter_3.pth')),
+                        ('averaged', (config, tmp_path / 'wrapped.pth'))):  # fmt: skip
+        work_dir = tmp_path / name
+        run_tool('tools/test.py', *words, '--work-dir', work_dir, *options(nuclei, SEGMENTATION))
+        miou[name] = json.loads((work_dir / 'results.json').read_text())['metrics']['mIoU']
+    assert miou['averaged'] == miou['plain']

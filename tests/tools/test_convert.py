@@ -155,6 +155,32 @@ def test_what_cannot_be_done_ends_with_the_reason_and_not_with_0(case, folder, c
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
 
 
+def test_a_folder_that_is_read_is_not_written_into(folder, tmp_path, capsys, monkeypatch):
+    saved = tmp_path / 'saved'
+    run_tool(TOOL, 'fold', folder / 'trained.pth', '--to', 'transformers', '-o', saved)
+    run_tool(TOOL, 'unfold', saved, '-o', tmp_path / 'there.pth')
+    before = {p.name: p.read_bytes() for p in saved.iterdir()}
+    words = ('import', saved, '-o', saved / 'config.json', '--force')
+    code, output = call(words, capsys, monkeypatch)
+    assert code != 0
+    assert 'is an input, which is never written over' in output
+    assert {p.name: p.read_bytes() for p in saved.iterdir()} == before
+
+
+def test_half_precision_and_a_figure_that_is_there(folder, tmp_path, capsys, monkeypatch):
+    tensors = {n: t.bfloat16() for n, t in SwinGAB(**OURS).state_dict().items()}
+    write_checkpoint(tensors, tmp_path / 'half.safetensors')
+    (tmp_path / 'mine.png').write_bytes(b'mine')
+    words = ['fold', tmp_path / 'half.safetensors', '--to', 'mmdet', '-o', tmp_path / 'out.pth']
+    code, output = call([*words, '--figure', tmp_path / 'mine.png'], capsys, monkeypatch)
+    assert code != 0
+    assert 'mine.png exists' in output
+    assert not (tmp_path / 'out.pth').exists()
+    assert (tmp_path / 'mine.png').read_bytes() == b'mine'
+    code, output = call([*words, '--figure', tmp_path / 'new.png'], capsys, monkeypatch)
+    assert code == 0, output
+
+
 class Touches:
     def __init__(self, path):
         self.path = path
