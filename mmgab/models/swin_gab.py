@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mmgab.checkpoints import load, rename_to_openmmlab
 from mmgab.registry import MODELS
 
+from .adaptive import AdaptiveModule
 from .arguments import (
     check_patch,
     check_rates,
@@ -31,7 +32,7 @@ _PAPER_GAUSSIAN: dict = {}  # GaussianBias' own defaults
 
 
 @MODELS.register_module()
-class SwinGAB(BaseModule):
+class SwinGAB(AdaptiveModule, BaseModule):
     """Swin Transformer (arXiv 2103.14030) with a Gaussian attention bias (arXiv 2305.04722).
 
     Takes every argument of MMDetection's and MMSegmentation's ``SwinTransformer`` with the same
@@ -251,16 +252,7 @@ class SwinGAB(BaseModule):
     ) -> list[str]:
         """Bring another project's names, and a position embedding of another size, to our form.
 
-        What already fits stays as it is. A position embedding whose grid cannot be told stays as
-        well, for the caller to refuse.
-
-        Args:
-            state_dict: What is loaded; changed in place.
-            prefix: What stands before this network's names.
-            local_metadata: What the network that saved them noted; may be empty.
-
-        Returns:
-            Names of the tensors that were resized.
+        See :meth:`AdaptiveModule.adapt_state_dict`.
 
         Raises:
             ValueError: If two tensors have one name after that.
@@ -272,14 +264,6 @@ class SwinGAB(BaseModule):
         noted = local_metadata.get('pretrain_grid')
         state_dict[name], is_resized = fit_tokens(state_dict[name], self.pretrain_grid, noted)
         return [name] if is_resized else []
-
-    def _load_from_state_dict(
-        self, state_dict: dict, prefix: str, local_metadata: dict, *args
-    ) -> None:
-        """Adapt any Swin checkpoint, whichever way it is loaded."""
-        if not local_metadata.get('is_adapted'):
-            self.adapt_state_dict(state_dict, prefix, local_metadata)
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
         """Note the grid of a position embedding, whose length does not tell it."""

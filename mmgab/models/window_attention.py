@@ -15,11 +15,12 @@ from mmgab.functional import (
     table_window,
 )
 
+from .adaptive import AdaptiveModule
 from .gaussian_bias import GaussianBias
 from .geometry import cached_shift_mask, window_geometry
 
 
-class WindowMSA(nn.Module):
+class WindowMSA(AdaptiveModule, nn.Module):
     """Multi-head self-attention inside one window, with a relative-position bias.
 
     The bias is a learned table over the relative offsets, to which the Gaussian, itself a table
@@ -122,18 +123,9 @@ class WindowMSA(nn.Module):
     def adapt_state_dict(
         self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping
     ) -> list[str]:
-        """Bring this layer's tensors of another window, or without a Gaussian, to its own form.
+        """Bring a table of another window, or without a Gaussian, to our form.
 
-        What already fits stays as it is. A table whose window cannot be told stays as well, for the
-        caller to refuse.
-
-        Args:
-            state_dict: What is loaded; changed in place.
-            prefix: What stands before this layer's names.
-            local_metadata: What the layer that saved them noted; may be empty.
-
-        Returns:
-            Names of the tensors that were resized.
+        See :meth:`AdaptiveModule.adapt_state_dict`.
         """
         # Stock Swin saves the index; ours is derived.
         index = state_dict.pop(f'{prefix}relative_position_index', None)
@@ -162,14 +154,6 @@ class WindowMSA(nn.Module):
             if index is None or torch.equal(index.flatten(), own_index.flatten()):
                 return self.window_size
         return table_window(table, index, noted) or (self.window_size if is_own else None)
-
-    def _load_from_state_dict(
-        self, state_dict: dict, prefix: str, local_metadata: dict, *args
-    ) -> None:
-        """Adapt this layer's tensors of any checkpoint, whichever way it is loaded."""
-        if not local_metadata.get('is_adapted'):
-            self.adapt_state_dict(state_dict, prefix, local_metadata)
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
         """Note the window beside the tensors: a table's rows do not tell 3 x 5 from 5 x 3."""
