@@ -104,42 +104,27 @@ def _read_local(path: Path, source: str, map_location: str, trust: bool) -> obje
             return load_file(path, device=map_location)
         # What MMEngine's own checkpoints hold beside tensors: histories of losses, numpy numbers.
         with torch.serialization.safe_globals(get_torch_safe_globals()):
-            unsafe = [] if trust else _imports(path)
-            if not unsafe:
-                return torch.load(path, map_location=map_location, weights_only=not trust)
+            return torch.load(path, map_location=map_location, weights_only=not trust)
     except (FileNotFoundError, PermissionError, MemoryError):
         raise
     except Exception as error:  # torch raises nearly anything on a file that is not its own
-        unsafe = re.findall(r'[Uu]nsupported (?:global: )?GLOBAL (\S+)', str(error))
-        if unsafe:
-            raise _refusal(source, unsafe) from None
+        wanted = re.search(r'[Uu]nsupported (?:global: )?GLOBAL (\S+)', str(error))
+        if wanted:
+            raise ValueError(
+                f'{source} is refused: it holds more than data, and reading it would import '
+                f'{wanted[1]}. {_TRUST}'
+            ) from None
         kind = 'safetensors' if isinstance(error, SafetensorError) else 'PyTorch'
         raise ValueError(
             f'{path} cannot be read as a checkpoint; it is empty, truncated, no {kind} file, or '
             f'holds more than data ({_reason(error)})'
         ) from error
-    raise _refusal(source, unsafe)
 
 
 def _reason(error: Exception) -> str:
     """Kind and first line of an error, without torch's advice to read the file unsafely."""
     name, text = type(error).__name__, str(error)
     return f'{name}: {text.splitlines()[0]}' if text and 'weights_only' not in text else name
-
-
-def _refusal(source: str, imports: list[str]) -> ValueError:
-    return ValueError(
-        f'{source} is refused: it holds more than data, and reading it would import '
-        f'{", ".join(sorted(imports))}. {_TRUST}'
-    )
-
-
-def _imports(path: Path) -> list[str]:
-    """What a pickle would import beyond what is known to be harmless; nothing is run."""
-    try:
-        return torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except ValueError:  # a file of before torch 1.6: the reader names the first that it meets
-        return []
 
 
 def write_checkpoint(
