@@ -2,7 +2,8 @@
 
 import pytest
 
-from .runs import DETECTION, SEGMENTATION, train
+from ..conftest import run_tool
+from .runs import DETECTION, SEGMENTATION, options, train
 
 
 @pytest.fixture(scope='session')
@@ -19,3 +20,14 @@ def segmentor(nuclei, tmp_path_factory):
     length = ('train_cfg.max_iters=3', 'default_hooks.checkpoint.interval=3')
     work_dir = tmp_path_factory.mktemp('segmentor')
     return train(work_dir, 'upernet_swin_gab_nuclei', nuclei, SEGMENTATION, *length)
+
+
+@pytest.fixture(scope='session')
+def tested_segmentor(nuclei, segmentor, tmp_path_factory):
+    """The same segmentor tested; returns the work dir with results.json and the maps."""
+    work_dir = tmp_path_factory.mktemp('tested')
+    run_tool(
+        'tools/test.py', 'configs/upernet_swin_gab_nuclei.py', segmentor / 'iter_3.pth',
+        '--work-dir', work_dir, '--out', work_dir / 'maps', *options(nuclei, SEGMENTATION),
+    )  # fmt: skip
+    return work_dir

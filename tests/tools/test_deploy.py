@@ -118,18 +118,18 @@ def test_a_trained_mask_rcnn_gives_stock_mmdet_the_same_boxes_masks_and_map(
         assert a['masks'] == b['masks']
 
 
-def test_a_trained_upernet_gives_stock_mmseg_the_same_maps_and_miou(nuclei, segmentor, tmp_path):
-    name, checkpoint = 'upernet_swin_gab_nuclei', segmentor / 'iter_3.pth'
+def test_a_trained_upernet_gives_stock_mmseg_the_same_maps_and_miou(
+    nuclei, segmentor, tested_segmentor, tmp_path
+):
     (tmp_path / 'stock').mkdir()
-    (tmp_path / 'ours').mkdir()
-    folded = fold(checkpoint, 'mmseg', tmp_path)
-    config = stock_config(name, SEGMENTATION, nuclei, tmp_path)
+    folded = fold(segmentor / 'iter_3.pth', 'mmseg', tmp_path)
+    config = stock_config('upernet_swin_gab_nuclei', SEGMENTATION, nuclei, tmp_path)
     assert_loads_strictly(mmseg, config, folded)
-    outs = [tmp_path / side / 'maps' for side in ('ours', 'stock')]
-    metrics = run_ours(name, checkpoint, nuclei, SEGMENTATION, tmp_path / 'ours', outs[0])
-    assert_metrics_agree(metrics, run_stock(mmseg, config, folded, tmp_path / 'stock', outs[1]))
-    ours, theirs = (sorted(out.glob('*.png')) for out in outs)
-    assert [p.name for p in ours] == [p.name for p in theirs]
-    assert len(ours) == 4
-    for a, b in zip(ours, theirs, strict=True):
+    ours = json.loads((tested_segmentor / 'results.json').read_text())['metrics']
+    out = tmp_path / 'stock' / 'maps'
+    assert_metrics_agree(ours, run_stock(mmseg, config, folded, tmp_path / 'stock', out))
+    maps, stock_maps = (sorted(folder.glob('*.png')) for folder in (tested_segmentor / 'maps', out))
+    assert [p.name for p in maps] == [p.name for p in stock_maps]
+    assert len(maps) == 4
+    for a, b in zip(maps, stock_maps, strict=True):
         assert (np.asarray(Image.open(a)) == np.asarray(Image.open(b))).mean() > 0.9999

@@ -1,0 +1,116 @@
+"""What a computation costs: time beside others, bytes kept for backward, bytes moved about."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+# Operations that only put values elsewhere. Views are none of them: they move nothing.
+_MOVING = frozenset(
+    {
+        *('_to_copy', 'clone', 'contiguous', 'copy_', 'repeat'),
+        *('cat', 'stack', 'constant_pad_nd', 'roll', 'im2col', 'col2im'),
+        *('gather', 'index', 'index_select', 'scatter', 'scatter_add'),
+        *('index_add', 'index_add_', 'index_put', 'index_put_', '_index_put_impl_'),
+        *('new_zeros', 'zeros_like', 'slice_backward', 'select_backward'),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Movement:
+    """Operations that put values elsewhere.
+
+    Attributes:
+        operations: How many there were.
+        moved: Bytes that they read and wrote.
+    """
+
+    operations: int
+    moved: int
+
+
+def interleaved_times(
+    runs: Mapping[str, Callable[[], object]], repeats: int, progress: Callable[[str], None]
+) -> dict[str, list[float]]:
+    """Time several computations in turn, so that a slow minute of the machine hits all alike.
+
+    Args:
+        runs: What to run, by name; each is run once before, untimed.
+        repeats: Timed runs of each.
+        progress: Called with a line before each round.
+
+    Returns:
+        Seconds of each run, round by round.
+    """
+    for run in runs.values():
+        run()
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for repeat in range(repeats):
+        progress(f'round {repeat + 1} of {repeats}')
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            times[name].append(time.perf_counter() - start)
+    return times
+
+
+def paired_ratio(times: list[float], reference: list[float]) -> float:
+    """Median over rounds of the ratio of two computations that were timed in turn."""
+    return statistics.median(a / b for a, b in zip(times, reference, strict=True))
+
+
+def saved_bytes(run: Callable[[], object], model: nn.Module) -> int:
+    """Bytes that autograd keeps for a backward pass, each storage once.
+
+    Args:
+        run: A forward pass with gradients.
+        model: The network; its parameters are kept anyway, and are not counted.
+    """
+    parameters = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    storages: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in parameters:
+            storages[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        kept = run()  # alive while storages are counted: none is freed and its place used again
+    del kept
+    return sum(storages.values())
+
+
+class _Counter(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = self.moved = 0
+
+    def __torch_dispatch__(
+        self, function: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
+    ) -> object:
+        result = function(*args, **(kwargs or {}))
+        if function.overloadpacket.__name__ in _MOVING:
+            self.operations += 1
+            tensors = list(_tensors((args, kwargs))) + list(_tensors(result))
+            self.moved += sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        return result
+
+
+def _tensors(tree: object) -> Iterator[Tensor]:
+    return (leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor))
+
+
+def movement(run: Callable[[], object]) -> Movement:
+    """Count the operations of a computation that only put values elsewhere, and their bytes."""
+    with _Counter() as counter:
+        run()
+    return Movement(counter.operations, counter.moved)

@@ -1,0 +1,53 @@
+import torch
+from torch import nn
+
+from mmgab.analysis.cost import interleaved_times, movement, paired_ratio, saved_bytes
+
+
+def test_kept_bytes_are_those_of_a_product_by_hand():
+    """A linear layer keeps its input; a ReLU its output; weights do not count."""
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU())
+    x = torch.randn(10, 4)
+    assert saved_bytes(lambda: model(x), model) == 4 * (10 * 4 + 10 * 8)
+
+
+def test_a_storage_that_is_kept_twice_counts_once():
+    x = torch.randn(100, requires_grad=True)
+    assert saved_bytes(lambda: x * x, nn.Module()) == 400
+
+
+def test_nothing_is_kept_where_nothing_is_differentiated():
+    model = nn.Linear(4, 4).requires_grad_(False)
+    assert saved_bytes(lambda: model(torch.randn(2, 4)), model) == 0
+
+
+def test_moving_operations_are_counted_with_what_they_read_and_write():
+    x = torch.randn(10, 10)
+    moves = movement(lambda: x.roll(1, dims=0))
+    assert (moves.operations, moves.moved) == (1, 2 * 400)
+    moves = movement(lambda: torch.cat((x, x)))
+    assert (moves.operations, moves.moved) == (1, 2 * 800)
+
+
+def test_views_and_arithmetic_move_nothing():
+    x = torch.randn(10, 10)
+    assert movement(lambda: x.t() + 1).operations == 0
+    assert movement(lambda: x @ x).moved == 0
+
+
+def test_a_backward_pass_is_counted_too():
+    x = torch.randn(10, 10, requires_grad=True)
+    out = x.roll(1, dims=0).sum()
+    assert movement(out.backward).operations >= 1
+
+
+def test_runs_take_turns():
+    order = []
+    runs = {name: lambda name=name: order.append(name) for name in 'ab'}
+    times = interleaved_times(runs, 2, progress=lambda line: order.append(line))
+    assert order == ['a', 'b', 'round 1 of 2', 'a', 'b', 'round 2 of 2', 'a', 'b']
+    assert {name: len(values) for name, values in times.items()} == {'a': 2, 'b': 2}
+
+
+def test_a_ratio_is_the_median_of_ratios_in_one_round():
+    assert paired_ratio([2.0, 40.0, 6.0], [1.0, 10.0, 3.0]) == 2.0
