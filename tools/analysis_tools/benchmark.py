@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from swin_peers import Peer, build_peers
+from swin_peers import LIBRARIES, Peer, build_peers
 
 from mmgab.analysis.cost import interleaved_times, movement, paired_ratio, saved_bytes
 from mmgab.analysis.plot import plot_benchmark
@@ -162,6 +162,14 @@ def main() -> None:
     parser.add_argument('--variant', choices=['T', 'S'], help='Swin-S; with --quick Swin-T')
     parser.add_argument('--rounds', type=int, help='timed runs of each, 7 by default')
     parser.add_argument('--quick', action='store_true', help='a first look, not for the record')
+    parser.add_argument(
+        '--against',
+        nargs='+',
+        choices=list(LIBRARIES),
+        default=list(LIBRARIES),
+        metavar='LIBRARY',
+        help=f'some of: {", ".join(LIBRARIES)}; all by default, {REFERENCE} always',
+    )
     parser.add_argument('--work-dir', default='work_dirs/benchmark', help='where results go')
     args = parser.parse_args()
     args.variant = args.variant or ('T' if args.quick else 'S')
@@ -172,7 +180,7 @@ def main() -> None:
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     machine = f'{platform.machine()}, {torch.get_num_threads()} threads, {device}'
     print(f'Swin-{args.variant}, torch {torch.__version__}, {machine}')
-    peers = build_peers(args.variant)
+    peers = build_peers(args.variant, [REFERENCE, *(n for n in args.against if n != REFERENCE)])
     for peer in peers:
         peer.model.to(device)
     times = measure_times(peers, device, args)

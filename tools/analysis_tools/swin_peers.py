@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,14 +38,15 @@ class Peer:
     is_normed: bool = True
 
 
-def build_peers(variant: str) -> list[Peer]:
-    """Build every backbone with the same weights, ours first; checks that they agree.
+def build_peers(variant: str, libraries: Sequence[str]) -> list[Peer]:
+    """Build backbones with the same weights, ours first; checks that they agree.
 
     Args:
         variant: ``'T'`` or ``'S'``.
+        libraries: Names in ``LIBRARIES``.
 
     Returns:
-        SwinGAB with the Gaussian and folded, and those of the libraries that are installed.
+        SwinGAB with the Gaussian and folded, and those of the libraries.
 
     Raises:
         RuntimeError: If one computes something else.
@@ -55,8 +56,7 @@ def build_peers(variant: str) -> list[Peer]:
     folded = SwinGAB(**VARIANTS[variant], gab_cfg=None)
     folded.load_state_dict(contents.swin)
     peers = [Peer('ours', ours, ours), Peer('ours, folded', folded, folded)]
-    builders = (_mmdet, _mmseg, _timm, _timm_fused, _torchvision, _transformers)
-    peers += [builder(variant, contents) for builder in builders]
+    peers += [LIBRARIES[name](variant, contents) for name in libraries]
     for peer in peers:
         peer.model.eval()
     _check_agreement(peers)
@@ -161,6 +161,16 @@ def _transformers(variant: str, contents: Contents) -> Peer:
     if any(report.values()):
         raise RuntimeError(f'transformers did not load everything: {report}')
     return Peer('transformers', model, lambda x: list(model(x).feature_maps))
+
+
+LIBRARIES = {
+    'mmdet': _mmdet,
+    'mmseg': _mmseg,
+    'timm': _timm,
+    'timm, fused': _timm_fused,
+    'torchvision': _torchvision,
+    'transformers': _transformers,
+}
 
 
 def _check_agreement(peers: list[Peer]) -> None:

@@ -1,0 +1,34 @@
+"""The benchmark as users type it, as short as it can be: that it works, not what it finds."""
+
+import json
+
+from PIL import Image
+
+from ..conftest import run_tool, start_tool
+
+TOOL = 'tools/analysis_tools/benchmark.py'
+
+
+def test_the_benchmark_checks_measures_and_leaves_numbers_and_a_picture(tmp_path):
+    output = run_tool(TOOL, '--quick', '--rounds', '1', '--against', 'timm', '--work-dir', tmp_path)
+    results = json.loads((tmp_path / 'benchmark.json').read_text())
+    assert list(results['times']['fp32 inference 2x512x512']) == [
+        'ours', 'ours, folded', 'mmdet', 'timm',
+    ]  # fmt: skip
+    for mode in results['times'].values():
+        assert mode['mmdet']['ratio'] == 1
+        assert all(row['seconds'] > 0 for row in mode.values())
+    for row in results['counts'].values():
+        assert row['saved for backward, fp32'] > 0
+        assert row['saved for backward, bf16'] > 0
+        assert row['moved, forward'] > 0
+        assert row['moving operations, backward'] > 0
+    assert 'time grows with pixels to the power of' in output
+    with Image.open(tmp_path / 'benchmark.png') as image:
+        assert min(image.size) > 300
+
+
+def test_an_unknown_library_is_named():
+    done = start_tool(TOOL, '--against', 'keras')
+    assert done.returncode != 0
+    assert "invalid choice: 'keras'" in done.stdout
