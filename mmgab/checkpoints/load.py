@@ -65,7 +65,9 @@ def load(
     else:
         excuses = Excuses(_ANYTHING, _ANYTHING, _ANYTHING)
     excuses = excuses if resize else replace(excuses, resized=NOTHING)
-    return _load(model, contents.swin, contents.metadata, excuses, source, contents.layout.name)
+    layout = contents.layout.name
+    report = _load(model, contents.swin, contents.metadata, excuses, source, layout)
+    return replace(report, unexpected=[*report.unexpected, *contents.others, *contents.apart])
 
 
 def load_whole_model(
@@ -99,8 +101,9 @@ def load_whole_model(
         place = next(iter(ours))
         contents = Contents.of(checkpoint, source, place if place in theirs else None)
         layouts = contents.layout.name
+        apart = {name: tensors[name] for name in contents.apart}
         tensors = {_in_place(name, place, own): t for name, t in contents.swin.items()}
-        tensors.update(contents.others)
+        tensors |= {**contents.others, **apart}
         metadata = {f'{place}{prefix}': note for prefix, note in contents.metadata.items()}
         absences = _absences(contents, place)
     excuses = _excuses_of_a_start(absences, ours)

@@ -596,6 +596,20 @@ def test_norms_of_stages_that_are_not_returned_are_left_out_of_a_start():
     assert report.missing == []
 
 
+def test_what_is_left_out_of_a_larger_file_is_reported(tmp_path):
+    detector = Detector().state_dict()
+    tensors = {f'teacher.{n}': t for n, t in detector.items()}
+    tensors |= {f'student.{n}': t for n, t in detector.items()}
+    torch.save(tensors, tmp_path / 'two.pth')
+    left = {f'student.{n}' for n in detector}
+    report = load(SwinGAB(**SIZES), str(tmp_path / 'two.pth'))
+    assert set(report.unexpected) == {'head.weight', 'head.bias', *left}
+    report = load_whole_model(Detector(), tensors, 'two.pth', strict=False)
+    assert set(report.unexpected) == left
+    with pytest.raises(ValueError, match='without a place in the model'):
+        load_whole_model(Detector(), tensors, 'two.pth', strict=True)
+
+
 def test_a_model_inside_another_is_loaded_with_its_heads():
     source, target = Detector(), Detector()
     tensors = {f'model.{n}': t for n, t in source.state_dict().items()}
