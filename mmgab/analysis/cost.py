@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, UntypedStorage, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -75,18 +75,18 @@ def saved_bytes(run: Callable[[], object], model: nn.Module) -> int:
         model: The network; its parameters are kept anyway, and are not counted.
     """
     parameters = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
-    storages: dict[int, int] = {}
+    storages: dict[int, UntypedStorage] = {}
 
-    def pack(tensor: Tensor) -> Tensor:
+    def pack(tensor: Tensor) -> None:
+        # The storage is held, so that its place is not used again before it is counted; the tensor
+        # is not: kept by the node that made it, it would never be freed.
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in parameters:
-            storages[storage.data_ptr()] = storage.nbytes()
-        return tensor
+            storages[storage.data_ptr()] = storage
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        kept = run()  # alive while storages are counted: none is freed and its place used again
-    del kept
-    return sum(storages.values())
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda packed: packed):
+        run()
+    return sum(storage.nbytes() for storage in storages.values())
 
 
 class _Counter(TorchDispatchMode):

@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import torch
 from torch import nn
 
@@ -14,6 +17,20 @@ def test_kept_bytes_are_those_of_a_product_by_hand():
 def test_a_storage_that_is_kept_twice_counts_once():
     x = torch.randn(100, requires_grad=True)
     assert saved_bytes(lambda: x * x, nn.Module()) == 400
+
+
+def test_counting_leaves_no_memory_behind():
+    """An output that its own node keeps, as softmax does, must be freed afterwards."""
+    freed = []
+
+    def run():
+        out = torch.randn(10, requires_grad=True).softmax(dim=0)
+        weakref.finalize(out, freed.append, True)
+        return out
+
+    saved_bytes(run, nn.Module())
+    gc.collect()
+    assert freed
 
 
 def test_nothing_is_kept_where_nothing_is_differentiated():

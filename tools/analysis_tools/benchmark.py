@@ -2,11 +2,12 @@
 
     python tools/analysis_tools/benchmark.py --work-dir work_dirs/benchmark
     python tools/analysis_tools/benchmark.py --quick            # Swin-T, small images, 2 minutes
+    python tools/analysis_tools/benchmark.py --counts-only      # no times: minutes
 
 All have the same weights and agree on the last map of a 448 x 448 image before anything is timed.
 They run in turn, round by round; a ratio is the median over rounds of a library's time by mmdet's.
-On a machine with a GPU, times are CUDA's. Leaves a table on the terminal, benchmark.json and
-benchmark.png.
+On a machine with a GPU, times are CUDA's. Leaves a table on the terminal, benchmark.json and, with
+times, benchmark.png.
 """
 
 import argparse
@@ -116,10 +117,13 @@ def measure_scaling(peers: list[Peer], device: str, args: argparse.Namespace) ->
         times = interleaved_times(runs, rounds, lambda line, side=side: say(f'{side} px', line))
         for name, values in times.items():
             seconds[name].append(statistics.median(values))
-    return {
+    results = {
         name: dict(sides=list(sides), seconds=values, exponent=exponent(sides, values))
         for name, values in seconds.items()
     }
+    for name, row in results.items():
+        print(f'\r{name}: time grows with pixels to the power of {row["exponent"]:.3f}{"":<30}')
+    return results
 
 
 def exponent(sides: tuple[int, ...], seconds: list[float]) -> float:
@@ -170,6 +174,9 @@ def main() -> None:
         metavar='LIBRARY',
         help=f'some of: {", ".join(LIBRARIES)}; all by default, {REFERENCE} always',
     )
+    parser.add_argument(
+        '--counts-only', action='store_true', help='only what is the same on every machine'
+    )
     parser.add_argument('--work-dir', default='work_dirs/benchmark', help='where results go')
     args = parser.parse_args()
     args.variant = args.variant or ('T' if args.quick else 'S')
@@ -183,19 +190,21 @@ def main() -> None:
     peers = build_peers(args.variant, [REFERENCE, *(n for n in args.against if n != REFERENCE)])
     for peer in peers:
         peer.model.to(device)
-    times = measure_times(peers, device, args)
-    counts = measure_counts(peers, device, args)
-    show_counts(counts)
-    scaling = measure_scaling(peers, device, args)
-    for name, row in scaling.items():
-        print(f'\r{name}: time grows with pixels to the power of {row["exponent"]:.3f}{"":<30}')
     results = dict(
-        variant=args.variant, torch=torch.__version__, machine=machine, rounds=args.rounds,
-        quick=args.quick, times=times, counts=counts, scaling=scaling,
-    )  # fmt: skip
+        variant=args.variant,
+        torch=torch.__version__,
+        machine=machine,
+        rounds=args.rounds,
+        quick=args.quick,
+        counts=measure_counts(peers, device, args),
+    )
+    show_counts(results['counts'])
+    if not args.counts_only:
+        results['times'] = measure_times(peers, device, args)
+        results['scaling'] = measure_scaling(peers, device, args)
+        plot_benchmark(results['times'], results['scaling'], REFERENCE, work_dir / 'benchmark.png')
     (work_dir / 'benchmark.json').write_text(json.dumps(results, indent=2) + '\n')
-    plot_benchmark(times, scaling, REFERENCE, work_dir / 'benchmark.png')
-    print(f'Written to {work_dir}: benchmark.json, benchmark.png')
+    print(f'Written to {work_dir}')
 
 
 if __name__ == '__main__':

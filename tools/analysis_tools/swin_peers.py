@@ -49,6 +49,7 @@ def build_peers(variant: str, libraries: Sequence[str]) -> list[Peer]:
         SwinGAB with the Gaussian and folded, and those of the libraries.
 
     Raises:
+        ImportError: If a library is not installed.
         RuntimeError: If one computes something else.
     """
     ours = SwinGAB(**VARIANTS[variant])
@@ -56,7 +57,13 @@ def build_peers(variant: str, libraries: Sequence[str]) -> list[Peer]:
     folded = SwinGAB(**VARIANTS[variant], gab_cfg=None)
     folded.load_state_dict(contents.swin)
     peers = [Peer('ours', ours, ours), Peer('ours, folded', folded, folded)]
-    peers += [LIBRARIES[name](variant, contents) for name in libraries]
+    for name in libraries:
+        try:
+            peers.append(LIBRARIES[name](variant, contents))
+        except ImportError as error:
+            raise ImportError(
+                f'{name} cannot be measured ({error}): leave it out, see --against'
+            ) from error
     for peer in peers:
         peer.model.eval()
     _check_agreement(peers)
