@@ -9,14 +9,14 @@ from torch import Tensor
 
 from mmgab.functional import table_window
 
-from .conversion import find_swins, to_openmmlab
+from .conversion import find_swins, last_stage, to_openmmlab
 from .layouts import HEAD, POSITION, TABLE, Layout
 
 T = TypeVar('T')
 
 # Where several are in one file the first one counts: what was meant for evaluation. (MMEngine swaps
 # the averaged weights into state_dict when it saves.)
-WRAPPERS = ('teacher', 'state_dict_ema', 'model_ema', 'ema', 'state_dict', 'model', 'student')
+_WRAPPERS = ('teacher', 'state_dict_ema', 'model_ema', 'ema', 'state_dict', 'model', 'student')
 _AVERAGED = ('teacher.', 'ema.')
 _PARALLEL = re.compile(r'^((module|_orig_mod)\.)+')  # DistributedDataParallel, torch.compile
 
@@ -102,11 +102,21 @@ class Contents:
             )
         return window
 
+    def has_stage_norms(self) -> bool:
+        """Whether there is a norm after a stage before the last, as a classifier has none."""
+        stages = range(last_stage(self.swin))
+        return any(f'norm{stage}.weight' in self.swin for stage in stages)
+
     def tables(self) -> list[str]:
         """Names of the relative-position tables, in the order of the blocks."""
         found = {name: TABLE.read(name) for name in self.swin}
         blocks = [(v['s'], v['b'], name) for name, v in found.items() if v is not None]
         return [name for *_, name in sorted(blocks)]
+
+
+def wrapper_of(checkpoint: Mapping) -> str | None:
+    """Key under which a checkpoint has its weights; None where it is the weights."""
+    return next((w for w in _WRAPPERS if isinstance(checkpoint.get(w), Mapping)), None)
 
 
 def unwrap(checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], dict[str, Mapping]]:
@@ -119,7 +129,7 @@ def unwrap(checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], dict[st
     Raises:
         ValueError: If there are no tensors.
     """
-    while wrapper := next((w for w in WRAPPERS if isinstance(checkpoint.get(w), Mapping)), None):
+    while wrapper := wrapper_of(checkpoint):
         checkpoint = checkpoint[wrapper]
     tensors = {
         _PARALLEL.sub('', name): value

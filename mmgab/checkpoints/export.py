@@ -117,9 +117,7 @@ def _layout(contents: Contents, project: str) -> Layout:
     windows = {contents.window(table) for table in contents.tables()}
     if project not in _WITH_ANY_WINDOW and any(h != w for h, w in windows):
         raise ValueError(f'{project} has square windows only, {contents.source} has {windows}')
-    stages = range(last_stage(contents.swin))
-    has_stage_norms = any(f'norm{stage}.weight' in contents.swin for stage in stages)
-    return _LAYOUTS[project][has_stage_norms]
+    return _LAYOUTS[project][contents.has_stage_norms()]
 
 
 def _derived(contents: Contents, layout: Layout) -> dict[str, Tensor]:

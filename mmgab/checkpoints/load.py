@@ -123,7 +123,7 @@ def _absences(contents: Contents, place: str) -> str:
     """
     last = last_stage(contents.swin)
     absences = _absent_gaussians(contents.swin)
-    if last > 0 and not any(f'norm{stage}.weight' in contents.swin for stage in range(last)):
+    if last > 0 and not contents.has_stage_norms():
         absences += rf'|{re.escape(place)}norm[0-{last - 1}]\.(weight|bias)'
     return absences
 

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from .contents import WRAPPERS
+from .contents import wrapper_of
 from .download import file_sha256
 from .files import write_checkpoint
 
@@ -24,7 +24,7 @@ def publish(checkpoint: Mapping, path: Path) -> Path:
     Raises:
         FileExistsError: If it was published before.
     """
-    wrapper = next((w for w in WRAPPERS if isinstance(checkpoint.get(w), Mapping)), None)
+    wrapper = wrapper_of(checkpoint)
     if wrapper is not None:
         checkpoint = {key: checkpoint[key] for key in ('meta', wrapper) if key in checkpoint}
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -51,9 +51,7 @@ def transformers_config(contents: Contents) -> dict:
 def _architecture(contents: Contents) -> str:
     if f'{HEAD}.weight' in contents.swin:
         return 'SwinForImageClassification'
-    stages = range(last_stage(contents.swin))
-    has_stage_norms = any(f'norm{stage}.weight' in contents.swin for stage in stages)
-    return 'SwinBackbone' if has_stage_norms else 'SwinModel'
+    return 'SwinBackbone' if contents.has_stage_norms() else 'SwinModel'
 
 
 def _heads(contents: Contents, stage: int) -> int:
