@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from .contents import wrapper_of
 from .download import check_hash, download
 
 TIMM_SCHEME = 'timm://'
@@ -191,5 +192,6 @@ def _umask() -> int:
 
 def _flat(checkpoint: Mapping) -> dict[str, Tensor]:
     """The tensors alone; each with a storage of its own, as the format wants."""
-    tensors = checkpoint.get('state_dict', checkpoint.get('model', checkpoint))
+    wrapper = wrapper_of(checkpoint)
+    tensors = checkpoint if wrapper is None else checkpoint[wrapper]
     return {n: t.contiguous().clone() for n, t in tensors.items() if isinstance(t, Tensor)}

@@ -343,6 +343,8 @@ def test_publishing_keeps_the_weights_that_a_loader_would_take(path, swin):
     whole = dict(teacher=swin, student={n: t * 0 for n, t in swin.items()}, optimizer={})
     published = publish(whole, path.parent / 'new' / 'swin.pth')
     assert set(torch.load(published, weights_only=True)) == {'teacher'}
+    published = publish(whole, path.parent / 'new' / 'swin.safetensors')
+    assert set(read_checkpoint(published)) == set(swin)
 
 
 def test_publishing_drops_the_optimizer_and_names_the_hash(path, swin):
