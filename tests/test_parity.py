@@ -88,8 +88,10 @@ def test_every_option_means_what_it_means_there(stock, option, small_swin):
 @pytest.mark.parametrize('stock', STOCK)
 def test_every_argument_has_its_name_place_and_default(stock):
     ours = dict(inspect.signature(SwinGAB).parameters)
-    gaussian = ours.pop('gab_cfg')
+    gaussian, backend = ours.pop('gab_cfg'), ours.pop('attn_backend')
     assert gaussian.default is not None
+    assert backend.default == 'auto'
+    assert list(inspect.signature(SwinGAB).parameters)[-2:] == ['gab_cfg', 'attn_backend']
     theirs = inspect.signature(stock).parameters
     if stock is SegSwin:  # which has one argument less
         del ours['convert_weights']
@@ -100,7 +102,8 @@ def test_every_argument_has_its_name_place_and_default(stock):
 
 @pytest.mark.parametrize('stock', STOCK)
 def test_off_is_off_in_training_too_dropped_paths_and_gradients_included(stock, small_swin):
-    options = dict(drop_rate=0.1, attn_drop_rate=0.1, drop_path_rate=0.3)
+    """Dropout is left out: it draws for tokens in an order of ours, and for none of padding."""
+    options = dict(drop_path_rate=0.3)
     theirs = with_lively_weights(stock(**small_swin, **options))
     ours = SwinGAB(**small_swin, **options, gab_cfg=None)
     ours.load_state_dict(theirs.state_dict())
@@ -114,6 +117,23 @@ def test_off_is_off_in_training_too_dropped_paths_and_gradients_included(stock, 
         torch.testing.assert_close(
             parameter.grad, gradients[name].grad, atol=1e-5, rtol=1e-4, msg=name
         )
+
+
+@pytest.mark.parametrize('stock', STOCK)
+def test_dropout_stands_where_it_stands_there_and_at_its_rates(stock, small_swin, monkeypatch):
+    """With every dropout made to scale: then outputs tell where they are, and with which rate."""
+    options = dict(drop_rate=0.1, attn_drop_rate=0.25, drop_path_rate=0.0)
+    theirs = with_lively_weights(stock(**small_swin, **options))
+    ours = SwinGAB(**small_swin, **options, gab_cfg=None)
+    ours.load_state_dict(theirs.state_dict())
+    monkeypatch.setattr(
+        torch.nn.functional, 'dropout', lambda x, p, training, *_: x * (1 - p) if training else x
+    )
+    for is_training in (True, False):
+        ours.train(is_training)
+        theirs.train(is_training)
+        for a, b in zip(outputs(ours, (97, 131)), outputs(theirs, (97, 131)), strict=True):
+            torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize('stock', STOCK)

@@ -1,5 +1,7 @@
 """Window geometry and the Gaussian in plain torch: no module, no state, no config."""
 
+from .attention import attend_in_windows, mask_bias, window_attention
+from .exported_windows import attend_in_exported_windows
 from .gaussian import (
     GaussianFit,
     GaussianSplit,
@@ -7,6 +9,8 @@ from .gaussian import (
     gaussian_table,
     split_gaussian,
 )
+from .geometry_cache import remember
+from .lean_layers import feed_forward, normed_linear
 from .relative_position import (
     relative_offsets,
     relative_position_index,
@@ -15,22 +19,31 @@ from .relative_position import (
     table_window,
     window_of_index,
 )
-from .windows import merge_windows, pad_to_multiple, partition_windows, shift_mask
+from .window_order import WindowGroup, WindowOrder, window_order
+from .windows import partition_windows, shift_mask
 
 __all__ = [
     'GaussianFit',
     'GaussianSplit',
+    'WindowGroup',
+    'WindowOrder',
+    'attend_in_exported_windows',
+    'attend_in_windows',
+    'feed_forward',
     'fit_gaussian',
     'gaussian_table',
-    'merge_windows',
-    'pad_to_multiple',
+    'mask_bias',
+    'normed_linear',
     'partition_windows',
     'relative_offsets',
     'relative_position_index',
+    'remember',
     'resize_table',
     'shift_mask',
     'split_gaussian',
     'square_window',
     'table_window',
+    'window_attention',
     'window_of_index',
+    'window_order',
 ]

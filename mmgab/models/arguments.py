@@ -119,6 +119,16 @@ def check_rates(**rates: float) -> None:
             )
 
 
+def check_choice(name: str, value: object, choices: Sequence) -> None:
+    """Check that an argument is one of those known.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not any(value is choice or value == choice for choice in choices):
+        raise ValueError(f'{name} must be one of {tuple(choices)}, got {value!r}')
+
+
 def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 

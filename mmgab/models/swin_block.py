@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from mmcv.cnn import build_norm_layer
-from mmcv.cnn.bricks.drop import build_dropout
-from mmcv.cnn.bricks.transformer import FFN, PatchMerging
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from .drop_path import DropPath
+from .feed_forward import FeedForward
+from .patch_merging import PatchMerging
 from .window_attention import ShiftWindowMSA
 
 GELU = dict(type='GELU')
@@ -27,7 +28,8 @@ class SwinBlock(nn.Module):
         drop_path_rate: Probability that an image's whole branch is dropped in training.
         act_cfg: Activation of the feed-forward network.
         norm_cfg: Norm layers.
-        with_cp: Recompute the block in backward instead of keeping its intermediates.
+        with_cp: Compute the block again in backward instead of keeping what it makes; with
+            ``'selective'`` the hidden channels of its feed-forward network alone, half of that.
         attention: Further arguments of :class:`~.window_attention.WindowMSA`.
     """
 
@@ -42,24 +44,24 @@ class SwinBlock(nn.Module):
         drop_path_rate: float = 0.0,
         act_cfg: Mapping = GELU,
         norm_cfg: Mapping = LAYER_NORM,
-        with_cp: bool = False,
+        with_cp: bool | str = False,
         **attention,
     ) -> None:
         super().__init__()
-        self.with_cp = with_cp
+        self.with_cp = with_cp is True
         self.norm1 = build_norm_layer(norm_cfg, embed_dims)[1]
         self.attn = ShiftWindowMSA(
             embed_dims, num_heads, window_size, shift, proj_drop_rate=drop_rate, **attention
         )
         self.norm2 = build_norm_layer(norm_cfg, embed_dims)[1]
-        self.ffn = FFN(
+        self.ffn = FeedForward(
             embed_dims,
             feedforward_channels,
-            act_cfg=act_cfg,
-            ffn_drop=drop_rate,
-            add_identity=False,
+            act_cfg,
+            drop_rate,
+            keep_hidden=with_cp != 'selective',
         )
-        self.drop_path = build_dropout(dict(type='DropPath', drop_prob=drop_path_rate))
+        self.drop_path = DropPath(drop_path_rate)
 
     def forward(self, x: Tensor, hw_shape: tuple[int, int]) -> Tensor:
         """Transform tokens ``(B, H * W, C)`` of the grid ``hw_shape``; same shape out."""
@@ -68,8 +70,8 @@ class SwinBlock(nn.Module):
         return self._forward(x, hw_shape)
 
     def _forward(self, x: Tensor, hw_shape: tuple[int, int]) -> Tensor:
-        x = x + self.drop_path(self.attn(self.norm1(x), hw_shape))
-        return x + self.drop_path(self.ffn(self.norm2(x)))
+        x = self.drop_path(x, self.attn(x, hw_shape, self.norm1))
+        return self.drop_path(x, self.ffn(x, self.norm2))
 
 
 class SwinBlockSequence(nn.Module):
@@ -104,12 +106,3 @@ class SwinBlockSequence(nn.Module):
         for block in self.blocks:
             x = block(x, hw_shape)
         return x
-
-
-def patch_merging(
-    channels: int, later_strides: Sequence[int], norm_cfg: Mapping | None
-) -> PatchMerging | None:
-    """Merging to the next stage; None after the last one, where no strides are left."""
-    if not later_strides:
-        return None
-    return PatchMerging(channels, 2 * channels, stride=later_strides[0], norm_cfg=norm_cfg)

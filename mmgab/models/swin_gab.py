@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 
 import torch
 from mmcv.cnn import build_norm_layer
-from mmcv.cnn.bricks.transformer import PatchEmbed
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.model.weight_init import trunc_normal_
@@ -15,6 +14,7 @@ from mmgab.registry import MODELS
 
 from .adaptive import AdaptiveModule
 from .arguments import (
+    check_choice,
     check_patch,
     check_rates,
     check_scale,
@@ -24,9 +24,11 @@ from .arguments import (
     positive_pair,
 )
 from .init_cfg import checked_init_cfg, load_arguments
+from .patch_embedding import PatchEmbedding
+from .patch_merging import PatchMerging
 from .position_embedding import fit_tokens, resize_tokens
-from .swin_block import GELU, LAYER_NORM, SwinBlockSequence, patch_merging
-from .window_attention import WindowMSA
+from .swin_block import GELU, LAYER_NORM, SwinBlockSequence
+from .window_attention import ATTENTION_BACKENDS, WindowMSA
 
 _PAPER_GAUSSIAN: dict = {}  # GaussianBias' own defaults
 
@@ -63,7 +65,9 @@ class SwinGAB(AdaptiveModule, BaseModule):
         use_abs_pos_embed: Add a learned absolute position embedding to the patches.
         act_cfg: Activation of the feed-forward networks.
         norm_cfg: All norm layers.
-        with_cp: Recompute blocks in backward, to save memory.
+        with_cp: Compute blocks again in backward, to save memory: True for whole blocks,
+            ``'selective'`` for the hidden channels of their feed-forward networks alone, which are
+            two fifths of what a block keeps and one ninth of what it computes.
         pretrained: Deprecated: ``init_cfg=dict(type='Pretrained', checkpoint=...)``.
         convert_weights: Deprecated, has no effect: the layout of a checkpoint is detected.
         frozen_stages: 0 freezes the patch embedding, ``n`` also the first ``n`` stages with their
@@ -72,6 +76,9 @@ class SwinGAB(AdaptiveModule, BaseModule):
             :func:`mmgab.checkpoints.load`, which says what may be loaded.
         gab_cfg: Arguments of :class:`~.gaussian_bias.GaussianBias`, the same for all layers, by
             default the paper's; ``None`` is plain Swin, as in the stock backbones.
+        attn_backend: How attention is computed: ``'sdpa'`` with torch's fused kernel, keeping only
+            its inputs for backward; ``'explicit'`` step by step, keeping the probabilities;
+            ``'auto'`` fused unless attention weights are dropped.
 
     Raises:
         TypeError: If an argument is of the wrong type.
@@ -99,12 +106,13 @@ class SwinGAB(AdaptiveModule, BaseModule):
         use_abs_pos_embed: bool = False,
         act_cfg: Mapping = GELU,
         norm_cfg: Mapping = LAYER_NORM,
-        with_cp: bool = False,
+        with_cp: bool | str = False,
         pretrained: str | None = None,
         convert_weights: bool = False,
         frozen_stages: int = -1,
         init_cfg: Mapping | None = None,
         gab_cfg: Mapping | None = _PAPER_GAUSSIAN,
+        attn_backend: str = 'auto',
     ) -> None:
         super().__init__(init_cfg=checked_init_cfg(pretrained, init_cfg))
         patch_size = positive_pair('patch_size', patch_size)
@@ -115,15 +123,20 @@ class SwinGAB(AdaptiveModule, BaseModule):
         check_scale(qk_scale)
         check_rates(drop_rate=drop_rate, attn_drop_rate=attn_drop_rate)
         check_rates(drop_path_rate=drop_path_rate)
+        check_choice('with_cp', with_cp, (True, False, 'selective'))
+        check_choice('attn_backend', attn_backend, ATTENTION_BACKENDS)
+        if attn_backend == 'sdpa' and attn_drop_rate:
+            raise ValueError(
+                f"attn_backend='sdpa' drops no attention weights: attn_drop_rate must be 0, got "
+                f"{attn_drop_rate}; with 'auto' attention goes by steps where it drops"
+            )
         self.convert_weights = convert_weights
         self.out_indices = out_indices
         self.frozen_stages = frozen_stages
         self.num_features = [embed_dims * 2**i for i in range(len(depths))]
 
         patch_norm_cfg = norm_cfg if patch_norm else None
-        self.patch_embed = PatchEmbed(
-            in_channels, embed_dims, 'Conv2d', patch_size, patch_size, norm_cfg=patch_norm_cfg
-        )
+        self.patch_embed = PatchEmbedding(in_channels, embed_dims, patch_size, patch_norm_cfg)
         height, width = positive_pair('pretrain_img_size', pretrain_img_size)
         self.pretrain_grid = positive_pair(
             'pretrain_img_size // patch_size', (height // patch_size[0], width // patch_size[1])
@@ -134,15 +147,17 @@ class SwinGAB(AdaptiveModule, BaseModule):
         self.drop_after_pos = nn.Dropout(drop_rate)
 
         attention = dict(qkv_bias=qkv_bias, qk_scale=qk_scale, attn_drop_rate=attn_drop_rate)
+        attention.update(attn_backend=attn_backend)
         block = dict(drop_rate=drop_rate, act_cfg=act_cfg, norm_cfg=norm_cfg, with_cp=with_cp)
         block.update(attention, window_size=positive_pair('window_size', window_size))
         drop_path_rates = _drop_path_rates(drop_path_rate, depths)
+        merges = [positive_pair('strides', stride) for stride in strides[1 : len(depths)]] + [None]
         self.stages = nn.ModuleList()
         for i, channels in enumerate(self.num_features):
             stage = SwinBlockSequence(
                 depths[i],
                 drop_path_rates[i],
-                downsample=patch_merging(channels, strides[i + 1 : len(depths)], patch_norm_cfg),
+                downsample=PatchMerging(channels, merges[i], patch_norm_cfg) if merges[i] else None,
                 embed_dims=channels,
                 num_heads=num_heads[i],
                 feedforward_channels=int(mlp_ratio * channels),

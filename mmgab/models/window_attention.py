@@ -8,16 +8,21 @@ from mmengine.model.weight_init import trunc_normal_
 from torch import Tensor, nn
 
 from mmgab.functional import (
-    merge_windows,
-    pad_to_multiple,
-    partition_windows,
+    attend_in_exported_windows,
+    attend_in_windows,
+    mask_bias,
     resize_table,
     table_window,
+    window_attention,
+    window_order,
 )
 
 from .adaptive import AdaptiveModule
 from .gaussian_bias import GaussianBias
-from .geometry import cached_shift_mask, window_geometry
+from .geometry import window_geometry
+from .lean_layers import linear_of_norm
+
+ATTENTION_BACKENDS = ('auto', 'sdpa', 'explicit')
 
 
 class WindowMSA(AdaptiveModule, nn.Module):
@@ -39,6 +44,7 @@ class WindowMSA(AdaptiveModule, nn.Module):
         attn_drop_rate: Dropout probability of the attention weights.
         proj_drop_rate: Dropout probability of the output.
         gab_cfg: Arguments of :class:`GaussianBias`, or ``None`` for plain Swin.
+        attn_backend: One of ``ATTENTION_BACKENDS``, see :attr:`is_fused`.
     """
 
     def __init__(
@@ -51,9 +57,11 @@ class WindowMSA(AdaptiveModule, nn.Module):
         attn_drop_rate: float = 0.0,
         proj_drop_rate: float = 0.0,
         gab_cfg: Mapping | None = None,
+        attn_backend: str = 'auto',
     ) -> None:
         super().__init__()
         self.window_size = window_size
+        self.attn_backend = attn_backend
         self.num_heads = num_heads
         self.scale = qk_scale or (embed_dims // num_heads) ** -0.5
 
@@ -86,39 +94,78 @@ class WindowMSA(AdaptiveModule, nn.Module):
         """Attention weights from scaled and biased scores.
 
         Args:
-            q: Queries ``(B * nW, heads, N, head_dim)``.
+            q: Queries ``(windows, heads, N, head_dim)``.
             k: Keys, shaped like ``q``.
             bias: ``(heads, N, N)``.
-            mask: ``(nW, N, N)``, True where query and key must not see each other.
+            mask: ``(N, N)``, True where query and key must not see each other; None if all may.
 
         Returns:
-            ``(B * nW, heads, N, N)``, rows sum to one.
+            ``(windows, heads, N, N)``, rows sum to one.
         """
-        scores = (q * self.scale) @ k.transpose(-2, -1) + bias
-        if mask is not None:
-            num_windows, num_tokens, _ = mask.shape
-            scores = scores.view(-1, num_windows, self.num_heads, num_tokens, num_tokens)
-            # Minus infinity, not the -100 of other Swins: no bias is large enough to leak through.
-            scores = scores.masked_fill(mask[:, None], -math.inf)
-            scores = scores.view(-1, self.num_heads, num_tokens, num_tokens)
+        scores = (q * self.scale) @ k.transpose(-2, -1) + mask_bias(bias, mask)
         return scores.softmax(dim=-1).to(q.dtype)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Attend inside every window.
+    def forward(
+        self, x: Tensor, hw_shape: tuple[int, int], shift: tuple[int, int], norm: nn.Module
+    ) -> Tensor:
+        """Attend inside every window of a token grid.
 
         Args:
-            x: Windows ``(B * nW, N, C)``.
-            mask: ``(nW, N, N)``, True where query and key must not see each other.
+            x: Tokens ``(B, H * W, C)``.
+            hw_shape: ``(H, W)``.
+            shift: Rows and columns by which windows are shifted.
+            norm: Applied to the tokens first.
 
         Returns:
-            Windows ``(B * nW, N, C)``.
+            Tokens ``(B, H * W, C)``.
         """
-        num_windows, num_tokens, channels = x.shape
-        qkv = self.qkv(x).view(num_windows, num_tokens, 3, self.num_heads, -1)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B * nW, heads, N, head_dim)
-        weights = self.attn_drop(self.weights(q, k, self.position_bias(), mask))
-        x = (weights @ v).transpose(1, 2).reshape(num_windows, num_tokens, channels)
-        return self.proj_drop(self.proj(x))
+        qkv = linear_of_norm(x, norm, self.qkv).flatten(0, 1)  # (B * H * W, 3 * C)
+        attended = self.attend(qkv, self.position_bias(), (x.shape[0], *hw_shape), shift)
+        return self.proj_drop(self.proj(attended.view_as(x)))
+
+    def attend(
+        self, qkv: Tensor, bias: Tensor, grid: tuple[int, int, int], shift: tuple[int, int]
+    ) -> Tensor:
+        """Attention proper, from queries, keys and values to values.
+
+        Args:
+            qkv: ``(B * H * W, 3 * C)``.
+            bias: ``(heads, N, N)``.
+            grid: ``B``, ``H`` and ``W``.
+            shift: Rows and columns by which windows are shifted.
+
+        Returns:
+            ``(B * H * W, C)``.
+        """
+        # Padding is zeros after the norm, of which the projection leaves its bias.
+        inputs, size, explicit = (
+            (qkv, self.qkv.bias, bias),
+            self.window_size,
+            self._attend_explicitly,
+        )
+        if torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling():
+            return attend_in_exported_windows(*inputs, grid, size, shift, explicit)
+        if self.is_fused:
+            return window_attention(*inputs, grid, size, shift, self.scale)
+        batch, *hw_shape = grid
+        order = window_order(batch, tuple(hw_shape), size, shift, qkv.device)
+        return attend_in_windows(*inputs, order, explicit)
+
+    def _attend_explicitly(
+        self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None
+    ) -> Tensor:
+        return self.attn_drop(self.weights(q, k, bias, mask)) @ v
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether attention takes torch's fused kernel, which is the faster one, or goes by steps.
+
+        Chosen here and nowhere else. Steps it is where they are asked for, where weights are
+        dropped, and where a subclass makes them in another way.
+        """
+        is_dropping = self.training and self.attn_drop.p > 0
+        is_own = type(self).weights is WindowMSA.weights
+        return self.attn_backend != 'explicit' and is_own and not is_dropping
 
     def adapt_state_dict(
         self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping
@@ -190,26 +237,15 @@ class ShiftWindowMSA(nn.Module):
         self.shift_size = (window_size[0] // 2, window_size[1] // 2) if shift else (0, 0)
         self.w_msa = WindowMSA(embed_dims, num_heads, window_size, **attention)
 
-    def forward(self, x: Tensor, hw_shape: tuple[int, int]) -> Tensor:
+    def forward(self, x: Tensor, hw_shape: tuple[int, int], norm: nn.Module) -> Tensor:
         """Attend inside the windows of a token grid.
 
         Args:
             x: Tokens ``(B, H * W, C)``.
             hw_shape: ``(H, W)``.
+            norm: Applied to them first.
 
         Returns:
             Tokens ``(B, H * W, C)``.
         """
-        height, width = hw_shape
-        x = pad_to_multiple(x.unflatten(1, (height, width)), self.window_size)
-        grid = x.shape[1:3]
-        shift_h, shift_w = self.shift_size
-        mask = None
-        if shift_h or shift_w:
-            x = x.roll((-shift_h, -shift_w), dims=(1, 2))
-            mask = cached_shift_mask(tuple(grid), self.window_size, self.shift_size, x.device)
-        windows = self.w_msa(partition_windows(x, self.window_size), mask)
-        x = merge_windows(windows, self.window_size, grid)
-        if shift_h or shift_w:
-            x = x.roll((shift_h, shift_w), dims=(1, 2))
-        return x[:, :height, :width].flatten(1, 2)
+        return self.w_msa(x, hw_shape, self.shift_size, norm)

@@ -2,6 +2,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS
 
+from mmgab.analysis.cost import saved_bytes
 from mmgab.models import SwinGAB
 
 
@@ -45,31 +46,71 @@ def test_a_batch_of_two_is_two_batches_of_one(small_swin):
         torch.testing.assert_close(both, torch.cat((first, second)), atol=1e-5, rtol=1e-5)
 
 
-def test_checkpointing_changes_neither_outputs_nor_gradients(small_swin):
-    plain = SwinGAB(**small_swin, drop_path_rate=0.2)
-    saving = SwinGAB(**small_swin, drop_path_rate=0.2, with_cp=True)
-    saving.load_state_dict(plain.state_dict())
-    x = images()
-    for model in (plain, saving):
-        torch.manual_seed(1)  # the same paths are dropped
-        sum(out.square().mean() for out in model(x)).backward()
-    for (name, a), b in zip(plain.named_parameters(), saving.parameters(), strict=True):
-        torch.testing.assert_close(a.grad, b.grad, msg=name)
+def training_step(model, x):
+    """Outputs and gradients, by name; the same paths are dropped every time."""
+    model.zero_grad()
+    torch.manual_seed(1)
+    outs = model(x)
+    sum(out.square().mean() for out in outs).backward()
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    return {**{f'output {i}': out for i, out in enumerate(outs)}, **gradients}
 
 
-def test_checkpointing_keeps_less_for_backward(small_swin):
-    def kept(model):
-        sizes = {}
+def same_network(model, **arguments):
+    other = SwinGAB(**arguments)
+    other.load_state_dict(model.state_dict(), strict=True)
+    return other
 
-        def pack(tensor):
-            sizes[tensor.data_ptr()] = tensor.numel()
-            return tensor
 
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            model(images())
-        return sum(sizes.values())
+@pytest.mark.parametrize(
+    'change',
+    [
+        *(dict(with_cp=True), dict(with_cp='selective')),
+        *(dict(attn_backend='explicit'), dict(attn_backend='sdpa')),
+        *(dict(act_cfg=dict(type='ReLU')), dict(frozen_stages=2)),
+    ],
+    ids=str,
+)
+def test_whatever_is_kept_for_backward_outputs_and_gradients_are_the_same(small_swin, change):
+    """As those of whole blocks and attention computed step by step, kept as torch keeps them."""
+    arguments = dict(small_swin, drop_path_rate=0.2, **change)
+    model = SwinGAB(**arguments)
+    plain = same_network(model, **{**arguments, 'attn_backend': 'explicit', 'with_cp': False})
+    for module in plain.modules():  # a hook, so that no layer is run in its lean form
+        module.register_forward_hook(lambda *_: None)
+    x = images(97, 131)
+    ours, theirs = training_step(model, x), training_step(plain, x)
+    for name, expected in theirs.items():
+        torch.testing.assert_close(ours[name], expected, atol=1e-5, rtol=1e-4, msg=name)
 
-    assert kept(SwinGAB(**small_swin, with_cp=True)) < 0.5 * kept(SwinGAB(**small_swin))
+
+def test_the_more_is_computed_again_the_less_is_kept_for_backward(small_swin):
+    kept = {}
+    for with_cp in (True, 'selective', False):
+        model = SwinGAB(**small_swin, with_cp=with_cp)
+        kept[with_cp] = saved_bytes(lambda model=model: model(images()), model)
+    assert kept[True] < 0.5 * kept['selective']
+    assert kept['selective'] < 0.8 * kept[False]
+
+
+@pytest.mark.parametrize('backend', ['sdpa', 'explicit'])
+def test_the_same_seed_gives_the_same_bits(small_swin, backend):
+    model = SwinGAB(**small_swin, drop_path_rate=0.2, attn_backend=backend)
+    x = images(97, 131)
+    first = {name: tensor.clone() for name, tensor in training_step(model, x).items()}
+    for name, tensor in training_step(model, x).items():
+        assert torch.equal(tensor, first[name]), name
+
+
+def test_dropout_is_for_training_alone(small_swin):
+    arguments = dict(small_swin, drop_path_rate=0.0)
+    dropping = SwinGAB(**arguments, drop_rate=0.1, attn_drop_rate=0.1)
+    model, x = same_network(dropping, **arguments), images()
+    for a, b, c in zip(dropping(x), dropping(x), model(x), strict=True):
+        assert not torch.equal(a, b)
+        assert not torch.equal(a, c)
+    for a, b in zip(dropping.eval()(x), model.eval()(x), strict=True):
+        assert torch.equal(a, b)
 
 
 def test_bfloat16_autocast_stays_near_single_precision(small_swin):
@@ -222,6 +263,9 @@ def test_the_registry_finds_it_from_both_toolboxes_without_custom_imports():
         (dict(frozen_stages='1'), TypeError, ['frozen_stages', "'1'"]),
         (dict(drop_path_rate=1.5), ValueError, ['drop_path_rate', '1.5']),
         (dict(attn_drop_rate=-0.1), ValueError, ['attn_drop_rate', '-0.1']),
+        (dict(attn_backend='flash'), ValueError, ['attn_backend', "'sdpa'", "'flash'"]),
+        (dict(attn_backend='sdpa', attn_drop_rate=0.1), ValueError, ['attn_drop_rate', '0.1']),
+        (dict(with_cp='all'), ValueError, ['with_cp', "'selective'", "'all'"]),
         (dict(mlp_ratio=0), ValueError, ['mlp_ratio', '0']),
         (dict(mlp_ratio=0.001), ValueError, ['mlp_ratio', '0.001']),
         (dict(in_channels=0), ValueError, ['in_channels', '0']),

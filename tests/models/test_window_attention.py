@@ -1,17 +1,21 @@
 import pytest
 import torch
 
-from mmgab.functional import relative_position_index, shift_mask
+from mmgab.functional import relative_offsets, relative_position_index, shift_mask, window_order
 from mmgab.models import ShiftWindowMSA, WindowMSA
-from mmgab.models.geometry import cached_shift_mask, window_geometry
+from mmgab.models.geometry import window_geometry
 
 GAUSSIAN = dict(amplitude=1.5, sigma=2.0)
 
 
-def layer(shift, gab_cfg=None, window=(4, 4), table_std=1.0):
-    module = ShiftWindowMSA(8, 2, window, shift=shift, gab_cfg=gab_cfg)
+def layer(shift, gab_cfg=None, window=(4, 4), table_std=1.0, **options):
+    module = ShiftWindowMSA(8, 2, window, shift=shift, gab_cfg=gab_cfg, **options)
     torch.nn.init.normal_(module.w_msa.relative_position_bias_table, std=table_std)
     return module.eval()
+
+
+def attend(module, x, size):
+    return module(x, size, torch.nn.Identity())
 
 
 def reach(module, size, token):
@@ -20,7 +24,7 @@ def reach(module, size, token):
     moved = x.clone()
     moved[0, token[0] * size[1] + token[1]] += 10.0
     with torch.no_grad():
-        change = (module(moved, size) - module(x, size)).abs().sum(dim=-1)
+        change = (attend(module, moved, size) - attend(module, x, size)).abs().sum(dim=-1)
     return (change > 0).view(size)
 
 
@@ -49,14 +53,27 @@ def test_a_shifted_window_does_not_reach_across_the_seam(gab_cfg, token, rows, c
     assert torch.equal(reached, expected)
 
 
-def test_no_bias_is_large_enough_to_reach_across_the_seam():
-    """Biases of some 500 logits: the -100 with which other Swins mask would not hold them back."""
-    attention = layer(shift=True, table_std=500.0).w_msa
-    mask = shift_mask((8, 12), (4, 4), (2, 2))  # (6, 16, 16)
-    q, k = torch.randn(2, 6, 2, 16, 4).unbind(0)
-    weights = attention.weights(q, k, attention.position_bias(), mask)
-    assert (weights.transpose(0, 1)[:, mask] == 0).all()
-    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(6, 2, 16))
+@pytest.mark.parametrize('backend', ['sdpa', 'explicit'])
+def test_no_bias_is_large_enough_to_reach_across_the_seam(backend):
+    """Far tokens are preferred by hundreds of logits, which the -100 of other Swins would allow."""
+    module = layer(shift=True, attn_backend=backend)
+    distance = relative_offsets((4, 4)).norm(dim=1, keepdim=True)
+    with torch.no_grad():
+        module.w_msa.relative_position_bias_table.copy_(500 * distance.expand(-1, 2))
+    reached = reach(module, (8, 12), (0, 0))
+    near = torch.zeros(8, 12, dtype=torch.bool)
+    near[:2, :2] = True
+    assert reached[1, 1]
+    assert not (reached & ~near).any()
+
+
+def test_weights_are_distributions_over_the_tokens_that_may_be_seen():
+    attention = layer(shift=True).w_msa
+    q, k = torch.randn(2, 3, 2, 16, 4).unbind(0)
+    for mask in shift_mask((8, 12), (4, 4), (2, 2)):
+        weights = attention.weights(q, k, attention.position_bias(), mask)
+        assert torch.equal(weights == 0, mask.expand_as(weights))
+        torch.testing.assert_close(weights.sum(dim=-1), torch.ones(3, 2, 16))
 
 
 @pytest.mark.parametrize('size', [(7, 9), (5, 5), (3, 11), (1, 1)])
@@ -71,12 +88,19 @@ def test_padding_is_not_a_way_around_the_seam(size):
 
 
 def test_padded_tokens_are_zeros_that_take_part_in_the_softmax():
-    """As in MMDetection, MMSegmentation and torchvision: published checkpoints rely on it."""
-    module = layer(shift=False, window=(2, 2))
+    """As in MMDetection, MMSegmentation and torchvision: published checkpoints rely on it.
+
+    Zeros behind the norm, whose own bias they do not have.
+    """
+    module, norm = layer(shift=False, window=(2, 2)), torch.nn.LayerNorm(8)
+    for bias in (norm.bias, module.w_msa.qkv.bias):
+        torch.nn.init.normal_(bias)
     x = torch.randn(1, 1, 8)
-    window = torch.cat((x, torch.zeros(1, 3, 8)), dim=1)
-    torch.testing.assert_close(module(x, (1, 1)), module.w_msa(window)[:, :1])
-    assert not torch.allclose(module(x, (1, 1)), module.w_msa.proj(module.w_msa.qkv(x)[..., 16:]))
+    window = torch.cat((norm(x), torch.zeros(1, 3, 8)), dim=1)
+    out = module(x, (1, 1), norm)
+    torch.testing.assert_close(out, attend(module, window, (2, 2))[:, :1])
+    alone = module.w_msa.proj(module.w_msa.qkv(norm(x))[..., 16:])
+    assert not torch.allclose(out, alone)
 
 
 def test_a_table_of_another_square_window_is_resized_whichever_way_it_is_loaded():
@@ -96,25 +120,25 @@ def test_the_index_of_a_stock_checkpoint_is_dropped_in_a_strict_load():
 
 def test_geometry_is_no_buffer():
     module = layer(shift=True, gab_cfg=GAUSSIAN)
-    module(torch.randn(1, 64, 8), (8, 8))
+    attend(module, torch.randn(1, 64, 8), (8, 8))
     assert not list(module.buffers())
 
 
 def test_geometry_made_in_inference_mode_serves_training_later():
-    cached_shift_mask.cache_clear()
+    window_order.cache_clear()
     window_geometry.cache_clear()
     module = layer(shift=True, gab_cfg=GAUSSIAN)
     with torch.inference_mode():
-        module(torch.randn(1, 64, 8), (8, 8))
-    module(torch.randn(1, 64, 8), (8, 8)).sum().backward()
+        attend(module, torch.randn(1, 64, 8), (8, 8))
+    attend(module, torch.randn(1, 64, 8), (8, 8)).sum().backward()
     assert module.w_msa.gaussian.sigma.grad is not None
 
 
 def test_caches_of_geometry_are_bounded():
     module = layer(shift=True)
     for height in range(4, 120, 4):
-        module(torch.randn(1, height * 4, 8), (height, 4))
-    assert cached_shift_mask.cache_info().currsize <= cached_shift_mask.cache_info().maxsize <= 16
+        attend(module, torch.randn(1, height * 4, 8), (height, 4))
+    assert window_order.cache_info().currsize <= window_order.cache_info().maxsize <= 16
     assert window_geometry.cache_info().maxsize <= 16
 
 
@@ -123,6 +147,29 @@ def test_half_precision_agrees_with_single_precision(shift):
     module = layer(shift, gab_cfg=dict(amplitude=3.0, sigma=1.0))
     x = torch.randn(2, 9 * 10, 8)
     with torch.autocast('cpu', torch.bfloat16):
-        half = module(x, (9, 10))
+        half = attend(module, x, (9, 10))
     # bfloat16 keeps 8 bits: 2**-8 relative on values of up to about 2, a few roundings in a row.
-    torch.testing.assert_close(half.float(), module(x, (9, 10)), atol=0.03, rtol=0.03)
+    torch.testing.assert_close(half.float(), attend(module, x, (9, 10)), atol=0.03, rtol=0.03)
+
+
+def test_a_subclass_that_makes_weights_in_its_own_way_is_asked_for_them():
+    class Uniform(WindowMSA):
+        def weights(self, q, k, bias, mask):
+            return torch.full((*q.shape[:-1], k.shape[-2]), 1 / k.shape[-2])
+
+    attention, x = Uniform(8, 2, (2, 2)), torch.randn(3, 4, 8)
+    out = attention(x, (2, 2), (0, 0), torch.nn.Identity())
+    values = attention.qkv(x)[..., 16:].mean(dim=1, keepdim=True)
+    torch.testing.assert_close(out, attention.proj(values).expand_as(out))
+
+
+@pytest.mark.parametrize('rates', [dict(attn_drop_rate=0.4), dict(proj_drop_rate=0.4)], ids=str)
+def test_dropout_changes_every_training_step_and_its_mean_is_the_output_without(rates):
+    module = layer(shift=True, window=(2, 2), gab_cfg=GAUSSIAN, **rates)
+    x = torch.randn(1, 6, 8).expand(4096, -1, -1)
+    with torch.no_grad():
+        without = attend(module, x[:1], (2, 3))
+        outs = attend(module.train(), x, (2, 3))
+    assert (outs.std(dim=0) > 0).all()
+    # Five standard errors of the mean of 4096 draws.
+    assert ((outs.mean(dim=0) - without).abs() < 5 * outs.std(dim=0) / 64).all()

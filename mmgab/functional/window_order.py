@@ -1,0 +1,122 @@
+"""The order in which attention reads tokens: window by window, windows of one kind together.
+
+A shifted window layer pads a grid, rolls it and cuts it into windows; undoing that takes as many
+steps. All of them only put tokens elsewhere, so that together they are one permutation: one gather
+in, one gather out, and the gradient of each is a gather too.
+
+After a roll, the windows of the last row and column hold tokens of opposite edges, which
+must not see each other. So there are four kinds of windows, and one mask for each kind does for an
+image of any size.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .geometry_cache import remember
+from .windows import partition_windows, shift_mask
+
+
+@dataclass(frozen=True)
+class WindowGroup:
+    """Consecutive windows with the same mask.
+
+    Attributes:
+        windows: Which.
+        mask: ``(N, N)``, True where query and key must not see each other; None if all may.
+    """
+
+    windows: slice
+    mask: Tensor | None
+
+
+@dataclass(frozen=True)
+class WindowOrder:
+    """Tokens of a batch of grids in window order.
+
+    Attributes:
+        sources: ``(P,)`` int64, the token of each place; 0 for places of padding.
+        places: ``(B * H * W,)`` int64, the place of each token.
+        padding: int64, the places that hold no token.
+        window_tokens: Tokens of a window, ``N``.
+        groups: The windows by their kind; all of the batch's windows of a kind stand together.
+    """
+
+    sources: Tensor
+    places: Tensor
+    padding: Tensor
+    window_tokens: int
+    groups: tuple[WindowGroup, ...]
+
+    def to_windows(self, tokens: Tensor, padding: Tensor | None) -> Tensor:
+        """Put tokens in window order.
+
+        Args:
+            tokens: ``(B * H * W, C)``.
+            padding: ``(C,)``, what stands in places of padding; None for zeros.
+
+        Returns:
+            ``(P, C)``; every ``N`` rows are a window.
+        """
+        windows = tokens.index_select(0, self.sources)
+        if padding is None:
+            return windows.index_fill_(0, self.padding, 0.0)
+        row = padding.to(windows.dtype).expand(len(self.padding), -1)
+        return windows.index_copy_(0, self.padding, row)
+
+    def to_tokens(self, windows: Tensor) -> Tensor:
+        """Put windows ``(P, C)`` back in the order of tokens ``(B * H * W, C)``; drops padding."""
+        return windows.index_select(0, self.places)
+
+
+@remember(16)  # four stages, shifted and not, of two image sizes
+def window_order(
+    batch: int,
+    grid: tuple[int, int],
+    window_size: tuple[int, int],
+    shift: tuple[int, int],
+    device: torch.device | None = None,
+) -> WindowOrder:
+    """Order of the tokens of a batch, the grid padded first and rolled then.
+
+    Args:
+        batch: Images, ``B``.
+        grid: Height and width of an image's token grid.
+        window_size: Height and width of a window.
+        shift: Rows and columns of the cyclic shift; zeros for none.
+        device: Where the order is made.
+
+    Returns:
+        The order, with one group of windows, or with four where there is a shift.
+    """
+    height, width = grid
+    rows, cols = -(-height // window_size[0]), -(-width // window_size[1])  # windows
+    padded = (rows * window_size[0], cols * window_size[1])
+    cells = torch.arange(padded[0] * padded[1], device=device).view(1, *padded, 1)
+    rolled = cells.roll((-shift[0], -shift[1]), dims=(1, 2))
+    windows = partition_windows(rolled, window_size).view(rows, cols, -1)  # (rows, cols, N)
+    kinds, masks = [windows.flatten(0, 1)], [None]
+    if any(shift):
+        kinds = [
+            *(windows[:-1, :-1].flatten(0, 1), windows[:-1, -1]),
+            *(windows[-1, :-1], windows[-1, -1:]),
+        ]
+        # An image of 2 x 2 windows has one window of each kind.
+        two_by_two = (2 * window_size[0], 2 * window_size[1])
+        masks = [None, *shift_mask(two_by_two, window_size, shift, device)[1:]]
+
+    image = torch.arange(batch, device=device).view(-1, 1, 1)
+    cells = torch.cat([(image * cells.numel() + kind).flatten() for kind in kinds])  # (P,)
+    places = torch.empty_like(cells).scatter_(0, cells, torch.arange(len(cells), device=device))
+    places = places.view(batch, *padded)
+    padding = torch.cat((places[:, height:].flatten(), places[:, :height, width:].flatten()))
+    places = places[:, :height, :width].flatten()  # (B * H * W,)
+    sources = torch.zeros_like(cells)
+    sources.scatter_(0, places, torch.arange(len(places), device=device))
+    groups, start = [], 0
+    for kind, mask in zip(kinds, masks, strict=True):
+        stop = start + batch * len(kind)
+        groups.append(WindowGroup(slice(start, stop), mask))
+        start = stop
+    return WindowOrder(sources, places, padding, windows.shape[-1], tuple(groups))

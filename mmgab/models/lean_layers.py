@@ -1,0 +1,37 @@
+"""Modules run in the form that keeps less for backward, where that is the same.
+
+The lean form (:mod:`mmgab.functional.lean_layers`) computes with the modules' parameters and does
+not call them. So it is taken for these very classes alone, with nothing hooked to them. Everything
+else is called as it is: another norm or activation, LoRA, a pruned layer, a hook on features.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from mmgab.functional import normed_linear
+
+
+def linear_of_norm(x: Tensor, norm: nn.Module, linear: nn.Module) -> Tensor:
+    """``linear(norm(x))``."""
+    if torch.is_grad_enabled() and are_plain((norm, nn.LayerNorm), (linear, nn.Linear)):
+        return normed_linear(x, norm.weight, norm.bias, norm.eps, linear.weight, linear.bias)
+    return linear(norm(x))
+
+
+def are_plain(*modules: tuple[nn.Module, type[nn.Module]]) -> bool:
+    """Whether calling each module does what its class does, and nothing else.
+
+    Never where ``torch.compile`` or an exporter looks on: it decides itself what is kept.
+    """
+    return not torch.compiler.is_compiling() and all(
+        type(module) is kind and not _has_hooks(module) for module, kind in modules
+    )
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+    )

@@ -1,0 +1,53 @@
+"""Image to patches (Swin Transformer, arXiv 2103.14030, section 3.1)."""
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import build_norm_layer
+from torch import Tensor, nn
+
+
+class PatchEmbedding(nn.Module):
+    """Project every patch of an image to a token.
+
+    Images are padded below and on the right, with zeros, until whole patches fit.
+
+    Args:
+        in_channels: Channels of the image.
+        embed_dims: Channels ``C`` of a token.
+        patch_size: Height and width of a patch, in pixels.
+        norm_cfg: Norm of the tokens; None for none.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        embed_dims: int,
+        patch_size: tuple[int, int],
+        norm_cfg: Mapping | None,
+    ) -> None:
+        super().__init__()
+        self.patch_size = patch_size
+        self.projection = nn.Conv2d(in_channels, embed_dims, patch_size, patch_size)
+        self.norm = nn.Identity() if norm_cfg is None else build_norm_layer(norm_cfg, embed_dims)[1]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Embed.
+
+        Args:
+            x: Images ``(B, in_channels, height, width)``.
+
+        Returns:
+            Tokens ``(B, H * W, C)`` and ``(H, W)``, each side ceil(side / patch side).
+        """
+        missing_h, missing_w = (
+            (side + patch - 1) // patch * patch - side
+            for side, patch in zip(x.shape[2:], self.patch_size, strict=True)
+        )
+        # Compiled, always: a branch would be a graph for each kind of size.
+        if torch.compiler.is_compiling() or missing_h or missing_w:
+            x = F.pad(x, (0, missing_w, 0, missing_h))
+        x = self.projection(x)  # (B, C, H, W)
+        hw_shape = (x.shape[2], x.shape[3])
+        return self.norm(x.flatten(2).transpose(1, 2)), hw_shape

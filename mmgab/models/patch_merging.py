@@ -1,0 +1,59 @@
+"""Patch merging between two stages (Swin Transformer, arXiv 2103.14030, section 3.1)."""
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import build_norm_layer
+from torch import Tensor, nn
+
+from .lean_layers import linear_of_norm
+
+_SIDE = 2  # tokens of a patch, in each direction
+
+
+class PatchMerging(nn.Module):
+    """Join 2 x 2 neighbouring tokens into one of twice the channels.
+
+    Where a patch sticks out below or on the right, its missing tokens are zeros. Channels are
+    joined in the order of OpenMMLab's checkpoints: that of ``nn.Unfold``.
+
+    Args:
+        in_channels: Channels ``C``.
+        stride: Rows and columns from one patch to the next, in tokens.
+        norm_cfg: Norm of the joined channels; None for none.
+    """
+
+    def __init__(self, in_channels: int, stride: tuple[int, int], norm_cfg: Mapping | None) -> None:
+        super().__init__()
+        self.stride = stride
+        joined = _SIDE * _SIDE * in_channels
+        self.norm = nn.Identity() if norm_cfg is None else build_norm_layer(norm_cfg, joined)[1]
+        self.reduction = nn.Linear(joined, 2 * in_channels, bias=False)
+
+    def forward(self, x: Tensor, hw_shape: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
+        """Merge.
+
+        Args:
+            x: Tokens ``(B, H * W, C)``.
+            hw_shape: ``(H, W)``.
+
+        Returns:
+            Tokens ``(B, Ho * Wo, 2 * C)`` and ``(Ho, Wo)``, each side ceil(side / stride).
+        """
+        x = x.unflatten(1, hw_shape)
+        grid = tuple(
+            (side + step - 1) // step for side, step in zip(hw_shape, self.stride, strict=True)
+        )
+        # Negative where the stride leaves rows or columns over: then they are cut off.
+        missing_h, missing_w = (
+            (n - 1) * step + _SIDE - side
+            for n, step, side in zip(grid, self.stride, hw_shape, strict=True)
+        )
+        # Compiled, always: a branch would be a graph for each parity of the sizes.
+        if torch.compiler.is_compiling() or missing_h or missing_w:
+            x = F.pad(x, (0, 0, 0, missing_w, 0, missing_h))
+        patches = x.unfold(1, _SIDE, self.stride[0]).unfold(2, _SIDE, self.stride[1])
+        corners = [patches[..., row, col] for row in range(_SIDE) for col in range(_SIDE)]
+        x = torch.stack(corners, dim=-1).flatten(3).flatten(1, 2)  # (B, Ho * Wo, 4 * C)
+        return linear_of_norm(x, self.norm, self.reduction), grid

@@ -1,0 +1,120 @@
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._pytree import tree_leaves
+
+from mmgab.analysis.cost import saved_bytes
+from mmgab.functional import attend_in_windows, mask_bias, window_attention, window_order
+
+BATCH, HEADS, CHANNELS, SCALE = 2, 2, 6, 0.7
+LAYOUTS = [  # grid, window, shift
+    ((4, 6), (2, 3), (0, 0)),
+    ((5, 7), (3, 2), (0, 0)),
+    ((5, 7), (3, 2), (1, 1)),
+    ((4, 6), (2, 3), (1, 1)),
+    ((7, 5), (3, 3), (0, 1)),
+    ((1, 2), (4, 4), (2, 2)),
+]
+
+
+def inputs(grid, window, with_padding=True, dtype=torch.float64):
+    """Queries, keys and values, those of padding, and a bias laid out as a table lookup leaves it.
+
+    Layout matters to compilers: they plan with what an operator says of its outputs' strides.
+    """
+    tokens, size = BATCH * grid[0] * grid[1], window[0] * window[1]
+    qkv = torch.randn(tokens, 3 * CHANNELS, dtype=dtype)
+    padding = torch.randn(3 * CHANNELS, dtype=dtype) if with_padding else None
+    bias = torch.randn(size, size, HEADS, dtype=dtype).permute(2, 0, 1)
+    for tensor in (qkv, bias, *([padding] if with_padding else [])):
+        tensor.requires_grad_()
+    return qkv, padding, bias
+
+
+def by_softmax(q, k, v, bias, mask):
+    return (SCALE * q @ k.transpose(-2, -1) + mask_bias(bias, mask)).softmax(dim=-1) @ v
+
+
+def in_windows(qkv, padding, bias, grid, window, shift):
+    order = window_order(BATCH, grid, window, shift, qkv.device)
+    return attend_in_windows(qkv, padding, bias, order, by_softmax)
+
+
+def in_operator(qkv, padding, bias, grid, window, shift):
+    return window_attention(qkv, padding, bias, (BATCH, *grid), window, shift, SCALE)
+
+
+@pytest.mark.parametrize('with_padding', [True, False])
+@pytest.mark.parametrize(('grid', 'window', 'shift'), LAYOUTS)
+def test_the_operator_is_softmax_attention_in_values_and_gradients(
+    grid, window, shift, with_padding
+):
+    tensors = inputs(grid, window, with_padding)
+    learned = [tensor for tensor in tensors if tensor is not None]
+    direction = torch.randn(len(tensors[0]), CHANNELS, dtype=torch.float64)
+    results = []
+    for attend in (in_operator, in_windows):
+        out = attend(*tensors, grid, window, shift)
+        # Where nothing is padded, steps do not use what padding would be.
+        grads = torch.autograd.grad(out, learned, direction, materialize_grads=True)
+        results.append((out, *grads))
+    for ours, theirs in zip(*results, strict=True):
+        # The operator sums over windows in single precision.
+        torch.testing.assert_close(ours, theirs, atol=2e-6, rtol=1e-6)
+
+
+def test_gradients_of_the_operator_are_those_of_finite_differences():
+    qkv, padding, bias = inputs((1, 3), (2, 2))
+    run = partial(in_operator, grid=(1, 3), window=(2, 2), shift=(1, 1))
+    assert torch.autograd.gradcheck(run, (qkv, padding, bias), fast_mode=True)
+
+
+@pytest.mark.parametrize('shift', [(0, 0), (1, 1)])
+def test_scores_too_large_for_their_exponentials_do_no_harm(shift):
+    qkv, padding, bias = inputs((5, 7), (3, 2), dtype=torch.float32)
+    out = in_operator(qkv, padding, 1000 * bias, (5, 7), (3, 2), shift)
+    expected = in_windows(qkv, padding, 1000 * bias, (5, 7), (3, 2), shift)
+    torch.testing.assert_close(out, expected)
+    (grad,) = torch.autograd.grad(out.sum(), bias)
+    assert grad.isfinite().all()
+
+
+@pytest.mark.parametrize('with_padding', [True, False])
+def test_the_operator_is_registered_as_torch_wants_it(with_padding):
+    tensors = inputs((5, 7), (3, 2), with_padding, torch.float32)
+    torch.library.opcheck(window_attention, (*tensors, [BATCH, 5, 7], [3, 2], [1, 1], SCALE))
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize('with_padding', [True, False])
+def test_compilers_are_told_the_shapes_types_and_strides_that_operators_really_return(
+    with_padding, dtype
+):
+    """Torch's own check of operators does not look at strides."""
+    tensors = [t if t is None else t.detach() for t in inputs((5, 7), (3, 2), with_padding, dtype)]
+    grad, geometry = torch.randn(len(tensors[0]), CHANNELS, dtype=dtype), ([BATCH, 5, 7], [3, 2])
+    backward = torch.ops.mmgab.window_attention_backward
+    for run in (window_attention, partial(backward, grad)):
+        real = run(*tensors, *geometry, [1, 1], SCALE)
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            told = run(*tensors, *geometry, [1, 1], SCALE)
+        for a, b in zip(tree_leaves(told), tree_leaves(real), strict=True):
+            assert (a.shape, a.dtype, a.stride()) == (b.shape, b.dtype, b.stride())
+
+
+@pytest.mark.parametrize('shift', [(0, 0), (1, 1)])
+def test_the_operator_keeps_its_inputs_for_backward_and_nothing_else(shift):
+    tensors = inputs((5, 7), (3, 2))
+    run = partial(in_operator, *tensors, (5, 7), (3, 2), shift)
+    assert saved_bytes(run, nn.Module()) == sum(t.numel() * t.element_size() for t in tensors)
+
+
+def test_a_second_derivative_is_refused():
+    tensors = inputs((5, 7), (3, 2))
+    out = in_operator(*tensors, (5, 7), (3, 2), (1, 1)).square().sum()
+    (grad,) = torch.autograd.grad(out, tensors[0], create_graph=True)
+    with pytest.raises(RuntimeError, match='no autograd formula'):
+        grad.sum().backward()

@@ -1,0 +1,58 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmgab.functional import partition_windows, shift_mask, window_order
+
+BATCH = 2
+LAYOUTS = [  # grid, window, shift
+    ((8, 12), (4, 4), (0, 0)),
+    ((8, 12), (4, 4), (2, 2)),
+    ((7, 9), (3, 5), (0, 0)),
+    ((7, 9), (3, 5), (1, 2)),
+    ((6, 9), (3, 4), (0, 2)),
+    ((5, 3), (2, 7), (1, 3)),
+    ((1, 1), (4, 4), (2, 2)),
+]
+
+
+def windows_by_steps(grid, window, shift, filling):
+    """Each window's tokens, numbered from 1, and its mask, by padding, rolling and partitioning."""
+    numbers = torch.arange(1, BATCH * grid[0] * grid[1] + 1).view(BATCH, *grid, 1)
+    missing = (-grid[0] % window[0], -grid[1] % window[1])
+    padded = F.pad(numbers, (0, 0, 0, missing[1], 0, missing[0]), value=filling)
+    rolled = padded.roll((-shift[0], -shift[1]), dims=(1, 2))
+    windows = partition_windows(rolled, window).squeeze(-1)
+    masks = shift_mask(padded.shape[1:3], window, shift).repeat(BATCH, 1, 1)
+    return sorted(zip(windows.tolist(), masks.tolist(), strict=True))
+
+
+@pytest.mark.parametrize('filling', [0, -1])
+@pytest.mark.parametrize(('grid', 'window', 'shift'), LAYOUTS)
+def test_groups_hold_the_windows_of_pad_roll_and_partition_with_their_masks(
+    grid, window, shift, filling
+):
+    order = window_order(BATCH, grid, window, shift)
+    numbers = torch.arange(1, BATCH * grid[0] * grid[1] + 1)[:, None]
+    padding = torch.tensor([filling]) if filling else None
+    windows = order.to_windows(numbers, padding).view(-1, window[0] * window[1])
+    nothing = torch.zeros(order.window_tokens, order.window_tokens, dtype=torch.bool)
+    found = []
+    for group in order.groups:
+        mask = nothing if group.mask is None else group.mask
+        found += [(tokens, mask.tolist()) for tokens in windows[group.windows].tolist()]
+    assert sorted(found) == windows_by_steps(grid, window, shift, filling)
+
+
+@pytest.mark.parametrize(('grid', 'window', 'shift'), LAYOUTS)
+def test_putting_tokens_in_windows_is_undone_exactly(grid, window, shift):
+    order = window_order(BATCH, grid, window, shift)
+    tokens = torch.randn(BATCH * grid[0] * grid[1], 3)
+    assert torch.equal(order.to_tokens(order.to_windows(tokens, torch.randn(3))), tokens)
+
+
+def test_masks_do_not_grow_with_the_image():
+    for grid in [(3, 4), (30, 40), (61, 97)]:
+        groups = window_order(1, grid, (3, 4), (1, 2)).groups
+        assert len(groups) == 4
+        assert all(group.mask is None or group.mask.shape == (12, 12) for group in groups)

@@ -1,0 +1,68 @@
+"""The network under those who look on while it runs: compilers and fake tensors."""
+
+import pytest
+import torch
+from torch._dynamo.testing import CompileCounterWithBackend
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from mmgab.functional import window_order
+from mmgab.models import SwinGAB
+from mmgab.models.geometry import window_geometry
+
+SIZES = [(64, 96), (97, 131), (200, 150)]
+
+
+def network(depths):
+    heads, stages = (2,) * len(depths), tuple(range(len(depths)))
+    model = SwinGAB(
+        embed_dims=8, depths=depths, num_heads=heads, out_indices=stages, drop_path_rate=0
+    )
+    for name, parameter in model.named_parameters():
+        if 'norm' not in name and name.endswith(('weight', 'table')):
+            torch.nn.init.normal_(parameter, std=0.3)
+    return model
+
+
+def compiled(model, counter):
+    torch._dynamo.reset()
+    return torch.compile(model, fullgraph=True, dynamic=True, backend=counter)
+
+
+def test_a_network_compiled_once_serves_images_of_any_size():
+    model, counter = network((2, 2)).eval(), CompileCounterWithBackend('aot_eager')
+    fast, compilations = compiled(model, counter), []
+    for size in SIZES:
+        x = torch.randn(2, 3, *size)
+        with torch.no_grad():
+            for a, b in zip(fast(x), model(x), strict=True):
+                torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+        compilations.append(counter.frame_count)
+    assert compilations == [compilations[0]] * len(SIZES)
+
+
+def test_a_compiled_network_learns_the_same():
+    model, x = network((2,)), torch.randn(2, 3, 97, 131)
+    gradients = []
+    for run in (model, compiled(model, 'aot_eager')):
+        loss = sum(out.square().mean() for out in run(x))
+        gradients.append(torch.autograd.grad(loss, list(model.parameters())))
+    for (name, _), a, b in zip(model.named_parameters(), *gradients, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize('backend', ['sdpa', 'explicit'])
+def test_a_run_on_fake_tensors_spoils_no_later_one(backend):
+    """As tools make it that plan memory. Its geometry has no values, and must not be kept."""
+    window_order.cache_clear()
+    window_geometry.cache_clear()
+    model = SwinGAB(
+        embed_dims=8, depths=(2,), num_heads=(2,), out_indices=(0,), attn_backend=backend
+    )
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        (fake,) = model(torch.empty(2, 3, 61, 90))
+        fake.sum().backward()
+    model.zero_grad()
+    (out,) = model(torch.randn(2, 3, 61, 90))
+    out.square().mean().backward()
+    assert out.shape == fake.shape
+    assert all(type(p.grad) is torch.Tensor for p in model.parameters())
