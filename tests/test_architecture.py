@@ -20,6 +20,7 @@ ALLOWED = {
     'models': {'functional', 'registry', 'checkpoints'},
     'engine': {'checkpoints', 'registry'},
     'analysis': {'functional'},
+    'deployment': set(),
 }
 TORCH_ONLY = ('functional',)
 MATPLOTLIB = ('mmgab/analysis/plot.py',)

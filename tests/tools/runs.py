@@ -1,6 +1,8 @@
 """Short runs of the nuclei configs, as users type them."""
 
-from ..conftest import run_tool
+import runpy
+
+from ..conftest import ROOT, run_tool
 
 # Small and short: these runs show that things work, `make demo` that they work well.
 TINY = [
@@ -34,3 +36,14 @@ def train(work_dir, name, nuclei, settings, *more):
         *options(nuclei, settings, *more),
     )  # fmt: skip
     return work_dir
+
+
+def call(tool, words, capsys, monkeypatch):
+    """Run a tool in this process, which saves the imports; returns exit code and output."""
+    monkeypatch.setattr('sys.argv', [tool, *map(str, words)])
+    try:
+        code = runpy.run_path(str(ROOT / tool))['main']()
+    except SystemExit as exit:
+        code = exit.code
+    captured = capsys.readouterr()
+    return code, captured.out + captured.err + (code if isinstance(code, str) else '')

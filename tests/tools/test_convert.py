@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import runpy
 
 import pytest
 import torch
@@ -13,7 +12,8 @@ from mmgab.checkpoints import read_checkpoint, write_checkpoint
 from mmgab.models import SwinGAB
 
 from ..checkpoints.projects import OURS, PROJECTS, images, randomise
-from ..conftest import ROOT, run_tool, start_tool
+from ..conftest import run_tool, start_tool
+from .runs import call
 
 TOOL = 'tools/model_converters/convert.py'
 
@@ -26,17 +26,6 @@ def folder(tmp_path_factory):
     trained = randomise(SwinGAB(**OURS))
     write_checkpoint(dict(state_dict=trained.state_dict(), optimizer={}), folder / 'trained.pth')
     return folder
-
-
-def call(words, capsys, monkeypatch):
-    """Run the tool in this process, which saves the imports; returns exit code and output."""
-    monkeypatch.setattr('sys.argv', [TOOL, *map(str, words)])
-    try:
-        code = runpy.run_path(str(ROOT / TOOL))['main']()
-    except SystemExit as exit:
-        code = exit.code
-    captured = capsys.readouterr()
-    return code, captured.out + captured.err
 
 
 def maps(model):
@@ -149,7 +138,7 @@ def test_what_cannot_be_done_ends_with_the_reason_and_not_with_0(case, folder, c
     words, message = REFUSED[case]
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
     monkeypatch.chdir(folder)
-    code, output = call(words, capsys, monkeypatch)
+    code, output = call(TOOL, words, capsys, monkeypatch)
     assert code != 0
     assert message in output
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
@@ -161,7 +150,7 @@ def test_a_folder_that_is_read_is_not_written_into(folder, tmp_path, capsys, mon
     run_tool(TOOL, 'unfold', saved, '-o', tmp_path / 'there.pth')
     before = {p.name: p.read_bytes() for p in saved.iterdir()}
     words = ('import', saved, '-o', saved / 'config.json', '--force')
-    code, output = call(words, capsys, monkeypatch)
+    code, output = call(TOOL, words, capsys, monkeypatch)
     assert code != 0
     assert 'is an input, which is never written over' in output
     assert {p.name: p.read_bytes() for p in saved.iterdir()} == before
@@ -172,12 +161,12 @@ def test_half_precision_and_a_figure_that_is_there(folder, tmp_path, capsys, mon
     write_checkpoint(tensors, tmp_path / 'half.safetensors')
     (tmp_path / 'mine.png').write_bytes(b'mine')
     words = ['fold', tmp_path / 'half.safetensors', '--to', 'mmdet', '-o', tmp_path / 'out.pth']
-    code, output = call([*words, '--figure', tmp_path / 'mine.png'], capsys, monkeypatch)
+    code, output = call(TOOL, [*words, '--figure', tmp_path / 'mine.png'], capsys, monkeypatch)
     assert code != 0
     assert 'mine.png exists' in output
     assert not (tmp_path / 'out.pth').exists()
     assert (tmp_path / 'mine.png').read_bytes() == b'mine'
-    code, output = call([*words, '--figure', tmp_path / 'new.png'], capsys, monkeypatch)
+    code, output = call(TOOL, [*words, '--figure', tmp_path / 'new.png'], capsys, monkeypatch)
     assert code == 0, output
 
 
@@ -202,7 +191,7 @@ def test_code_in_a_file_is_refused_until_it_is_trusted(tmp_path):
 
 @pytest.mark.parametrize('command', ['inspect', 'import', 'fold', 'unfold', 'publish'])
 def test_help_has_an_example_of_every_command(command, capsys, monkeypatch):
-    code, output = call((command, '--help'), capsys, monkeypatch)
+    code, output = call(TOOL, (command, '--help'), capsys, monkeypatch)
     assert code == 0
     assert f'example:\n  python {TOOL} {command} ' in output
     assert '--trust' in output

@@ -1,0 +1,45 @@
+"""Adaptive pooling for graphs whose image size stays open."""
+
+import torch
+from torch import Tensor, nn
+
+
+class OpenAdaptiveAvgPool2d(nn.Module):
+    """``nn.AdaptiveAvgPool2d`` as two products, for which the input's size need not be known.
+
+    Exporters unroll the pooling of a known size, and refuse that of an open one.
+
+    Args:
+        output_size: Height and width of the output.
+    """
+
+    def __init__(self, output_size: tuple[int, int]) -> None:
+        super().__init__()
+        self.output_size = output_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool ``(B, C, H, W)`` to ``(B, C, *output_size)``."""
+        rows = _averages(x.shape[2], self.output_size[0], x)  # (Ho, H)
+        columns = _averages(x.shape[3], self.output_size[1], x)  # (Wo, W)
+        return rows @ x @ columns.t()
+
+
+def _averages(side: int, output_side: int, like: Tensor) -> Tensor:
+    """Weights ``(output_side, side)``: each output is the mean of the inputs in its bin."""
+    bins = torch.arange(output_side, device=like.device)[:, None]
+    places = torch.arange(side, device=like.device)[None, :]
+    starts = bins * side // output_side
+    stops = ((bins + 1) * side + output_side - 1) // output_side
+    is_inside = ((places >= starts) & (places < stops)).to(like.dtype)
+    return is_inside / is_inside.sum(dim=1, keepdim=True)
+
+
+def open_pooling_(module: nn.Module) -> None:
+    """Replace every adaptive average pooling in a module by the one above."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.AdaptiveAvgPool2d):
+            size = child.output_size
+            size = (size, size) if isinstance(size, int) else tuple(size)
+            setattr(module, name, OpenAdaptiveAvgPool2d(size))
+        else:
+            open_pooling_(child)
