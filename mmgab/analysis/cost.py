@@ -17,9 +17,15 @@ _MOVING = frozenset(
         *('cat', 'stack', 'constant_pad_nd', 'roll', 'im2col', 'col2im'),
         *('gather', 'index', 'index_select', 'scatter', 'scatter_add'),
         *('index_add', 'index_add_', 'index_put', 'index_put_', '_index_put_impl_'),
+        *('index_copy', 'index_copy_', 'index_fill', 'index_fill_'),
         *('new_zeros', 'zeros_like', 'slice_backward', 'select_backward'),
     }
 )
+_TORCH_OWN = ('aten', 'prim', 'prims')
+_BACKENDS = {
+    'cpu': torch._C.DispatchKeySet(torch._C.DispatchKey.CPU),
+    'cuda': torch._C.DispatchKeySet(torch._C.DispatchKey.CUDA),
+}
 
 
 @dataclass(frozen=True)
@@ -97,12 +103,28 @@ class _Counter(TorchDispatchMode):
     def __torch_dispatch__(
         self, function: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
     ) -> object:
+        if function.namespace not in _TORCH_OWN:
+            # Into an operator of a library: with this mode on for what it calls, not for itself.
+            device = next(_tensors((args, kwargs))).device.type
+            with self:
+                return function.redispatch(_BACKENDS[device], *args, **(kwargs or {}))
         result = function(*args, **(kwargs or {}))
         if function.overloadpacket.__name__ in _MOVING:
             self.operations += 1
-            tensors = list(_tensors((args, kwargs))) + list(_tensors(result))
-            self.moved += sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+            self.moved += _moved(function.overloadpacket.__name__, args, kwargs, result)
         return result
+
+
+def _moved(name: str, args: tuple, kwargs: dict | None, result: object) -> int:
+    """Bytes that an operation reads and writes."""
+    if name.startswith('index_') and name.endswith('_'):  # writes rows into what is there
+        return 2 * sum(map(_bytes, _tensors(args[1:])))
+    read = args[1:] if name.endswith('_') else (args, kwargs)
+    return sum(map(_bytes, _tensors((read, result))))
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
 
 
 def _tensors(tree: object) -> Iterator[Tensor]:

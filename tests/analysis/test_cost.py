@@ -52,6 +52,21 @@ def test_views_and_arithmetic_move_nothing():
     assert movement(lambda: x @ x).moved == 0
 
 
+def test_an_operator_of_a_library_is_looked_into():
+    @torch.library.custom_op('mmgab_tests::twice_rolled', mutates_args=())
+    def twice_rolled(x: torch.Tensor) -> torch.Tensor:
+        return x.roll(1, dims=0).roll(1, dims=0)
+
+    moves = movement(lambda: twice_rolled(torch.randn(10, 10)))
+    assert (moves.operations, moves.moved) == (2, 2 * 2 * 400)
+
+
+def test_rows_written_into_a_tensor_count_by_themselves():
+    x, index = torch.zeros(10, 10), torch.tensor([2, 5])
+    moves = movement(lambda: x.index_copy_(0, index, torch.ones(2, 10)))
+    assert (moves.operations, moves.moved) == (1, 2 * (2 * 40 + 2 * 8))
+
+
 def test_a_backward_pass_is_counted_too():
     x = torch.randn(10, 10, requires_grad=True)
     out = x.roll(1, dims=0).sum()

@@ -13,19 +13,33 @@ def test_the_benchmark_checks_measures_and_leaves_numbers_and_a_picture(tmp_path
     output = run_tool(TOOL, '--quick', '--rounds', '1', '--against', 'timm', '--work-dir', tmp_path)
     results = json.loads((tmp_path / 'benchmark.json').read_text())
     assert list(results['times']['fp32 inference 2x512x512']) == [
-        'ours', 'ours, folded', 'mmdet', 'timm',
+        'ours', 'ours, folded', 'ours, off', 'mmdet', 'timm',
     ]  # fmt: skip
     for mode in results['times'].values():
         assert mode['mmdet']['ratio'] == 1
         assert all(row['seconds'] > 0 for row in mode.values())
     for row in results['counts'].values():
-        assert row['saved for backward, fp32'] > 0
-        assert row['saved for backward, bf16'] > 0
+        assert row['kept for backward, fp32'] > 0
+        assert row['kept for backward, bf16'] > 0
         assert row['moved, forward'] > 0
         assert row['moving operations, backward'] > 0
-    assert 'time grows with pixels to the power of' in output
+    masks = [row['masks of a layer'] for row in results['geometry'].values()]
+    assert len(masks) > 1
+    assert set(masks) == {4 * 49 * 49 - 49 * 49}
+    tables = (tmp_path / 'benchmark.md').read_text()
+    assert 'exponent over pixels' in tables
+    assert tables.splitlines()[0] in output
     with Image.open(tmp_path / 'benchmark.png') as image:
         assert min(image.size) > 300
+
+
+def test_a_part_is_measured_alone_and_joins_what_is_there(tmp_path):
+    for section in ('geometry', 'counts'):
+        words = ('--quick', '--against', 'mmdet', '--only', section, '--work-dir', tmp_path)
+        run_tool(TOOL, *words)
+    results = json.loads((tmp_path / 'benchmark.json').read_text())
+    assert {'geometry', 'counts'} <= set(results)
+    assert results['rounds'] == {'geometry': 3, 'counts': 3}
 
 
 def test_an_unknown_library_is_named():

@@ -16,6 +16,7 @@ VARIANTS = {
     'T': dict(depths=(2, 2, 6, 2), num_heads=(3, 6, 12, 24)),
     'S': dict(depths=(2, 2, 18, 2), num_heads=(3, 6, 12, 24)),
 }
+REFERENCE = 'mmdet'
 _WIDTH, _WINDOW = 96, 7
 # Every stage is whole windows there, more than one: all libraries are the same function.
 COMMON_SIZE = (448, 448)
@@ -30,12 +31,14 @@ class Peer:
         model: The network.
         run: Images to its maps; the last one is normed where ``is_normed``.
         is_normed: False where the library's backbone has no norm after the last stage.
+        is_same: False where it is another function: without the Gaussian.
     """
 
     name: str
     model: nn.Module
     run: Callable[[Tensor], list[Tensor]]
     is_normed: bool = True
+    is_same: bool = True
 
 
 def build_peers(variant: str, libraries: Sequence[str]) -> list[Peer]:
@@ -46,7 +49,7 @@ def build_peers(variant: str, libraries: Sequence[str]) -> list[Peer]:
         libraries: Names in ``LIBRARIES``.
 
     Returns:
-        SwinGAB with the Gaussian and folded, and those of the libraries.
+        SwinGAB with the Gaussian, folded and without, and those of the libraries.
 
     Raises:
         ImportError: If a library is not installed.
@@ -56,7 +59,10 @@ def build_peers(variant: str, libraries: Sequence[str]) -> list[Peer]:
     contents = fold(Contents.of(ours.state_dict(), 'SwinGAB'))
     folded = SwinGAB(**VARIANTS[variant], gab_cfg=None)
     folded.load_state_dict(contents.swin)
+    off = SwinGAB(**VARIANTS[variant], gab_cfg=None)
+    off.load_state_dict({k: v for k, v in ours.state_dict().items() if '.gaussian.' not in k})
     peers = [Peer('ours', ours, ours), Peer('ours, folded', folded, folded)]
+    peers.append(Peer('ours, off', off, off, is_same=False))
     for name in libraries:
         try:
             peers.append(LIBRARIES[name](variant, contents))
@@ -184,7 +190,7 @@ def _check_agreement(peers: list[Peer]) -> None:
     """Every backbone's last map is that of the first one."""
     x = torch.randn(1, 3, *COMMON_SIZE)
     reference = None
-    for peer in peers:
+    for peer in filter(lambda peer: peer.is_same, peers):
         with torch.no_grad():
             last = peer.run(x)[-1]
         if not peer.is_normed:
