@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
+from torch.utils.flop_counter import register_flop_formula
 
 from .window_order import WindowOrder, window_order
 
@@ -145,6 +146,25 @@ def _backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
 
 
 window_attention.register_autograd(_backward, setup_context=_keep)
+
+
+@register_flop_formula(torch.ops.mmgab.window_attention)
+def _flops(qkv: list, padding: list | None, bias: list, grid: list, *rest: object, **kw) -> int:
+    return 2 * _flops_of_a_product(qkv, bias, grid, rest[0])  # scores, values
+
+
+@register_flop_formula(torch.ops.mmgab.window_attention_backward)
+def _flops_backward(
+    grad: list, qkv: list, padding: list | None, bias: list, *rest: object, **kw
+) -> int:
+    return 5 * _flops_of_a_product(qkv, bias, rest[0], rest[1])  # scores again, and four gradients
+
+
+def _flops_of_a_product(qkv: list, bias: list, grid: list, window_size: list) -> int:
+    """Operations of all windows' scores: two for each pair of tokens and channel."""
+    batch, height, width = grid
+    windows = batch * math.ceil(height / window_size[0]) * math.ceil(width / window_size[1])
+    return 2 * windows * bias[1] * bias[2] * (qkv[1] // 3)
 
 
 def _order(grid: list[int], window_size: list[int], shift: list[int], like: Tensor) -> WindowOrder:

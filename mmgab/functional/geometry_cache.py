@@ -29,10 +29,14 @@ def remember(maxsize: int) -> Callable[[Maker], Maker]:
 
         @wraps(make)
         def look_up(*key: object) -> object:
-            is_traced = torch.compiler.is_compiling() or type(torch.empty(0)) is not Tensor
-            return make(*key) if is_traced else cached(*key)
+            return make(*key) if _is_traced() else cached(*key)
 
         look_up.cache_info, look_up.cache_clear = cached.cache_info, cached.cache_clear
         return look_up
 
     return decorate
+
+
+def _is_traced() -> bool:
+    is_fake = type(torch.empty(0)) is not Tensor
+    return torch.compiler.is_compiling() or torch.jit.is_tracing() or is_fake

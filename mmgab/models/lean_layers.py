@@ -23,9 +23,19 @@ def are_plain(*modules: tuple[nn.Module, type[nn.Module]]) -> bool:
 
     Never where ``torch.compile`` or an exporter looks on: it decides itself what is kept.
     """
-    return not torch.compiler.is_compiling() and all(
-        type(module) is kind and not _has_hooks(module) for module, kind in modules
-    )
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return False
+    return all(type(module) is kind and not _has_hooks(module) for module, kind in modules)
+
+
+def is_exporting() -> bool:
+    """Whether a graph is made that must do without this package's operators.
+
+    ``torch.export`` and ``torch.jit.trace``, which older exporters and counters of operations use;
+    not ``torch.compile``, which knows the operators, and says to be exporting as well.
+    """
+    is_program = torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling()
+    return is_program or torch.jit.is_tracing()
 
 
 def _has_hooks(module: nn.Module) -> bool:

@@ -20,7 +20,7 @@ from mmgab.functional import (
 from .adaptive import AdaptiveModule
 from .gaussian_bias import GaussianBias
 from .geometry import window_geometry
-from .lean_layers import linear_of_norm
+from .lean_layers import is_exporting, linear_of_norm
 
 ATTENTION_BACKENDS = ('auto', 'sdpa', 'explicit')
 
@@ -143,7 +143,7 @@ class WindowMSA(AdaptiveModule, nn.Module):
             self.window_size,
             self._attend_explicitly,
         )
-        if torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling():
+        if is_exporting():
             return attend_in_exported_windows(*inputs, grid, size, shift, explicit)
         if self.is_fused:
             return window_attention(*inputs, grid, size, shift, self.scale)

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from mmdet.models.backbones.swin import SwinTransformer
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmgab.functional import window_order
 from mmgab.models import SwinGAB
@@ -48,6 +50,28 @@ def test_a_compiled_network_learns_the_same():
         gradients.append(torch.autograd.grad(loss, list(model.parameters())))
     for (name, _), a, b in zip(model.named_parameters(), *gradients, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize('has_gradients', [False, True])
+def test_a_network_traced_with_two_images_serves_three(has_gradients):
+    """As older exporters trace it."""
+    model = network((2, 2)).eval()
+    with torch.set_grad_enabled(has_gradients):
+        traced = torch.jit.trace(model, torch.randn(2, 3, 97, 131))
+    x = torch.randn(3, 3, 97, 131)
+    for a, b in zip(traced(x), model(x), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+
+
+def test_operations_are_counted_as_those_of_the_stock_network():
+    sizes = dict(embed_dims=8, depths=(2, 2), num_heads=(2, 2), out_indices=(0, 1))
+    x = torch.randn(2, 3, 112, 112)  # whole windows: on padding the stock network spends more
+    counts = []
+    for model in (SwinGAB(**sizes), SwinTransformer(**sizes)):
+        with FlopCounterMode(display=False) as counter:
+            model(x)
+        counts.append(counter.get_total_flops())
+    assert counts[0] == counts[1] > 0
 
 
 @pytest.mark.parametrize('backend', ['sdpa', 'explicit'])
