@@ -12,10 +12,10 @@ TOOL = 'tools/analysis_tools/benchmark.py'
 def test_the_benchmark_checks_measures_and_leaves_numbers_and_a_picture(tmp_path):
     output = run_tool(TOOL, '--quick', '--rounds', '1', '--against', 'timm', '--work-dir', tmp_path)
     results = json.loads((tmp_path / 'benchmark.json').read_text())
-    assert list(results['times']['fp32 inference 2x512x512']) == [
+    assert list(results['inference']['fp32 inference 2x512x512']) == [
         'ours', 'ours, folded', 'ours, off', 'mmdet', 'timm',
     ]  # fmt: skip
-    for mode in results['times'].values():
+    for mode in (results['inference'] | results['training']).values():
         assert mode['mmdet']['ratio'] == 1
         assert all(row['seconds'] > 0 for row in mode.values())
     for row in results['counts'].values():

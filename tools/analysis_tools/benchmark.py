@@ -28,14 +28,15 @@ from mmgab.analysis.plot import plot_benchmark
 SECTIONS: dict[str, Callable] = {
     'counts': sections.measure_counts,
     'geometry': sections.measure_geometry,
-    'times': sections.measure_times,
+    'inference': sections.measure_inference,
+    'training': sections.measure_training,
     'selective': sections.measure_selective,
     'scaling': sections.measure_scaling,
     'detector': measure_detector,
     'onnx': sections.measure_onnx,
     'compiled': sections.measure_compiled,
 }
-QUICK = ('counts', 'geometry', 'times', 'scaling')
+QUICK = ('counts', 'geometry', 'inference', 'training', 'scaling')
 
 
 def parse_args() -> argparse.Namespace:
@@ -91,9 +92,10 @@ def main() -> None:
         file.write_text(json.dumps(results, indent=2) + '\n')
         done = [report(name, results[name]) for name in SECTIONS if name in results]
         (work_dir / 'benchmark.md').write_text('\n'.join(done))
-    if {'times', 'scaling'} <= set(results):
+    if {'inference', 'training', 'scaling'} <= set(results):
         picture = work_dir / 'benchmark.png'
-        plot_benchmark(results['times'], results['scaling'], REFERENCE, picture)
+        times = results['inference'] | results['training']
+        plot_benchmark(times, results['scaling'], REFERENCE, picture)
     print(f'Written to {work_dir}')
 
 

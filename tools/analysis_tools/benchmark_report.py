@@ -87,7 +87,8 @@ def _compiled(results: Mapping) -> str:
 _WRITERS: dict[str, Callable[[Mapping], str]] = {
     'counts': _counts,
     'geometry': _geometry,
-    'times': _times,
+    'inference': _times,
+    'training': _times,
     'selective': _seconds_and_ratios,
     'scaling': _scaling,
     'detector': _seconds_and_ratios,

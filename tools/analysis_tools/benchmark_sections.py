@@ -66,10 +66,21 @@ def in_turn(title: str, runs: dict[str, Callable], rounds: int, reference: str) 
     }
 
 
-def measure_times(peers: list[Peer], device: str, args: Namespace) -> dict:
-    """Every mode; on a GPU the memory at its peak as well."""
+def measure_inference(peers: list[Peer], device: str, args: Namespace) -> dict:
+    """Every mode of inference; on a GPU the memory at its peak as well."""
+    return _measure_times(peers, device, args, is_training=False)
+
+
+def measure_training(peers: list[Peer], device: str, args: Namespace) -> dict:
+    """Every mode of training; on a GPU the memory at its peak as well."""
+    return _measure_times(peers, device, args, is_training=True)
+
+
+def _measure_times(peers: list[Peer], device: str, args: Namespace, is_training: bool) -> dict:
     results = {}
     for title, (shape, dtype, training) in MODES.items():
+        if training != is_training:
+            continue
         shape = (1, 3, shape[2] // 4, shape[3] // 4) if args.quick else shape
         x = torch.randn(shape, device=device)
         runs = {peer.name: runner(peer, x, dtype, training) for peer in peers}
