@@ -74,6 +74,7 @@ def outputs_and_gradients(run, frozen=(), autocast=False, backward_in_autocast=F
         *((), ('x',), ('norm',), ('expand',), ('contract',)),
         *(('x', 'norm'), ('x', 'norm', 'expand'), ('norm', 'expand', 'contract')),
         ('norm.weight', 'expand.bias', 'contract.weight'),
+        ('norm.bias', 'expand.weight', 'contract.bias'),
     ],
 )
 @pytest.mark.parametrize('form', FORMS)

@@ -152,6 +152,18 @@ def test_half_precision_agrees_with_single_precision(shift):
     torch.testing.assert_close(half.float(), attend(module, x, (9, 10)), atol=0.03, rtol=0.03)
 
 
+@pytest.mark.parametrize(
+    ('backend', 'rate', 'is_by_steps'),
+    [('auto', 0.0, False), ('sdpa', 0.0, False), ('explicit', 0.0, True), ('auto', 0.1, True)],
+)
+def test_attention_goes_by_steps_where_it_is_told_to_or_must(backend, rate, is_by_steps):
+    module, calls = layer(shift=False, attn_backend=backend, attn_drop_rate=rate), []
+    weights = module.w_msa.weights
+    module.w_msa.weights = lambda *args: calls.append(True) or weights(*args)
+    attend(module.train(), torch.randn(1, 64, 8), (8, 8))
+    assert bool(calls) == is_by_steps
+
+
 def test_a_subclass_that_makes_weights_in_its_own_way_is_asked_for_them():
     class Uniform(WindowMSA):
         def weights(self, q, k, bias, mask):
