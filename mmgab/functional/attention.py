@@ -109,13 +109,14 @@ def _window_attention_backward(
     grad_v.copy_(weights.transpose(-2, -1) @ grad_out)
     grad_weights = grad_out @ v.transpose(-2, -1)
     grad_scores = torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype)
-    grad_bias = grad_scores.sum(dim=0, dtype=torch.float32).to(bias.dtype)
+    wide = _wide(qkv)
+    grad_bias = grad_scores.sum(dim=0, dtype=wide).to(bias.dtype)
     grad_scores *= scale
     grad_q.copy_(grad_scores @ k)
     grad_k.copy_(grad_scores.transpose(-2, -1) @ q)
 
     grad_qkv = grad_qkv.flatten(2).flatten(0, 1)  # (P, 3 * C)
-    grad_padding = grad_qkv.index_select(0, order.padding).sum(dim=0, dtype=torch.float32)
+    grad_padding = grad_qkv.index_select(0, order.padding).sum(dim=0, dtype=wide)
     return order.to_tokens(grad_qkv), grad_padding, grad_bias
 
 
@@ -128,7 +129,7 @@ def _(qkv: Tensor, padding: Tensor | None, bias: Tensor, *geometry: object) -> T
 def _(
     grad: Tensor, qkv: Tensor, padding: Tensor | None, bias: Tensor, *geometry: object
 ) -> tuple[Tensor, Tensor, Tensor]:
-    grad_padding = qkv.new_empty(qkv.shape[1], dtype=torch.float32)
+    grad_padding = qkv.new_empty(qkv.shape[1], dtype=_wide(qkv))
     return qkv.new_empty(qkv.shape), grad_padding, bias.new_empty(bias.shape)
 
 
@@ -165,6 +166,11 @@ def _flops_of_a_product(qkv: list, bias: list, grid: list, window_size: list) ->
     batch, height, width = grid
     windows = batch * math.ceil(height / window_size[0]) * math.ceil(width / window_size[1])
     return 2 * windows * bias[1] * bias[2] * (qkv[1] // 3)
+
+
+def _wide(tensor: Tensor) -> torch.dtype:
+    """What sums over many windows are accumulated in: single precision at least."""
+    return torch.promote_types(tensor.dtype, torch.float32)
 
 
 def _order(grid: list[int], window_size: list[int], shift: list[int], like: Tensor) -> WindowOrder:

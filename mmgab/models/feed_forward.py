@@ -52,12 +52,15 @@ class FeedForward(nn.Module):
         Returns:
             ``(..., C)``.
         """
-        (expand, activation, drop), contract, _ = self.layers
-        is_dropping = drop.training and drop.p > 0
+        hidden, contract, output_drop = self.layers
+        expand, activation, drop = hidden
         is_plain = are_plain(
-            (norm, nn.LayerNorm), (expand, nn.Linear), (activation, nn.GELU), (contract, nn.Linear)
+            norm,
+            *((self.layers, nn.Sequential), (hidden, nn.Sequential)),
+            *((expand, nn.Linear), (activation, nn.GELU), (contract, nn.Linear)),
+            *((drop, nn.Dropout), (output_drop, nn.Dropout)),
         )
-        if is_dropping or not is_plain or activation.approximate != 'none':
+        if not is_plain or activation.approximate != 'none' or _drops(drop) or _drops(output_drop):
             return self.layers(norm(x))
         return feed_forward(
             x,
@@ -68,3 +71,7 @@ class FeedForward(nn.Module):
             (expand.bias, contract.bias),
             self.keep_hidden,
         )
+
+
+def _drops(dropout: nn.Dropout) -> bool:
+    return dropout.training and dropout.p > 0

@@ -7,25 +7,32 @@ else is called as it is: another norm or activation, LoRA, a pruned layer, a hoo
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module as every_module
 
 from mmgab.functional import normed_linear
 
 
 def linear_of_norm(x: Tensor, norm: nn.Module, linear: nn.Module) -> Tensor:
     """``linear(norm(x))``."""
-    if torch.is_grad_enabled() and are_plain((norm, nn.LayerNorm), (linear, nn.Linear)):
+    if torch.is_grad_enabled() and are_plain(norm, (linear, nn.Linear)):
         return normed_linear(x, norm.weight, norm.bias, norm.eps, linear.weight, linear.bias)
     return linear(norm(x))
 
 
-def are_plain(*modules: tuple[nn.Module, type[nn.Module]]) -> bool:
-    """Whether calling each module does what its class does, and nothing else.
+def are_plain(norm: nn.Module, *modules: tuple[nn.Module, type[nn.Module]]) -> bool:
+    """Whether calling a norm and what follows does what these classes do, and nothing else.
 
     Never where ``torch.compile`` or an exporter looks on: it decides itself what is kept.
+
+    Args:
+        norm: Must be a layer norm with a weight.
+        modules: Each with the class that it must be.
     """
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or _has_global_hooks():
         return False
-    return all(type(module) is kind and not _has_hooks(module) for module, kind in modules)
+    classes = ((norm, nn.LayerNorm), *modules)
+    are_stock = all(type(module) is kind and not _is_altered(module) for module, kind in classes)
+    return are_stock and norm.weight is not None
 
 
 def is_exporting() -> bool:
@@ -38,10 +45,21 @@ def is_exporting() -> bool:
     return is_program or torch.jit.is_tracing()
 
 
-def _has_hooks(module: nn.Module) -> bool:
+def _is_altered(module: nn.Module) -> bool:
+    """Whether something is hooked to a module, or stands in the place of its ``forward``."""
     return bool(
         module._forward_hooks
         or module._forward_pre_hooks
         or module._backward_hooks
         or module._backward_pre_hooks
+        or 'forward' in module.__dict__
+    )
+
+
+def _has_global_hooks() -> bool:
+    return bool(
+        every_module._global_forward_hooks
+        or every_module._global_forward_pre_hooks
+        or every_module._global_backward_hooks
+        or every_module._global_backward_pre_hooks
     )

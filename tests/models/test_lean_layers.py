@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from mmgab.models import SwinGAB
 from mmgab.models.patch_merging import PatchMerging
 from mmgab.models.swin_block import SwinBlock
 
@@ -62,3 +63,59 @@ def test_a_layer_of_another_class_is_called(layer):
     original.__class__ = Own
     run(modules)
     assert len(calls) == 1
+
+
+def small():
+    return SwinGAB(embed_dims=8, depths=(2, 2), num_heads=(2, 2), out_indices=(0, 1))
+
+
+@pytest.mark.parametrize('name', ['layers', 'layers.0', 'layers.0.2', 'layers.2'])
+def test_a_hook_on_a_container_or_a_dropout_is_called(name):
+    model, calls = small(), []
+    feed_forward = model.stages[0].blocks[0].ffn
+    feed_forward.get_submodule(name).register_forward_hook(lambda *args: calls.append(True))
+    model(torch.randn(1, 3, 30, 30))
+    assert calls
+
+
+def test_what_stands_in_the_place_of_a_dropout_is_called():
+    model, calls = small(), []
+
+    class Spy(torch.nn.Identity):
+        def forward(self, x):
+            calls.append(True)
+            return x
+
+    model.stages[0].blocks[0].ffn.layers[0][2] = Spy()
+    model.stages[0].blocks[1].ffn.layers[2] = Spy()
+    model(torch.randn(1, 3, 30, 30))
+    assert len(calls) == 2
+
+
+def test_a_forward_that_was_replaced_on_one_module_is_called():
+    model, calls = small(), []
+    norm = model.stages[0].blocks[0].norm2
+    norm.forward = lambda x: calls.append(True) or torch.nn.LayerNorm.forward(norm, x)
+    model(torch.randn(1, 3, 30, 30))
+    assert calls
+
+
+def test_hooks_on_all_modules_see_every_layer_of_a_block():
+    model, seen = small(), set()
+    handle = torch.nn.modules.module.register_module_forward_hook(lambda m, *rest: seen.add(m))
+    try:
+        model(torch.randn(1, 3, 30, 30))
+    finally:
+        handle.remove()
+    block = model.stages[0].blocks[0]
+    assert {block.norm1, block.norm2, block.attn.w_msa.qkv, *block.ffn.modules()} <= seen
+
+
+def test_norms_without_parameters_run():
+    norm_cfg = dict(type='LN', elementwise_affine=False)
+    model = SwinGAB(
+        embed_dims=8, depths=(2, 2), num_heads=(2, 2), out_indices=(0, 1), norm_cfg=norm_cfg
+    )
+    sum(out.sum() for out in model(torch.randn(1, 3, 30, 30))).backward()
+    with torch.no_grad():
+        model(torch.randn(1, 3, 30, 30))
