@@ -7,7 +7,7 @@
 
 Hardware  2 cores of a CPU, 4 images a step.
 Time      3 to 4 minutes (a shared machine, whose speed varies).
-Score     box / mask mAP 0.533 / 0.556 on 39 instances, one seed: measured with these commands.
+Score     box / mask mAP 0.541 / 0.568 on 39 instances, one seed: measured with these commands.
           Without the Gaussian 0.549 / 0.561, with the twin's: a difference that seeds make too.
 Twin      mask_rcnn_swin_nuclei.py
 """
