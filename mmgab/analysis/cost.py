@@ -1,5 +1,6 @@
 """What a computation costs: time beside others, bytes kept for backward, bytes moved about."""
 
+import random
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -46,6 +47,9 @@ def interleaved_times(
 ) -> dict[str, list[float]]:
     """Time several computations in turn, so that a slow minute of the machine hits all alike.
 
+    Each round has an order of its own: what ran before leaves its memory behind, to the next one's
+    advantage or not.
+
     Args:
         runs: What to run, by name; each is run once before, untimed.
         repeats: Timed runs of each.
@@ -57,11 +61,12 @@ def interleaved_times(
     for run in runs.values():
         run()
     times: dict[str, list[float]] = {name: [] for name in runs}
+    shuffle = random.Random(0)
     for repeat in range(repeats):
         progress(f'round {repeat + 1} of {repeats}')
-        for name, run in runs.items():
+        for name in shuffle.sample(list(runs), len(runs)):
             start = time.perf_counter()
-            run()
+            runs[name]()
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             times[name].append(time.perf_counter() - start)

@@ -171,7 +171,15 @@ def _autocast(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
 
 def _norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """Normed ``x``, and mean and inverse deviation of its rows."""
-    return torch.native_layer_norm(x.to(weight.dtype), weight.shape, weight, bias, eps)
+    return torch.native_layer_norm(_for_norm(x, weight), weight.shape, weight, bias, eps)
+
+
+def _for_norm(x: Tensor, weight: Tensor) -> Tensor:
+    """Tokens in a precision in which they can be normed.
+
+    CPUs norm half precision with parameters of single precision, GPUs want one for both.
+    """
+    return x if x.device.type == 'cpu' else x.to(weight.dtype)
 
 
 def _norm_grads(
@@ -183,9 +191,9 @@ def _norm_grads(
     bias: Tensor,
     needs: list[bool],
 ) -> tuple[Tensor | None, ...]:
-    x, grad = x.to(weight.dtype), grad.to(weight.dtype)
+    x = _for_norm(x, weight)
     return torch.ops.aten.native_layer_norm_backward(
-        grad, x, weight.shape, mean, rstd, weight, bias, needs
+        grad.to(x.dtype), x, weight.shape, mean, rstd, weight, bias, needs
     )
 
 

@@ -54,6 +54,6 @@ class PatchMerging(nn.Module):
         if torch.compiler.is_compiling() or missing_h or missing_w:
             x = F.pad(x, (0, 0, 0, missing_w, 0, missing_h))
         patches = x.unfold(1, _SIDE, self.stride[0]).unfold(2, _SIDE, self.stride[1])
-        corners = [patches[..., row, col] for row in range(_SIDE) for col in range(_SIDE)]
+        corners = [corner for row in patches.unbind(-2) for corner in row.unbind(-1)]
         x = torch.stack(corners, dim=-1).flatten(3).flatten(1, 2)  # (B, Ho * Wo, 4 * C)
         return linear_of_norm(x, self.norm, self.reduction), grid

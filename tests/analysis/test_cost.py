@@ -73,12 +73,16 @@ def test_a_backward_pass_is_counted_too():
     assert movement(out.backward).operations >= 1
 
 
-def test_runs_take_turns():
+def test_runs_take_turns_in_an_order_that_changes():
     order = []
-    runs = {name: lambda name=name: order.append(name) for name in 'ab'}
-    times = interleaved_times(runs, 2, progress=lambda line: order.append(line))
-    assert order == ['a', 'b', 'round 1 of 2', 'a', 'b', 'round 2 of 2', 'a', 'b']
-    assert {name: len(values) for name, values in times.items()} == {'a': 2, 'b': 2}
+    runs = {name: lambda name=name: order.append(name) for name in 'abc'}
+    times = interleaved_times(runs, 9, progress=lambda line: order.append(line))
+    assert order[:4] == ['a', 'b', 'c', 'round 1 of 9']
+    rounds = [tuple(order[start : start + 3]) for start in range(4, len(order), 4)]
+    assert all(sorted(names) == ['a', 'b', 'c'] for names in rounds)
+    assert len(rounds) == 9
+    assert len(set(rounds)) > 3
+    assert {name: len(values) for name, values in times.items()} == {'a': 9, 'b': 9, 'c': 9}
 
 
 def test_a_ratio_is_the_median_of_ratios_in_one_round():

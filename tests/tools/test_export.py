@@ -50,6 +50,17 @@ def test_a_detectors_backbone_is_exported_with_its_gaussian_folded(
         (('--out', 'swin.pt2', '--size', 3, 80), '--size must be at least a patch'),
         (('--out', 'swin.pt2', '--size', 300, 80, '--open-size'), 'at least 225 pixels'),
         (('--out', 'swin.pt2', '--part', 'segmentor'), 'MaskRCNN is a detector'),
+        (
+            (
+                '--out',
+                'swin.pt2',
+                '--cfg-options',
+                'model.backbone._delete_=True',
+                'model.backbone.type=ResNet',
+                'model.backbone.depth=18',
+            ),
+            'the backbone is ResNet, only SwinGAB is exported here',
+        ),
     ],
 )
 def test_what_cannot_be_exported_is_said_in_a_sentence_and_leaves_no_file(

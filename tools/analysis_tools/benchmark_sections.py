@@ -6,6 +6,7 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,13 +18,15 @@ from mmgab.functional import window_order
 from mmgab.models import SwinGAB
 
 LARGE, PAIR = (1, 3, 800, 1216), (2, 3, 512, 512)
-MODES = {
-    'fp32 inference 1x800x1216': (LARGE, torch.float32, False),
-    'fp32 inference 2x512x512': (PAIR, torch.float32, False),
-    'bf16 inference 1x800x1216': (LARGE, torch.bfloat16, False),
-    'bf16 inference 2x512x512': (PAIR, torch.bfloat16, False),
-    'fp32 training step 2x512x512': (PAIR, torch.float32, True),
-    'bf16 training step 2x512x512': (PAIR, torch.bfloat16, True),
+INFERENCE = {
+    'fp32 inference 1x800x1216': (LARGE, torch.float32),
+    'fp32 inference 2x512x512': (PAIR, torch.float32),
+    'bf16 inference 1x800x1216': (LARGE, torch.bfloat16),
+    'bf16 inference 2x512x512': (PAIR, torch.bfloat16),
+}
+TRAINING = {
+    'fp32 training step 2x512x512': (PAIR, torch.float32),
+    'bf16 training step 2x512x512': (PAIR, torch.bfloat16),
 }
 SIDES = (256, 512, 1024, 2048)
 
@@ -33,24 +36,24 @@ def say(title: str, line: str) -> None:
     print(f'\r{title}: {line:<40}', end='', flush=True)
 
 
-def runner(peer: Peer, x: torch.Tensor, dtype: torch.dtype, training: bool) -> Callable:
-    """A forward pass of a backbone, or a whole step of training, as a call."""
+def forward(peer: Peer, x: torch.Tensor, dtype: torch.dtype) -> list[torch.Tensor]:
+    """A backbone's maps, half precision by autocast."""
+    with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):
+        return peer.run(x)
 
-    def forward() -> list[torch.Tensor]:
-        with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):
-            return peer.run(x)
 
-    def infer() -> None:
-        peer.model.eval()
-        with torch.inference_mode():
-            forward()
+def infer(peer: Peer, x: torch.Tensor, dtype: torch.dtype) -> None:
+    """One inference."""
+    peer.model.eval()
+    with torch.inference_mode():
+        forward(peer, x, dtype)
 
-    def step() -> None:
-        peer.model.train()
-        peer.model.zero_grad()
-        sum(out.float().mean() for out in forward()).backward()
 
-    return step if training else infer
+def step(peer: Peer, x: torch.Tensor, dtype: torch.dtype) -> None:
+    """One step of training, but for the optimizer's."""
+    peer.model.train()
+    peer.model.zero_grad()
+    sum(out.float().mean() for out in forward(peer, x, dtype)).backward()
 
 
 def in_turn(title: str, runs: dict[str, Callable], rounds: int, reference: str) -> dict:
@@ -68,27 +71,41 @@ def in_turn(title: str, runs: dict[str, Callable], rounds: int, reference: str) 
 
 def measure_inference(peers: list[Peer], device: str, args: Namespace) -> dict:
     """Every mode of inference; on a GPU the memory at its peak as well."""
-    return _measure_times(peers, device, args, is_training=False)
+    return _time_modes(INFERENCE, infer, peers, device, args)
 
 
 def measure_training(peers: list[Peer], device: str, args: Namespace) -> dict:
     """Every mode of training; on a GPU the memory at its peak as well."""
-    return _measure_times(peers, device, args, is_training=True)
+    return _time_modes(TRAINING, step, peers, device, args)
 
 
-def _measure_times(peers: list[Peer], device: str, args: Namespace, is_training: bool) -> dict:
+def measure_selective(peers: list[Peer], device: str, args: Namespace) -> dict:
+    """Time of a training step with selective recomputation, by that without."""
+    ours = peers[0]
+    selective = SwinGAB(**VARIANTS[args.variant], with_cp='selective').to(device)
+    selective.load_state_dict(ours.model.state_dict())
+    both = [Peer('selective', selective, selective), ours]
+    return _time_modes(TRAINING, step, both, device, args, ours.name)
+
+
+def _time_modes(
+    modes: dict[str, tuple[tuple[int, ...], torch.dtype]],
+    run: Callable[[Peer, torch.Tensor, torch.dtype], None],
+    peers: list[Peer],
+    device: str,
+    args: Namespace,
+    reference: str = REFERENCE,
+) -> dict:
     results = {}
-    for title, (shape, dtype, training) in MODES.items():
-        if training != is_training:
-            continue
+    for title, (shape, dtype) in modes.items():
         shape = (1, 3, shape[2] // 4, shape[3] // 4) if args.quick else shape
         x = torch.randn(shape, device=device)
-        runs = {peer.name: runner(peer, x, dtype, training) for peer in peers}
-        results[title] = in_turn(title, runs, args.rounds, REFERENCE)
+        runs = {peer.name: partial(run, peer, x, dtype) for peer in peers}
+        results[title] = in_turn(title, runs, args.rounds, reference)
         if device == 'cuda':
-            for name, run in runs.items():
+            for name, once in runs.items():
                 torch.cuda.reset_peak_memory_stats()
-                run()
+                once()
                 results[title][name]['peak bytes'] = torch.cuda.max_memory_allocated()
     return results
 
@@ -142,22 +159,6 @@ def measure_geometry(peers: list[Peer], device: str, args: Namespace) -> dict:
     return results
 
 
-def measure_selective(peers: list[Peer], device: str, args: Namespace) -> dict:
-    """Time of a training step with selective recomputation, by that without."""
-    ours = peers[0]
-    selective = SwinGAB(**VARIANTS[args.variant], with_cp='selective').to(device)
-    selective.load_state_dict(ours.model.state_dict())
-    results = {}
-    for title, (shape, dtype, training) in MODES.items():
-        if training:
-            shape = (1, 3, shape[2] // 4, shape[3] // 4) if args.quick else shape
-            x = torch.randn(shape, device=device)
-            both = (Peer('selective', selective, selective), ours)
-            runs = {peer.name: runner(peer, x, dtype, True) for peer in both}
-            results[title] = in_turn(f'selective, {title}', runs, args.rounds, ours.name)
-    return results
-
-
 def measure_scaling(peers: list[Peer], device: str, args: Namespace) -> dict:
     """Seconds of fp32 inference against pixels, and the exponent that fits them."""
     chosen = [peer for peer in peers if peer.name in ('ours', REFERENCE)]
@@ -165,7 +166,7 @@ def measure_scaling(peers: list[Peer], device: str, args: Namespace) -> dict:
     seconds = {peer.name: [] for peer in chosen}
     for side in sides:
         x = torch.randn(1, 3, side, side, device=device)
-        runs = {peer.name: runner(peer, x, torch.float32, False) for peer in chosen}
+        runs = {peer.name: partial(infer, peer, x, torch.float32) for peer in chosen}
         times = in_turn(f'{side} px', runs, args.rounds, REFERENCE)
         for name, row in times.items():
             seconds[name].append(row['seconds'])
@@ -192,7 +193,7 @@ def measure_onnx(peers: list[Peer], device: str, args: Namespace) -> dict:
         verify(folded, run, [tuple(x.shape)], lambda line: say('ONNX', line))
         runs = {
             'ours, ONNX Runtime': lambda: run(x),
-            REFERENCE: runner(reference, x, torch.float32, False),
+            REFERENCE: partial(infer, reference, x, torch.float32),
         }
         return {'fp32 inference 2x512x512': in_turn('ONNX', runs, args.rounds, REFERENCE)}
 
@@ -205,11 +206,12 @@ def measure_compiled(peers: list[Peer], device: str, args: Namespace) -> dict:
         peer.model.eval()
         say('compiling', peer.name)
         compiled = Peer(f'{peer.name}, compiled', peer.model, torch.compile(peer.model))
-        runs[compiled.name] = runner(compiled, x, torch.float32, False)
+        runs[compiled.name] = partial(infer, compiled, x, torch.float32)
         start = time.perf_counter()
         runs[compiled.name]()
         seconds[compiled.name] = time.perf_counter() - start
-    runs[REFERENCE] = runner(next(p for p in peers if p.name == REFERENCE), x, torch.float32, False)
+    reference = next(peer for peer in peers if peer.name == REFERENCE)
+    runs[REFERENCE] = partial(infer, reference, x, torch.float32)
     results = in_turn('compiled', runs, args.rounds, REFERENCE)
     for name, value in seconds.items():
         results[name]['compile seconds'] = value

@@ -37,6 +37,7 @@ from mmgab.deployment import (
     verify,
 )
 from mmgab.engine import load_config
+from mmgab.models import SwinGAB
 
 FORMATS = {'.onnx': export_onnx, '.pt2': export_program}
 
@@ -97,6 +98,11 @@ def build_model(config: Config, checkpoint: str, trust: bool) -> nn.Module:
     init_default_scope(config.get('default_scope', 'mmengine'))
     config.model.backbone.pop('init_cfg', None)  # its weights are in the checkpoint
     model = revert_sync_batchnorm(MODELS.build(config.model)).eval()
+    if not isinstance(model.backbone, SwinGAB):
+        raise ExportError(
+            f'the backbone is {type(model.backbone).__name__}, only SwinGAB is exported here: say '
+            "type='mmgab.SwinGAB' and gab_cfg=None in the config, checkpoints of other Swins load"
+        )
     weights = read_checkpoint(checkpoint, trust=trust)
     print(load_whole_model(model, weights, checkpoint, strict=True))
     if any('.gaussian.' in name for name, _ in model.backbone.named_parameters()):
