@@ -14,6 +14,7 @@ benchmark.png shows the times.
 import argparse
 import json
 import platform
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,7 @@ SECTIONS: dict[str, Callable] = {
     'geometry': sections.measure_geometry,
     'inference': sections.measure_inference,
     'training': sections.measure_training,
+    'gaussian': sections.measure_gaussian,
     'selective': sections.measure_selective,
     'scaling': sections.measure_scaling,
     'detector': measure_detector,
@@ -66,6 +68,37 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+def conditions(args: argparse.Namespace, device: str) -> dict:
+    """What figures depend on, beside versions: the network and the machine."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    return dict(
+        network=f'Swin-{args.variant}{", small images" if args.quick else ""}',
+        machine=f'{platform.machine()} {capability}, {torch.get_num_threads()} threads, {device}',
+    )
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries that were imported."""
+    libraries = ('torch', *LIBRARIES, 'onnxruntime')
+    return {name: sys.modules[name].__version__ for name in libraries if name in sys.modules}
+
+
+def results_so_far(file: Path, conditions: dict) -> dict:
+    """What earlier runs wrote under the same conditions; otherwise a new beginning."""
+    known = json.loads(file.read_text()) if file.exists() else {}
+    is_same = all(known.get(key) == value for key, value in conditions.items())
+    known_versions = known.get('versions', {})
+    if is_same and all(known_versions.get(name, v) == v for name, v in versions().items()):
+        return known
+    return conditions | dict(versions={})
+
+
+def headline(results: dict) -> str:
+    """The conditions in a line."""
+    versions = ', '.join(f'{name} {version}' for name, version in results['versions'].items())
+    return f'{results["network"]} on {results["machine"]}: {versions}.'
+
+
 def main() -> None:
     """Build, check, measure, report."""
     args = parse_args()
@@ -73,25 +106,19 @@ def main() -> None:
     work_dir.mkdir(parents=True, exist_ok=True)
     file = work_dir / 'benchmark.json'
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    head = dict(
-        variant=args.variant,
-        torch=torch.__version__,
-        machine=f'{platform.machine()}, {torch.get_num_threads()} threads, {device}',
-        quick=args.quick,
-    )
-    print(', '.join(f'{key} {value}' for key, value in head.items()))
-    known = json.loads(file.read_text()) if file.exists() else {}
-    results = known if head.items() <= known.items() else head
     peers = build_peers(args.variant, [REFERENCE, *(n for n in args.against if n != REFERENCE)])
     for peer in peers:
         peer.model.to(device)
+    results = results_so_far(file, conditions(args, device))
+    results['versions'] |= versions()
+    print(f'{headline(results)}\n')
     for name in args.only:
         results[name] = SECTIONS[name](peers, device, args)
-        results.setdefault('rounds', {})[name] = args.rounds
+        results['versions'] |= versions()
         print(f'\r{"":<70}\n{report(name, results[name])}')
         file.write_text(json.dumps(results, indent=2) + '\n')
         done = [report(name, results[name]) for name in SECTIONS if name in results]
-        (work_dir / 'benchmark.md').write_text('\n'.join(done))
+        (work_dir / 'benchmark.md').write_text('\n\n'.join([headline(results), *done]))
     if {'inference', 'training', 'scaling'} <= set(results):
         picture = work_dir / 'benchmark.png'
         times = results['inference'] | results['training']

@@ -89,6 +89,7 @@ _WRITERS: dict[str, Callable[[Mapping], str]] = {
     'geometry': _geometry,
     'inference': _times,
     'training': _times,
+    'gaussian': _seconds_and_ratios,
     'selective': _seconds_and_ratios,
     'scaling': _scaling,
     'detector': _seconds_and_ratios,

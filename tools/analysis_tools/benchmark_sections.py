@@ -61,6 +61,7 @@ def in_turn(title: str, runs: dict[str, Callable], rounds: int, reference: str) 
     times = interleaved_times(runs, rounds, lambda line: say(title, line))
     return {
         name: dict(
+            rounds=values,
             seconds=statistics.median(values),
             ratio=paired_ratio(values, times[reference]),
             ours=paired_ratio(times[next(iter(times))], values),
@@ -77,6 +78,18 @@ def measure_inference(peers: list[Peer], device: str, args: Namespace) -> dict:
 def measure_training(peers: list[Peer], device: str, args: Namespace) -> dict:
     """Every mode of training; on a GPU the memory at its peak as well."""
     return _time_modes(TRAINING, step, peers, device, args)
+
+
+def measure_gaussian(peers: list[Peer], device: str, args: Namespace) -> dict:
+    """What the Gaussian costs; so little that it takes three times the rounds to see it."""
+    both = [peer for peer in peers if peer.name in ('ours', 'ours, off')]
+    args = Namespace(**vars(args) | dict(rounds=3 * args.rounds))
+    infers = {title: mode for title, mode in INFERENCE.items() if mode == (PAIR, torch.float32)}
+    steps = {title: mode for title, mode in TRAINING.items() if mode == (PAIR, torch.float32)}
+    return {
+        **_time_modes(infers, infer, both, device, args, 'ours, off'),
+        **_time_modes(steps, step, both, device, args, 'ours, off'),
+    }
 
 
 def measure_selective(peers: list[Peer], device: str, args: Namespace) -> dict:
