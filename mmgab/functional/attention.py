@@ -109,14 +109,13 @@ def _window_attention_backward(
     grad_v.copy_(weights.transpose(-2, -1) @ grad_out)
     grad_weights = grad_out @ v.transpose(-2, -1)
     grad_scores = torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype)
-    wide = _wide(qkv)
-    grad_bias = grad_scores.sum(dim=0, dtype=wide).to(bias.dtype)
+    grad_bias = grad_scores.sum(dim=0).to(bias.dtype)
     grad_scores *= scale
     grad_q.copy_(grad_scores @ k)
     grad_k.copy_(grad_scores.transpose(-2, -1) @ q)
 
     grad_qkv = grad_qkv.flatten(2).flatten(0, 1)  # (P, 3 * C)
-    grad_padding = grad_qkv.index_select(0, order.padding).sum(dim=0, dtype=wide)
+    grad_padding = grad_qkv.index_select(0, order.padding).sum(dim=0)
     return order.to_tokens(grad_qkv), grad_padding, grad_bias
 
 
@@ -129,8 +128,7 @@ def _(qkv: Tensor, padding: Tensor | None, bias: Tensor, *geometry: object) -> T
 def _(
     grad: Tensor, qkv: Tensor, padding: Tensor | None, bias: Tensor, *geometry: object
 ) -> tuple[Tensor, Tensor, Tensor]:
-    grad_padding = qkv.new_empty(qkv.shape[1], dtype=_wide(qkv))
-    return qkv.new_empty(qkv.shape), grad_padding, bias.new_empty(bias.shape)
+    return qkv.new_empty(qkv.shape), qkv.new_empty(qkv.shape[1]), bias.new_empty(bias.shape)
 
 
 def _keep(ctx: FunctionCtx, inputs: tuple, output: Tensor) -> None:
@@ -168,11 +166,6 @@ def _flops_of_a_product(qkv: list, bias: list, grid: list, window_size: list) ->
     return 2 * windows * bias[1] * bias[2] * (qkv[1] // 3)
 
 
-def _wide(tensor: Tensor) -> torch.dtype:
-    """What sums over many windows are accumulated in: single precision at least."""
-    return torch.promote_types(tensor.dtype, torch.float32)
-
-
 def _order(grid: list[int], window_size: list[int], shift: list[int], like: Tensor) -> WindowOrder:
     batch, height, width = grid
     return window_order(batch, (height, width), tuple(window_size), tuple(shift), like.device)
@@ -189,6 +182,7 @@ def _scores(q: Tensor, k: Tensor, bias: Tensor, order: WindowOrder, scale: float
     """Scaled, biased and masked scores ``(windows, heads, N, N)``."""
     windows, heads, tokens, _ = q.shape
     scores = q.new_empty(windows, heads, tokens, tokens)
+    bias = bias.to(q.dtype)
     for group in order.groups:
         scores[group.windows] = mask_bias(bias, group.mask)
     products = scores.flatten(0, 1)

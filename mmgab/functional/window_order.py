@@ -70,6 +70,16 @@ class WindowOrder:
         return windows.index_select(0, self.places)
 
 
+@remember(4)  # window shapes
+def _masks(
+    window_size: tuple[int, int], shift: tuple[int, int], device: torch.device | None
+) -> tuple[Tensor | None, ...]:
+    """Masks of the four kinds of windows: inner, last column, last row, corner."""
+    # An image of 2 x 2 windows has one window of each kind.
+    two_by_two = (2 * window_size[0], 2 * window_size[1])
+    return None, *shift_mask(two_by_two, window_size, shift, device)[1:]
+
+
 @remember(16)  # four stages, shifted and not, of two image sizes
 def window_order(
     batch: int,
@@ -102,9 +112,7 @@ def window_order(
             *(windows[:-1, :-1].flatten(0, 1), windows[:-1, -1]),
             *(windows[-1, :-1], windows[-1, -1:]),
         ]
-        # An image of 2 x 2 windows has one window of each kind.
-        two_by_two = (2 * window_size[0], 2 * window_size[1])
-        masks = [None, *shift_mask(two_by_two, window_size, shift, device)[1:]]
+        masks = _masks(window_size, shift, device)
 
     image = torch.arange(batch, device=device).view(-1, 1, 1)
     cells = torch.cat([(image * cells.numel() + kind).flatten() for kind in kinds])  # (P,)

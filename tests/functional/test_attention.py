@@ -62,8 +62,7 @@ def test_the_operator_is_softmax_attention_in_values_and_gradients(
         grads = torch.autograd.grad(out, learned, direction, materialize_grads=True)
         results.append((out, *grads))
     for ours, theirs in zip(*results, strict=True):
-        # The operator sums over windows in single precision.
-        torch.testing.assert_close(ours, theirs, atol=2e-6, rtol=1e-6)
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_gradients_of_the_operator_are_those_of_finite_differences():

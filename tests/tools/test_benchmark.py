@@ -25,7 +25,7 @@ def test_the_benchmark_checks_measures_and_leaves_numbers_and_a_picture(tmp_path
         assert row['kept for backward, bf16'] > 0
         assert row['moved, forward'] > 0
         assert row['moving operations, backward'] > 0
-    masks = [row['masks of a layer'] for row in results['geometry'].values()]
+    masks = [row['masks of all layers'] for row in results['geometry'].values()]
     assert len(masks) > 1
     assert set(masks) == {4 * 49 * 49 - 49 * 49}
     tables = (tmp_path / 'benchmark.md').read_text()

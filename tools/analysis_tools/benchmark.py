@@ -118,7 +118,7 @@ def main() -> None:
         print(f'\r{"":<70}\n{report(name, results[name])}')
         file.write_text(json.dumps(results, indent=2) + '\n')
         done = [report(name, results[name]) for name in SECTIONS if name in results]
-        (work_dir / 'benchmark.md').write_text('\n\n'.join([headline(results), *done]))
+        (work_dir / 'benchmark.md').write_text('\n'.join([f'{headline(results)}\n', *done]))
     if {'inference', 'training', 'scaling'} <= set(results):
         picture = work_dir / 'benchmark.png'
         times = results['inference'] | results['training']

@@ -157,15 +157,16 @@ def measure_geometry(peers: list[Peer], device: str, args: Namespace) -> dict:
     """Bytes of our masks and orders for images of several sizes, as they are cached."""
     results = {}
     for side in SIDES:
-        masks, indices = {}, 0
+        masks, indices = {}, 0  # bytes of masks by their address: layers share them
         for stage in range(len(VARIANTS[args.variant]['depths'])):
             grid = (math.ceil(side / 4 / 2**stage),) * 2
             for shift in ((0, 0), (3, 3)):
                 order = window_order(1, grid, (7, 7), shift, torch.device(device))
                 indices += sum(t.nbytes for t in (order.sources, order.places, order.padding))
-                masks[stage, shift] = sum(g.mask.nbytes for g in order.groups if g.mask is not None)
+                shared = [group.mask for group in order.groups if group.mask is not None]
+                masks |= {mask.data_ptr(): mask.nbytes for mask in shared}
         results[f'{side}x{side}'] = {
-            'masks of a layer': max(masks.values()),
+            'masks of all layers': sum(masks.values()),
             'orders of all layers': indices,
             'masks as other Swins make them': math.ceil(side / 28) ** 2 * 49**2 * 4,
         }
