@@ -5,6 +5,8 @@ the input by arithmetic alone: nothing is looked up, nothing branches on a size.
 all windows, which a compiled graph makes on its way.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -12,8 +14,7 @@ from .attention import Attend
 
 
 def attend_in_exported_windows(
-    qkv: Tensor,
-    padding: Tensor | None,
+    parts: Sequence[Tensor],
     bias: Tensor,
     grid: tuple[int, int, int],
     window_size: tuple[int, int],
@@ -23,8 +24,8 @@ def attend_in_exported_windows(
     """Attend inside every window.
 
     Args:
-        qkv: Queries, keys and values of all tokens ``(B * H * W, 3 * C)``.
-        padding: Those of a token of padding, ``(3 * C,)``; None for zeros.
+        parts: Queries, keys and values, each ``(B, H * W + 1, C)``, those of a token of padding
+            last. Apart, because runtimes copy what is cut out of a tensor.
         bias: ``(heads, N, N)``, query before key, in logits.
         grid: ``B``, ``H`` and ``W``.
         window_size: Height and width of a window.
@@ -33,30 +34,27 @@ def attend_in_exported_windows(
             ``(windows, 1, N, N)``.
 
     Returns:
-        ``(B * H * W, C)``.
+        ``(B, H * W, C)``.
     """
     batch, height, width = grid
-    (wh, ww), device = window_size, qkv.device
+    (wh, ww), device = window_size, bias.device
     rows, cols = (height + wh - 1) // wh, (width + ww - 1) // ww  # windows
     # Row and column of every place, where they wrapped around, and where there is no token.
     y = torch.arange(rows * wh, device=device).roll(-shift[0])
     x = torch.arange(cols * ww, device=device).roll(-shift[1])
     y, x = y.view(rows, 1, wh, 1), x.view(1, cols, 1, ww)
     places = (rows * cols, wh * ww)
-    tokens = y.clamp(max=height - 1) * width + x.clamp(max=width - 1)
-    is_padding = ((y >= height) | (x >= width)).reshape(-1, 1)  # (P, 1)
+    # Places of padding take what stands last.
+    is_padding = (y >= height) | (x >= width)
+    tokens = torch.where(is_padding, height * width, y * width + x).reshape(-1)  # (P,)
     region = 2 * _is_wrapped(rows * wh, shift[0], device).view(rows, 1, wh, 1)
     region = (region + _is_wrapped(cols * ww, shift[1], device).view(1, cols, 1, ww)).view(places)
     mask = (region[:, :, None] != region[:, None, :])[:, None]  # (windows, 1, N, N)
 
-    qkv = qkv.view(batch, height * width, -1)
-    windows = qkv.index_select(1, tokens.reshape(-1))  # (B, P, 3 * C)
-    filling = qkv.new_zeros(()) if padding is None else padding.to(qkv.dtype)
-    windows = torch.where(is_padding, filling, windows)
-    channels, heads = qkv.shape[2] // 3, len(bias)
-    windows = windows.view(batch, *places, 3, heads, channels // heads)
-    q, k, v = windows.permute(3, 0, 1, 4, 2, 5).unbind(0)
-    out = attend(q, k, v, bias, mask).transpose(2, 3).reshape(batch, -1, channels)  # (B, P, C)
+    heads = (part.index_select(1, tokens).view(batch, *places, len(bias), -1) for part in parts)
+    q, k, v = (part.transpose(2, 3) for part in heads)  # (B, windows, heads, N, head_dim)
+    out = attend(q, k, v, bias, mask).transpose(2, 3)
+    out = out.reshape(batch, rows * cols * wh * ww, -1)  # (B, P, C)
 
     # Where each token went.
     y, x = (
@@ -66,7 +64,7 @@ def attend_in_exported_windows(
     y, x = torch.where(y < 0, y + rows * wh, y), torch.where(x < 0, x + cols * ww, x)
     y, x = y.view(-1, 1), x.view(1, -1)
     place = (y // wh * cols + x // ww) * (wh * ww) + y % wh * ww + x % ww  # (H, W)
-    return out.index_select(1, place.reshape(-1)).view(-1, channels)
+    return out.index_select(1, place.reshape(-1))
 
 
 def _is_wrapped(side: int, shift: int, device: torch.device) -> Tensor:

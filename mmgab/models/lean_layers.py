@@ -5,7 +5,10 @@ not call them. So it is taken for these very classes alone, with nothing hooked 
 else is called as it is: another norm or activation, LoRA, a pruned layer, a hook on features.
 """
 
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules import module as every_module
 
@@ -17,6 +20,19 @@ def linear_of_norm(x: Tensor, norm: nn.Module, linear: nn.Module) -> Tensor:
     if torch.is_grad_enabled() and are_plain(norm, (linear, nn.Linear)):
         return normed_linear(x, norm.weight, norm.bias, norm.eps, linear.weight, linear.bias)
     return linear(norm(x))
+
+
+def linear_parts(x: Tensor, linear: nn.Module, count: int) -> Sequence[Tensor]:
+    """``linear(x)``, its channels cut into parts.
+
+    Of a plain layer, a product for each: runtimes of exported graphs copy what is cut out of a
+    tensor.
+    """
+    if type(linear) is not nn.Linear or _is_altered(linear) or _has_global_hooks():
+        return linear(x).chunk(count, dim=-1)
+    weights = linear.weight.chunk(count)
+    biases = (None,) * count if linear.bias is None else linear.bias.chunk(count)
+    return [F.linear(x, weight, bias) for weight, bias in zip(weights, biases, strict=True)]
 
 
 def are_plain(norm: nn.Module, *modules: tuple[nn.Module, type[nn.Module]]) -> bool:

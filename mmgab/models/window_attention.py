@@ -20,7 +20,7 @@ from mmgab.functional import (
 from .adaptive import AdaptiveModule
 from .gaussian_bias import GaussianBias
 from .geometry import window_geometry
-from .lean_layers import is_exporting, linear_of_norm
+from .lean_layers import is_exporting, linear_of_norm, linear_parts
 
 ATTENTION_BACKENDS = ('auto', 'sdpa', 'explicit')
 
@@ -119,6 +119,8 @@ class WindowMSA(AdaptiveModule, nn.Module):
         Returns:
             Tokens ``(B, H * W, C)``.
         """
+        if is_exporting():
+            return self._forward_exported(norm(x), hw_shape, shift)
         qkv = linear_of_norm(x, norm, self.qkv).flatten(0, 1)  # (B * H * W, 3 * C)
         attended = self.attend(qkv, self.position_bias(), (x.shape[0], *hw_shape), shift)
         return self.proj_drop(self.proj(attended.view_as(x)))
@@ -138,18 +140,24 @@ class WindowMSA(AdaptiveModule, nn.Module):
             ``(B * H * W, C)``.
         """
         # Padding is zeros after the norm, of which the projection leaves its bias.
-        inputs, size, explicit = (
-            (qkv, self.qkv.bias, bias),
-            self.window_size,
-            self._attend_explicitly,
-        )
-        if is_exporting():
-            return attend_in_exported_windows(*inputs, grid, size, shift, explicit)
+        inputs = (qkv, self.qkv.bias, bias)
         if self.is_fused:
-            return window_attention(*inputs, grid, size, shift, self.scale)
+            return window_attention(*inputs, grid, self.window_size, shift, self.scale)
         batch, *hw_shape = grid
-        order = window_order(batch, tuple(hw_shape), size, shift, qkv.device)
-        return attend_in_windows(*inputs, order, explicit)
+        order = window_order(batch, tuple(hw_shape), self.window_size, shift, qkv.device)
+        return attend_in_windows(*inputs, order, self._attend_explicitly)
+
+    def _forward_exported(
+        self, x: Tensor, hw_shape: tuple[int, int], shift: tuple[int, int]
+    ) -> Tensor:
+        """:meth:`forward` of normed tokens, as runtimes of exported graphs are fast at it."""
+        padding = x.new_zeros(x.shape[0], 1, x.shape[2])
+        parts = linear_parts(torch.cat((x, padding), dim=1), self.qkv, 3)
+        grid, bias = (x.shape[0], *hw_shape), self.position_bias()
+        attended = attend_in_exported_windows(
+            parts, bias, grid, self.window_size, shift, self._attend_explicitly
+        )
+        return self.proj_drop(self.proj(attended))
 
     def _attend_explicitly(
         self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None

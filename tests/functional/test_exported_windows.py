@@ -22,8 +22,11 @@ def attend(q, k, v, bias, mask):
 def test_what_is_exported_is_attention_in_windows(grid, window, is_shifted, with_padding):
     shift = (window[0] // 2, window[1] // 2) if is_shifted else (0, 0)
     size = window[0] * window[1]
-    qkv, bias = torch.randn(2 * grid[0] * grid[1], 12), torch.randn(2, size, size)
+    qkv, bias = torch.randn(2, grid[0] * grid[1], 12), torch.randn(2, size, size)
     padding = torch.randn(12) if with_padding else None
-    exported = attend_in_exported_windows(qkv, padding, bias, (2, *grid), window, shift, attend)
+    last = torch.zeros(2, 1, 12) if padding is None else padding.expand(2, 1, 12)
+    parts = torch.cat((qkv, last), dim=1).chunk(3, dim=2)
+    exported = attend_in_exported_windows(parts, bias, (2, *grid), window, shift, attend)
     order = window_order(2, grid, window, shift, qkv.device)
-    torch.testing.assert_close(exported, attend_in_windows(qkv, padding, bias, order, attend))
+    expected = attend_in_windows(qkv.flatten(0, 1), padding, bias, order, attend)
+    torch.testing.assert_close(exported.flatten(0, 1), expected)

@@ -21,7 +21,7 @@ def _seconds_and_ratios(results: Mapping) -> str:
     rows = []
     for name in results[modes[0]]:
         cells = [results[mode][name] for mode in modes]
-        rows.append([name, *(f'{c["seconds"]:.3f} ({c["ours"]:.2f})' for c in cells)])
+        rows.append([name, *(f'{c["seconds"]:#.4g} ({c["ours"]:.2f})' for c in cells)])
     first = next(iter(results[modes[0]]))
     return _table([f'seconds ({first}, by it)', *modes], rows)
 
@@ -64,7 +64,7 @@ def _geometry(results: Mapping) -> str:
 def _scaling(results: Mapping) -> str:
     sides = next(iter(results.values()))['sides']
     rows = [
-        [name, *(f'{value:.2f}' for value in row['seconds']), f'{row["exponent"]:.3f}']
+        [name, *(f'{value:#.4g}' for value in row['seconds']), f'{row["exponent"]:.3f}']
         for name, row in results.items()
     ]
     header = ['seconds, fp32 inference', *(f'{side}x{side}' for side in sides)]
@@ -75,7 +75,7 @@ def _compiled(results: Mapping) -> str:
     rows = [
         [
             name,
-            f'{row["seconds"]:.3f}',
+            f'{row["seconds"]:#.4g}',
             f'{row["ratio"]:.2f}',
             f'{row.get("compile seconds", 0):.0f}',
         ]

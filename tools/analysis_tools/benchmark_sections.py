@@ -81,15 +81,34 @@ def measure_training(peers: list[Peer], device: str, args: Namespace) -> dict:
 
 
 def measure_gaussian(peers: list[Peer], device: str, args: Namespace) -> dict:
-    """What the Gaussian costs; so little that it takes three times the rounds to see it."""
+    """What the Gaussian costs: of the whole, and, since that drowns in noise, of its own part.
+
+    The Gaussian is in the position biases alone; so all of them are timed by themselves as well.
+    """
     both = [peer for peer in peers if peer.name in ('ours', 'ours, off')]
     args = Namespace(**vars(args) | dict(rounds=3 * args.rounds))
     infers = {title: mode for title, mode in INFERENCE.items() if mode == (PAIR, torch.float32)}
     steps = {title: mode for title, mode in TRAINING.items() if mode == (PAIR, torch.float32)}
-    return {
+    results = {
         **_time_modes(infers, infer, both, device, args, 'ours, off'),
         **_time_modes(steps, step, both, device, args, 'ours, off'),
     }
+    for title, run in (('its position biases', _biases), ('with gradients', _bias_gradients)):
+        runs = {peer.name: partial(run, peer.model) for peer in both}
+        results[title] = in_turn(title, runs, args.rounds, 'ours, off')
+    return results
+
+
+@torch.inference_mode()
+def _biases(model: SwinGAB) -> None:
+    for block in (block for stage in model.stages for block in stage.blocks):
+        block.attn.w_msa.position_bias()
+
+
+def _bias_gradients(model: SwinGAB) -> None:
+    for block in (block for stage in model.stages for block in stage.blocks):
+        bias = block.attn.w_msa.position_bias()
+        bias.backward(bias.detach())
 
 
 def measure_selective(peers: list[Peer], device: str, args: Namespace) -> dict:
