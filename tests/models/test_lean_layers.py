@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from mmgab.models import SwinGAB
+from mmgab.models.lean_layers import linear_parts
 from mmgab.models.patch_merging import PatchMerging
 from mmgab.models.swin_block import SwinBlock
 
@@ -119,3 +120,21 @@ def test_norms_without_parameters_run():
     sum(out.sum() for out in model(torch.randn(1, 3, 30, 30))).backward()
     with torch.no_grad():
         model(torch.randn(1, 3, 30, 30))
+
+
+@pytest.mark.parametrize('bias', [True, False])
+def test_parts_of_a_layer_are_those_of_what_it_returns(bias):
+    linear, x = nn.Linear(6, 12, bias=bias), torch.randn(2, 5, 6)
+    for part, expected in zip(linear_parts(x, linear, 3), linear(x).chunk(3, dim=-1), strict=True):
+        torch.testing.assert_close(part, expected)
+
+
+def test_parts_of_a_layer_that_is_altered_are_cut_from_what_it_returns():
+    class Doubled(nn.Linear):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    x, doubled, hooked = torch.randn(2, 5, 6), Doubled(6, 12), nn.Linear(6, 12)
+    hooked.register_forward_hook(lambda module, inputs, output: output + 1)
+    for linear in (doubled, hooked):
+        assert torch.equal(torch.cat(linear_parts(x, linear, 3), dim=-1), linear(x))
