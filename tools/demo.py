@@ -19,7 +19,7 @@ from mmengine.registry import MODELS
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from mmgab.analysis.plot import Tile, plot_gaussians, plot_instances, plot_label_maps
+from mmgab.analysis.plots import Tile, plot_gaussians, plot_instances, plot_label_maps
 from mmgab.checkpoints import read_checkpoint
 from mmgab.engine import load_config
 

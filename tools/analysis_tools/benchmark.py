@@ -24,7 +24,7 @@ from benchmark_detector import measure_detector
 from benchmark_report import report
 from swin_peers import LIBRARIES, REFERENCE, build_peers
 
-from mmgab.analysis.plot import plot_benchmark
+from mmgab.analysis.plots import plot_benchmark
 
 SECTIONS: dict[str, Callable] = {
     'counts': sections.measure_counts,

@@ -22,11 +22,8 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
-from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 
-from mmgab.checkpoints import load_whole_model, read_checkpoint
 from mmgab.deployment import (
     MIN_OPEN_SIDE,
     ExportError,
@@ -36,7 +33,7 @@ from mmgab.deployment import (
     open_pooling_,
     verify,
 )
-from mmgab.engine import load_config
+from mmgab.engine import build_model, load_config, load_weights
 from mmgab.models import SwinGAB
 
 FORMATS = {'.onnx': export_onnx, '.pt2': export_program}
@@ -93,21 +90,18 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def build_model(config: Config, checkpoint: str, trust: bool) -> nn.Module:
+def folded_model(config: Config, checkpoint: str, trust: bool) -> nn.Module:
     """The trained model of a config, its Gaussians folded."""
-    init_default_scope(config.get('default_scope', 'mmengine'))
-    config.model.backbone.pop('init_cfg', None)  # its weights are in the checkpoint
-    model = revert_sync_batchnorm(MODELS.build(config.model)).eval()
+    model = build_model(config)
     if not isinstance(model.backbone, SwinGAB):
         raise ExportError(
             f'the backbone is {type(model.backbone).__name__}, only SwinGAB is exported here: say '
             "type='mmgab.SwinGAB' and gab_cfg=None in the config, checkpoints of other Swins load"
         )
-    weights = read_checkpoint(checkpoint, trust=trust)
-    print(load_whole_model(model, weights, checkpoint, strict=True))
+    print(load_weights(model, checkpoint, trust))
     if any('.gaussian.' in name for name, _ in model.backbone.named_parameters()):
         model.backbone.fold_()
-    return model.requires_grad_(False)
+    return model
 
 
 def part_of(model: nn.Module, part: str | None) -> nn.Module:
@@ -156,7 +150,7 @@ def export(args: argparse.Namespace) -> None:
     if not args.out.parent.is_dir():
         raise ExportError(f'--out: the folder {args.out.parent} does not exist')
     config = load_config(args.config, args.cfg_options)
-    model = build_model(config, args.checkpoint, args.trust)
+    model = folded_model(config, args.checkpoint, args.trust)
     sizes = check_sizes(args, model.backbone)
     module = part_of(model, args.part)
     traced = copy.deepcopy(module)

@@ -173,7 +173,7 @@ def draw(args: argparse.Namespace, before: Contents, after: Contents, titles: tu
     """Draw one table of each stage, the one that changes most, before and after."""
     if not args.figure:
         return
-    from mmgab.analysis.plot import plot_tables
+    from mmgab.analysis.plots import plot_tables
 
     rows = []
     tables = [{n: c.swin[n].float() for n in before.tables()} for c in (before, after)]

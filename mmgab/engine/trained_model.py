@@ -1,0 +1,39 @@
+"""The model of a config with the weights of a checkpoint, to look at and not to train."""
+
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import MODELS, init_default_scope
+from torch import nn
+
+from mmgab.checkpoints import LoadReport, load_whole_model, read_checkpoint
+
+
+def build_model(config: Config) -> nn.Module:
+    """Build the model of a config, in evaluation mode and its parameters without gradients."""
+    init_default_scope(config.get('default_scope', 'mmengine'))
+    return revert_sync_batchnorm(MODELS.build(config.model)).eval().requires_grad_(False)
+
+
+def load_weights(
+    model: nn.Module, checkpoint: str | None, trust: bool = False
+) -> LoadReport | None:
+    """Load a whole model, or draw weights as before training.
+
+    Args:
+        model: Of a config.
+        checkpoint: A file that fits it, tensor by tensor; None for weights as before training.
+        trust: See :func:`mmgab.checkpoints.read_checkpoint`.
+
+    Returns:
+        What was loaded; None where nothing was.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        ValueError: If it does not fit.
+    """
+    if checkpoint is None:
+        model.init_weights()
+        return None
+    return load_whole_model(
+        model, read_checkpoint(checkpoint, trust=trust), checkpoint, strict=True
+    )
