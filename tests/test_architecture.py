@@ -23,7 +23,7 @@ ALLOWED = {
     'deployment': set(),
 }
 TORCH_ONLY = ('functional',)
-MATPLOTLIB = ('mmgab/analysis/plot.py',)
+MATPLOTLIB = ('mmgab/analysis/plots/figures.py',)
 
 
 def module_name(path):

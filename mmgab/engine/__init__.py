@@ -1,15 +1,20 @@
 """Running: configs from either toolbox, checked runs, processes without a GPU."""
 
 from .config import load_config
+from .gab_monitor_hook import GABMonitorHook
 from .label_range_hook import LabelRangeHook
 from .preflight import check_data, check_work_dir
 from .runner import CheckedRunner, leave_processes
+from .trained_model import build_model, load_weights
 
 __all__ = [
     'CheckedRunner',
+    'GABMonitorHook',
     'LabelRangeHook',
+    'build_model',
     'check_data',
     'check_work_dir',
     'leave_processes',
     'load_config',
+    'load_weights',
 ]

@@ -41,6 +41,7 @@ def train(work_dir, name, nuclei, settings, *more):
 def call(tool, words, capsys, monkeypatch):
     """Run a tool in this process, which saves the imports; returns exit code and output."""
     monkeypatch.setattr('sys.argv', [tool, *map(str, words)])
+    monkeypatch.syspath_prepend(str((ROOT / tool).parent))  # as for a script
     try:
         code = runpy.run_path(str(ROOT / tool))['main']()
     except SystemExit as exit:

@@ -1,0 +1,117 @@
+"""What a layer returns as a feature map ``(B, C, H, W)``, whatever its own form."""
+
+import difflib
+from collections.abc import Callable, Iterator, Sequence
+
+from torch import Tensor, nn
+
+# No prefix, a class token, class and distillation token, class and four registers.
+_PREFIXES = (0, 1, 2, 5)
+# Halved again and again, or patches of 14 pixels.
+_STRIDES = (1, 2, 4, 8, 14, 16, 28, 32, 64, 128)
+
+
+class FeatureError(ValueError):
+    """A layer that does not exist, or whose output is no feature map."""
+
+
+def layer_features(
+    model: nn.Module,
+    layer: str,
+    run: Callable[[Tensor], object] | None = None,
+    out_index: int | None = None,
+) -> Callable[[Tensor], Tensor]:
+    """Images to the feature map that a layer makes of them.
+
+    Args:
+        model: The network.
+        layer: Name of the layer, as in ``model.named_modules()``; ``''`` for the network itself.
+        run: How images are put through the network; ``model`` itself by default. What comes after
+            the layer is not computed.
+        out_index: Which map of a layer that returns several; negative counts from the end.
+
+    Raises:
+        FeatureError: If there is no such layer; when called, if the layer was not reached, or what
+            it returned is no feature map.
+    """
+    modules = dict(model.named_modules())
+    if layer not in modules:
+        nearest = difflib.get_close_matches(layer, modules, n=3, cutoff=0.4)
+        hint = f', but {", ".join(nearest)}' if nearest else ''
+        raise FeatureError(f'{type(model).__name__} has no layer {layer!r}{hint}')
+
+    def features(images: Tensor) -> Tensor:
+        with modules[layer].register_forward_hook(_leave):
+            try:
+                (run or model)(images)
+            except _Reached as reached:
+                output = reached.output
+            else:
+                raise FeatureError(f'the layer {layer!r} took no part in the forward pass')
+        return as_map(_choose(output, layer, out_index), tuple(images.shape[-2:]), layer)
+
+    return features
+
+
+def as_map(output: Tensor, image_size: tuple[int, int], source: str = 'the output') -> Tensor:
+    """Bring a layer's output to ``(B, C, H, W)``.
+
+    Args:
+        output: Channels first, channels last, or tokens ``(B, N, C)``, behind at most five tokens
+            that are no part of the image.
+        image_size: Height and width of the images, in pixels: it tells which axes are the grid.
+        source: What made the output, for errors.
+
+    Raises:
+        FeatureError: If it is none of these.
+    """
+    grids = set(_grids(image_size))
+    if output.ndim == 4:
+        is_first, is_last = tuple(output.shape[2:]) in grids, tuple(output.shape[1:3]) in grids
+        if is_first != is_last:
+            return output if is_first else output.permute(0, 3, 1, 2)
+    if output.ndim == 3:
+        for prefix in _PREFIXES:
+            fitting = [grid for grid in grids if grid[0] * grid[1] == output.shape[1] - prefix]
+            if len(fitting) == 1:
+                return output[:, prefix:].transpose(1, 2).unflatten(2, fitting[0])
+    raise FeatureError(
+        f'{source} is no feature map of images of {image_size[0]} x {image_size[1]} pixels: its '
+        f'shape is {tuple(output.shape)}'
+    )
+
+
+def _grids(image_size: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Grids that networks make of an image, edges padded or cut off."""
+    height, width = image_size
+    for stride in _STRIDES:
+        yield -(-height // stride), -(-width // stride)
+        yield height // stride, width // stride
+
+
+class _Reached(Exception):
+    """Ends a forward pass where its output is known."""
+
+    def __init__(self, output: object) -> None:
+        super().__init__()
+        self.output = output
+
+
+def _leave(module: nn.Module, inputs: tuple, output: object) -> None:
+    raise _Reached(output)
+
+
+def _choose(output: object, layer: str, out_index: int | None) -> Tensor:
+    if isinstance(output, Tensor):
+        return output
+    tensors = list(output) if isinstance(output, Sequence) else []
+    shapes = [tuple(t.shape) if isinstance(t, Tensor) else type(t).__name__ for t in tensors]
+    if out_index is None:
+        raise FeatureError(
+            f'the layer {layer!r} returns {type(output).__name__} {shapes}: say which with an index'
+        )
+    if not -len(tensors) <= out_index < len(tensors):
+        raise FeatureError(f'the layer {layer!r} returns {shapes}: there is no index {out_index}')
+    if not isinstance(tensors[out_index], Tensor):
+        raise FeatureError(f'the layer {layer!r} returns {shapes}: {out_index} is no tensor')
+    return tensors[out_index]

@@ -1,0 +1,169 @@
+"""Effective receptive fields (Luo et al., arXiv 1701.04128): which pixels a unit answers to.
+
+The gradient of a unit with respect to the image, over many images. Works on any function from
+images to a feature map; memory does not grow with the number of images.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .protocols import Protocol
+from .units import Unit, UnitRule
+
+# Images are summed in so many groups, of which intervals are made by drawing them again. Up to as
+# many images, each is a group of its own.
+GROUPS = 32
+
+
+@dataclass
+class ContributionSums:
+    """Running sums over images of one unit's contributions.
+
+    Attributes:
+        groups: ``(GROUPS, H, W)``, image after image in turn.
+        squares: ``(H, W)``, sum of squares.
+        count: Images.
+    """
+
+    groups: np.ndarray
+    squares: np.ndarray
+    count: int = 0
+
+    @classmethod
+    def empty(cls, size: tuple[int, int]) -> 'ContributionSums':
+        """Sums of no image yet, of ``size`` pixels."""
+        return cls(np.zeros((GROUPS, *size)), np.zeros(size))
+
+    def add(self, contributions: np.ndarray) -> None:
+        """Add an image's map ``(H, W)``."""
+        self.groups[self.count % GROUPS] += contributions
+        self.squares += contributions**2
+        self.count += 1
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean over images, ``(H, W)``."""
+        return self.groups.sum(axis=0) / self.count
+
+    @property
+    def second_moment(self) -> np.ndarray:
+        """Mean over images of the square, ``(H, W)``."""
+        return self.squares / self.count
+
+    def resampled(self, draw: np.random.Generator) -> np.ndarray:
+        """Sum over groups that were drawn with replacement, ``(H, W)``: one bootstrap sample."""
+        filled = min(self.count, GROUPS)
+        times = draw.multinomial(filled, np.full(filled, 1 / filled))
+        return np.tensordot(times.astype(float), self.groups[:filled], axes=1)
+
+
+@dataclass
+class Erf:
+    """Effective receptive fields of some units of one layer.
+
+    Attributes:
+        protocol: Name of the protocol.
+        size: Height and width of the images, in pixels.
+        grid: Height and width of the feature map.
+        units: The units.
+        sums: For each unit, sums over images.
+        refused: Names of images without a usable gradient, and why.
+        seen: Images that were looked at, the refused ones included.
+    """
+
+    protocol: str
+    size: tuple[int, int]
+    grid: tuple[int, int]
+    units: Sequence[Unit]
+    sums: Sequence[ContributionSums]
+    refused: dict[str, str] = field(default_factory=dict)
+    seen: int = 0
+
+    @property
+    def stride(self) -> tuple[float, float]:
+        """Pixels from one place of the feature map to the next."""
+        return tuple(map(_stride, self.size, self.grid))
+
+    def centre(self, index: int) -> tuple[float, float]:
+        """Row and column of a unit in the image, in pixels."""
+        return self.units[index].centre(self.stride)
+
+
+def measure_erf(
+    features: Callable[[Tensor], Tensor],
+    batches: Iterable[tuple[Sequence[str], Tensor]],
+    units: UnitRule,
+    protocol: Protocol,
+    start: Erf | None = None,
+) -> Iterator[Erf]:
+    """Measure effective receptive fields, batch by batch.
+
+    Args:
+        features: Images ``(B, 3, H, W)`` to a map ``(B, C, h, w)``; no image of a batch may have an
+            influence on another's map.
+        batches: Names and images, all of one size.
+        units: Which units of the map.
+        protocol: What is differentiated, and how gradients become contributions.
+        start: Measured before, to go on with.
+
+    Yields:
+        After each batch the fields so far: the same object, that grows.
+
+    Raises:
+        ValueError: If a unit is outside of the map, or images are of another size.
+    """
+    erf = start
+    for names, images in batches:
+        images = images.detach().requires_grad_()
+        feature_map = features(images)
+        size, grid = tuple(images.shape[-2:]), tuple(feature_map.shape[-2:])
+        if erf is None:
+            chosen = units(grid)
+            erf = Erf(protocol.name, size, grid, chosen, [_empty(size) for _ in chosen])
+        if (size, grid) != (tuple(erf.size), tuple(erf.grid)):
+            raise ValueError(
+                f'{names[0]}: the image is of {size} pixels and its map of {grid}, those before '
+                f'were of {tuple(erf.size)} and {tuple(erf.grid)}'
+            )
+        _add(erf, names, _contributions(feature_map, images, erf.units, protocol))
+        yield erf
+
+
+_empty = ContributionSums.empty
+
+
+def _contributions(
+    feature_map: Tensor, images: Tensor, units: Sequence[Unit], protocol: Protocol
+) -> np.ndarray:
+    """Maps of every unit and image, ``(units, B, H, W)``."""
+    maps = []
+    for index, unit in enumerate(units):
+        rows, cols = zip(*unit.positions, strict=True)
+        scalar = protocol.scalar(feature_map[:, :, rows, cols].float()).sum()
+        keep = index + 1 < len(units)
+        (gradient,) = torch.autograd.grad(scalar, images, retain_graph=keep)
+        maps.append(protocol.reduce(gradient.float()).cpu().numpy().astype(np.float64))
+    return np.stack(maps)
+
+
+def _add(erf: Erf, names: Sequence[str], contributions: np.ndarray) -> None:
+    for name, maps in zip(names, contributions.swapaxes(0, 1), strict=True):
+        erf.seen += 1
+        if not np.isfinite(maps).all():
+            erf.refused[name] = 'gradients that are not finite'
+        elif not maps.any(axis=(1, 2)).all():
+            erf.refused[name] = 'gradients that are all zero'
+        else:
+            for sums, one in zip(erf.sums, maps, strict=True):
+                sums.add(one)
+
+
+def _stride(pixels: int, places: int) -> float:
+    """Pixels of a place: exact where sides divide, else of a network that halves its maps."""
+    if pixels % places == 0:
+        return pixels / places
+    return float(2 ** int(np.ceil(np.log2(pixels / places))))

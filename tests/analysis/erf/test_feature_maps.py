@@ -1,0 +1,74 @@
+"""Layers by name, and their outputs in one form."""
+
+import pytest
+import torch
+from torch import nn
+
+from mmgab.analysis.erf import FeatureError, as_map, layer_features
+
+MAP = torch.arange(2 * 5 * 3 * 4.0).view(2, 5, 3, 4)  # of an image of 40 x 60 pixels, stride 16
+SIZE = (40, 60)
+
+
+@pytest.mark.parametrize(
+    'output',
+    [
+        MAP,
+        MAP.permute(0, 2, 3, 1),
+        MAP.flatten(2).transpose(1, 2),
+        torch.cat([torch.zeros(2, 1, 5), MAP.flatten(2).transpose(1, 2)], dim=1),
+    ],
+    ids=['channels first', 'channels last', 'tokens', 'tokens behind a class token'],
+)
+def test_every_form_of_output_becomes_the_same_map(output):
+    assert torch.equal(as_map(output, SIZE), MAP)
+
+
+@pytest.mark.parametrize('shape', [(2, 5), (2, 5, 9, 2), (2, 1000, 5), (2, 3, 4, 3, 4)])
+def test_what_is_no_map_of_the_image_is_refused_with_its_shape(shape):
+    with pytest.raises(FeatureError, match=rf'40 x 60 pixels: its shape is \({shape[0]}, '):
+        as_map(torch.zeros(shape), SIZE)
+
+
+def test_which_axes_are_the_grid_must_be_clear():
+    with pytest.raises(FeatureError, match='no feature map'):
+        as_map(torch.zeros(1, 8, 8, 8), (64, 64))
+
+
+class Two(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 2, 2)
+        self.second = nn.Conv2d(4, 8, 2, 2)
+        self.unused = nn.Identity()
+        self.calls = 0
+
+    def forward(self, x):
+        x = self.first(x)
+        self.calls += 1
+        return x, self.second(x)
+
+
+def test_a_layer_is_read_and_what_comes_after_is_not_computed():
+    model, x = Two(), torch.randn(1, 3, 8, 12)
+    assert torch.equal(layer_features(model, 'first')(x), model.first(x))
+    assert model.calls == 0
+
+
+def test_one_of_several_outputs_is_chosen():
+    model, x = Two(), torch.randn(1, 3, 8, 12)
+    assert torch.equal(layer_features(model, '', out_index=-1)(x), model(x)[1])
+    with pytest.raises(FeatureError, match=r'returns tuple \[\(1, 4, 4, 6\), \(1, 8, 2, 3\)\]'):
+        layer_features(model, '')(x)
+    with pytest.raises(FeatureError, match='there is no index 2'):
+        layer_features(model, '', out_index=2)(x)
+
+
+def test_a_layer_that_does_not_exist_is_answered_with_the_nearest():
+    with pytest.raises(FeatureError, match=r"Two has no layer 'frist', but first"):
+        layer_features(Two(), 'frist')
+
+
+def test_a_layer_that_takes_no_part_is_named():
+    with pytest.raises(FeatureError, match="'unused' took no part"):
+        layer_features(Two(), 'unused')(torch.randn(1, 3, 8, 12))

@@ -1,0 +1,69 @@
+"""tools/analysis_tools/gab_params.py on a trained detector, and on a Swin without Gaussians."""
+
+import json
+import math
+
+import pytest
+import timm
+import torch
+from PIL import Image
+
+from mmgab.checkpoints import Contents, read_checkpoint
+
+from .runs import call
+
+TOOL = 'tools/analysis_tools/gab_params.py'
+
+
+def test_every_layer_of_a_trained_detector_is_in_the_table(detector, tmp_path, capsys, monkeypatch):
+    checkpoint = detector / 'epoch_1.pth'
+    code, output = call(TOOL, (checkpoint, '--out', tmp_path / 'gab'), capsys, monkeypatch)
+    assert code is None, output
+    (rows,) = json.loads((tmp_path / 'gab.json').read_text()).values()
+    contents = Contents.of(read_checkpoint(str(checkpoint)), str(checkpoint))
+    assert len(rows) == len(contents.tables())
+    for row in rows:
+        assert f'{row["layer"]} ' in output
+        sigma = contents.swin[f'{row["layer"]}.attn.w_msa.gaussian.sigma']
+        assert row['sigma'] == pytest.approx(sigma.abs().tolist())
+    for name in ('gab_layers.png', 'gab_tables.png'):
+        with Image.open(tmp_path / name) as image:
+            assert min(image.size) > 200
+
+
+def test_a_gaussian_in_the_table_of_any_swin_is_found(tmp_path, capsys, monkeypatch):
+    model = timm.create_model('swin_tiny_patch4_window7_224')
+    name = 'layers.2.blocks.1.attn.relative_position_bias_table'
+    dy, dx = torch.meshgrid(torch.arange(-6.0, 7), torch.arange(-6.0, 7), indexing='ij')
+    bump = 3 * torch.exp(-(dx**2) / (2 * 1.5**2) - dy**2 / (2 * 2.0**2)) - 1
+    tensors = model.state_dict()
+    tensors[name] = bump.view(-1, 1).expand(-1, 12).clone()
+    torch.save(tensors, tmp_path / 'swin.pth')
+    words = (tmp_path / 'swin.pth', '--out', tmp_path / 'gab')
+    code, output = call(TOOL, words, capsys, monkeypatch)
+    assert code is None, output
+    (rows,) = json.loads((tmp_path / 'gab.json').read_text()).values()
+    row = next(row for row in rows if row['layer'] == 'stages.2.blocks.1')
+    assert (row['sigma'], len(row['fits'])) == ([], 13)
+    for fit in row['fits'].values():
+        # The minimum is taken off, so that the fit is near, not exact.
+        assert (fit['sigma_x'], fit['sigma_y']) == pytest.approx((1.5, 2.0), rel=0.1)
+        assert fit['r_squared'] > 0.99
+        assert fit['is_found']
+        assert math.hypot(fit['row'] - 3, fit['col'] - 3) < 0.01
+
+
+def test_two_checkpoints_of_the_same_name_are_kept_apart(detector, tmp_path, capsys, monkeypatch):
+    other = tmp_path / 'epoch_1.pth'
+    other.write_bytes((detector / 'epoch_1.pth').read_bytes())
+    words = (detector / 'epoch_1.pth', other, '--out', tmp_path / 'gab')
+    assert call(TOOL, words, capsys, monkeypatch)[0] is None
+    assert len(json.loads((tmp_path / 'gab.json').read_text())) == 2
+
+
+def test_what_is_no_checkpoint_is_said_in_a_sentence(tmp_path, capsys, monkeypatch):
+    words = (tmp_path / 'none.pth', '--out', tmp_path / 'gab')
+    code, output = call(TOOL, words, capsys, monkeypatch)
+    assert code.startswith('error: ')
+    assert 'none.pth' in code
+    assert 'Traceback' not in output

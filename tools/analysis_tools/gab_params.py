@@ -1,0 +1,171 @@
+"""Amplitude and sigma of every layer, and the Gaussian in its learned table, of any Swin.
+
+    python tools/analysis_tools/gab_params.py CHECKPOINT [CHECKPOINT ...] --out work_dirs/gab/NAME
+
+Reads any layout that the loader reads, with or without Gaussians of its own. Prints a table and
+writes NAME.json, NAME_layers.png (a line for each checkpoint) and NAME_tables.png (learned table,
+Gaussian and sum, of the last one). The fit is that of the code of arXiv 2305.04722: the bias that
+the window's central token sees, minus its minimum; its axes are those of the image.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from mmgab.analysis.erf import GaussianSurface, fit_surface
+from mmgab.analysis.plots import plot_layers, plot_tables
+from mmgab.checkpoints import Contents, read_checkpoint
+from mmgab.functional import gaussian_table, relative_offsets
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The position bias of one layer.
+
+    Attributes:
+        name: Stage and block.
+        table: The learned table ``(heads, 2 * Wh - 1, 2 * Ww - 1)``, in logits.
+        gaussian: The Gaussian's, shaped alike; zeros where there is none.
+        amplitude: Effective amplitude ``a^2`` of each head, or one for all; empty for none.
+        sigma: In tokens; as many.
+    """
+
+    name: str
+    table: np.ndarray
+    gaussian: np.ndarray
+    amplitude: list[float]
+    sigma: list[float]
+
+    def fits(self) -> dict[str, GaussianSurface | None]:
+        """Gaussians fitted to the mean over heads, and to each head; None of a constant table."""
+        bias = self.table + self.gaussian
+        maps = {'mean': bias.mean(axis=0)} | {f'head{i}': one for i, one in enumerate(bias)}
+        return {name: fit_central(values) for name, values in maps.items()}
+
+
+def fit_central(table: np.ndarray) -> GaussianSurface | None:
+    """Fit what the window's central token sees, minus its minimum."""
+    window = tuple(side // 2 + 1 for side in table.shape)
+    top, left = ((full - side) // 2 for full, side in zip(table.shape, window, strict=True))
+    seen = table[top : top + window[0], left : left + window[1]]
+    seen = seen - seen.min()
+    return fit_surface(seen, is_turned=False) if seen.any() else None
+
+
+def layers_of(contents: Contents) -> list[Layer]:
+    """Every layer of a Swin, from the image on."""
+    layers = []
+    for name in contents.tables():
+        table, (height, width) = contents.swin[name].float(), contents.window(name)
+        beside = f'{name.rpartition(".")[0]}.gaussian.'
+        own = [contents.swin.get(f'{beside}{kind}') for kind in ('amplitude', 'sigma')]
+        gaussian, amplitude, sigma = table * 0, [], []
+        if own[0] is not None and own[1] is not None:
+            parameters = [parameter.float() for parameter in own]
+            gaussian = gaussian + gaussian_table(relative_offsets((height, width)), *parameters)
+            amplitude, sigma = parameters[0].square().tolist(), parameters[1].abs().tolist()
+
+        maps = [_as_maps(values, (2 * height - 1, 2 * width - 1)) for values in (table, gaussian)]
+        place = name.removesuffix('.attn.w_msa.relative_position_bias_table')
+        layers.append(Layer(place, *maps, amplitude, sigma))
+    return layers
+
+
+def _as_maps(values: Tensor, sides: tuple[int, int]) -> np.ndarray:
+    """From a table ``(T, heads)`` to maps over the offset."""
+    return values.t().unflatten(1, sides).double().numpy()
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('checkpoints', nargs='+', help='files or URLs, in the order of training')
+    parser.add_argument('--out', type=Path, required=True, help='NAME of the files')
+    parser.add_argument(
+        '--trust',
+        action='store_true',
+        help='unpickle everything in a checkpoint, which RUNS the code that it carries',
+    )
+    return parser.parse_args()
+
+
+def rows_of(layers: list[Layer]) -> list[dict]:
+    """Plain numbers of each layer."""
+    return [
+        dict(
+            layer=layer.name,
+            amplitude=layer.amplitude,
+            sigma=layer.sigma,
+            fits={name: fit and asdict(fit) for name, fit in layer.fits().items()},
+        )
+        for layer in layers
+    ]
+
+
+def print_table(source: str, rows: list[dict]) -> None:
+    """A line for each layer."""
+    print(f'{source}\n  {"layer":<18} {"A":>7} {"sigma":>6}   fitted: sigma_x sigma_y   R^2  found')
+    for row in rows:
+        learned = [np.mean(row[kind]) if row[kind] else np.nan for kind in ('amplitude', 'sigma')]
+        fit = row['fits']['mean']
+        fitted = (
+            f'{fit["sigma_x"]:15.2f} {fit["sigma_y"]:7.2f} {fit["r_squared"]:5.3f}  '
+            f'{"yes" if fit["is_found"] else "no"}'
+            if fit
+            else f'{"constant":>15}'
+        )
+        print(f'  {row["layer"]:<18} {learned[0]:7.3f} {learned[1]:6.2f} {fitted}')
+
+
+def draw(layers: dict[str, list[Layer]], out: Path) -> None:
+    """Both pictures."""
+    lines = {
+        source: (
+            [np.mean(layer.amplitude) if layer.amplitude else np.nan for layer in own],
+            [np.mean(layer.sigma) if layer.sigma else np.nan for layer in own],
+        )
+        for source, own in layers.items()
+    }
+    plot_layers(lines, out.with_name(f'{out.name}_layers.png'))
+    last = layers[list(layers)[-1]]
+    rows = [
+        (
+            layer.name,
+            [
+                layer.table.mean(axis=0),
+                layer.gaussian.mean(axis=0),
+                (layer.table + layer.gaussian).mean(axis=0),
+            ],
+        )
+        for layer in last
+    ]
+    titles = ('learned table', 'Gaussian', 'their sum')
+    plot_tables(rows, titles, out.with_name(f'{out.name}_tables.png'))
+
+
+def main() -> None:
+    """Read, fit, print, draw; or say in a sentence why not."""
+    args = parse_args()
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        contents = [Contents.of(read_checkpoint(c, trust=args.trust), c) for c in args.checkpoints]
+        layers = {one.source: layers_of(one) for one in contents}
+    except (ValueError, OSError) as error:
+        sys.exit(f'error: {error}')
+    rows = {source: rows_of(own) for source, own in layers.items()}
+    for source, own in rows.items():
+        print_table(source, own)
+    args.out.with_name(f'{args.out.name}.json').write_text(json.dumps(rows, indent=2) + '\n')
+    draw(layers, args.out)
+    print(f'Written to {args.out}.json, _layers.png and _tables.png')
+
+
+if __name__ == '__main__':
+    main()
