@@ -51,17 +51,10 @@ def attend_in_exported_windows(
     region = (region + _is_wrapped(cols * ww, shift[1], device).view(1, cols, 1, ww)).view(places)
     mask = (region[:, :, None] != region[:, None, :])[:, None]  # (windows, 1, N, N)
 
-    # Heads are gathered one by one: that puts them before the tokens of a window, and costs less
-    # than to transpose.
-    heads = torch.arange(len(bias), device=device)
-    sources = tokens.view(-1, 1, wh * ww) * len(bias) + heads.view(1, -1, 1)  # (windows, heads, N)
-    rows_of_heads = (part.reshape(batch, (height * width + 1) * len(bias), -1) for part in parts)
-    q, k, v = (
-        part.index_select(1, sources.reshape(-1)).view(batch, places[0], len(bias), places[1], -1)
-        for part in rows_of_heads
-    )
-    out = attend(q, k, v, bias, mask)
-    out = out.reshape(batch, places[0] * len(bias) * places[1], -1)
+    heads = (part.index_select(1, tokens).view(batch, *places, len(bias), -1) for part in parts)
+    q, k, v = (part.transpose(2, 3) for part in heads)  # (B, windows, heads, N, head_dim)
+    out = attend(q, k, v, bias, mask).transpose(2, 3)
+    out = out.reshape(batch, rows * cols * wh * ww, -1)  # (B, P, C)
 
     # Where each token went.
     y, x = (
@@ -69,10 +62,9 @@ def attend_in_exported_windows(
         torch.arange(width, device=device) - shift[1],
     )
     y, x = torch.where(y < 0, y + rows * wh, y), torch.where(x < 0, x + cols * ww, x)
-    y, x = y.view(-1, 1, 1), x.view(1, -1, 1)
-    window, place = y // wh * cols + x // ww, y % wh * ww + x % ww  # (H, W, 1)
-    targets = (window * len(bias) + heads) * places[1] + place  # (H, W, heads)
-    return out.index_select(1, targets.reshape(-1)).view(batch, height * width, -1)
+    y, x = y.view(-1, 1), x.view(1, -1)
+    place = (y // wh * cols + x // ww) * (wh * ww) + y % wh * ww + x % ww  # (H, W)
+    return out.index_select(1, place.reshape(-1))
 
 
 def _is_wrapped(side: int, shift: int, device: torch.device) -> Tensor:
