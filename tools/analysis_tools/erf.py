@@ -81,12 +81,11 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def on_device(subject: Subject, dtype: torch.dtype) -> Subject:
-    """The same network where there is most speed, in the precision that is asked for."""
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+def in_precision(subject: Subject, dtype: torch.dtype) -> Subject:
+    """The same network in the precision that is asked for."""
 
     def features(images: Tensor) -> Tensor:
-        with torch.autocast(device, dtype, enabled=dtype != torch.float32):
+        with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
             return subject.features(images)
 
     return replace(subject, features=features)
@@ -202,7 +201,7 @@ def main() -> None:
         subject = build_subject(
             args.source, args.checkpoint, args.layer, args.out_index, args.size, args.cfg_options
         )
-        erf, meta = measure(args, on_device(subject, DTYPES[args.dtype]))
+        erf, meta = measure(args, in_precision(subject, DTYPES[args.dtype]))
         rows = numbers(erf, subject, args)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f'error: {error}')
