@@ -8,6 +8,7 @@ all windows, which a compiled graph makes on its way.
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .attention import Attend
@@ -51,10 +52,15 @@ def attend_in_exported_windows(
     region = (region + _is_wrapped(cols * ww, shift[1], device).view(1, cols, 1, ww)).view(places)
     mask = (region[:, :, None] != region[:, None, :])[:, None]  # (windows, 1, N, N)
 
-    heads = (part.index_select(1, tokens).view(batch, *places, len(bias), -1) for part in parts)
-    q, k, v = (part.transpose(2, 3) for part in heads)  # (B, windows, heads, N, head_dim)
-    out = attend(q, k, v, bias, mask).transpose(2, 3)
-    out = out.reshape(batch, rows * cols * wh * ww, -1)  # (B, P, C)
+    # Heads are gathered one by one: that puts them before the tokens of a window, which costs less
+    # than to transpose them there. From rows of one head of one token, all images in one: exporters
+    # guard against divisions in any other view of open sides.
+    heads, channels = len(bias), parts[0].shape[2] // len(bias)
+    image, head = torch.arange(batch, device=device), torch.arange(heads, device=device)
+    sources = image.view(-1, 1, 1) * (height * width + 1) + tokens.view(places)
+    sources = sources[:, :, None] * heads + head.view(-1, 1)  # (B, windows, heads, N)
+    q, k, v = (F.embedding(sources, _rows(part, channels)) for part in parts)
+    out = attend(q, k, v, bias, mask)  # (B, windows, heads, N, head_dim)
 
     # Where each token went.
     y, x = (
@@ -63,8 +69,15 @@ def attend_in_exported_windows(
     )
     y, x = torch.where(y < 0, y + rows * wh, y), torch.where(x < 0, x + cols * ww, x)
     y, x = y.view(-1, 1), x.view(1, -1)
-    place = (y // wh * cols + x // ww) * (wh * ww) + y % wh * ww + x % ww  # (H, W)
-    return out.index_select(1, place.reshape(-1))
+    window, place = y // wh * cols + x // ww, y % wh * ww + x % ww  # (H, W)
+    targets = image.view(-1, 1) * (rows * cols) + window.reshape(-1)
+    targets = (targets[..., None] * heads + head) * (wh * ww) + place.reshape(-1, 1)
+    return F.embedding(targets, _rows(out, channels)).flatten(2)  # from (B, H * W, heads, head_dim)
+
+
+def _rows(x: Tensor, channels: int) -> Tensor:
+    """All of a tensor as ``(rows, channels)``."""
+    return x.reshape(-1).view(-1, channels)
 
 
 def _is_wrapped(side: int, shift: int, device: torch.device) -> Tensor:

@@ -53,7 +53,12 @@ class PatchMerging(nn.Module):
         # Compiled, always: a branch would be a graph for each parity of the sizes.
         if torch.compiler.is_compiling() or missing_h or missing_w:
             x = F.pad(x, (0, 0, 0, missing_w, 0, missing_h))
-        patches = x.unfold(1, _SIDE, self.stride[0]).unfold(2, _SIDE, self.stride[1])
-        corners = [corner for row in patches.unbind(-2) for corner in row.unbind(-1)]
+        # Slices, not nn.Unfold: views here, and no transposes in exported graphs.
+        rows, cols = ((n - 1) * step + 1 for n, step in zip(grid, self.stride, strict=True))
+        corners = [
+            x[:, top : top + rows : self.stride[0], left : left + cols : self.stride[1]]
+            for top in range(_SIDE)
+            for left in range(_SIDE)
+        ]
         x = torch.stack(corners, dim=-1).flatten(3).flatten(1, 2)  # (B, Ho * Wo, 4 * C)
         return linear_of_norm(x, self.norm, self.reduction), grid
