@@ -36,13 +36,22 @@ class AttentionStatistics:
         """Mean weight at every offset, ``(heads, 2 * Wh - 1, 2 * Ww - 1)``."""
         return self.offsets / self.pairs
 
+    @property
+    def mean_share(self) -> float:
+        """Mean part of the bias in a score, ``|bias| / (|bias| + |content|)``, from 0 to 1."""
+        middles = (torch.arange(BINS, dtype=torch.float64) + 0.5) / BINS
+        return float(self.shares @ middles / self.shares.sum())
+
 
 @contextmanager
-def watch_attention(model: nn.Module) -> Iterator[dict[str, AttentionStatistics]]:
+def watch_attention(
+    model: nn.Module, images: int | None = None
+) -> Iterator[dict[str, AttentionStatistics]]:
     """Gather statistics of every window attention while a network runs.
 
     Args:
         model: A network with window attention.
+        images: How many of each batch are looked at; None for all.
 
     Yields:
         For each layer's name what was gathered so far; filled as the network runs.
@@ -56,7 +65,8 @@ def watch_attention(model: nn.Module) -> Iterator[dict[str, AttentionStatistics]
     gathered: dict[str, AttentionStatistics] = {}
 
     def look(name: str, module: nn.Module, inputs: tuple) -> None:
-        _gather(gathered.setdefault(name, _empty(module)), module, *inputs)
+        x, *others = inputs
+        _gather(gathered.setdefault(name, _empty(module)), module, x[:images], *others)
 
     handles = [
         module.register_forward_pre_hook(

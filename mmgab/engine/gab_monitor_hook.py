@@ -1,11 +1,16 @@
 """A hook that records what becomes of the Gaussians in training."""
 
+from collections.abc import Mapping
+from contextlib import ExitStack
+
 import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from mmengine.visualization import TensorboardVisBackend
 from torch import Tensor, nn
 
+from mmgab.analysis.attention_maps import AttentionStatistics, watch_attention
 from mmgab.registry import HOOKS
 
 _AMPLITUDE, _SIGMA = '.gaussian.amplitude', '.gaussian.sigma'
@@ -22,6 +27,9 @@ class GABMonitorHook(Hook):
 
     Args:
         interval: Iterations from one record to the next; the first and the last are always there.
+
+    Raises:
+        ValueError: If the interval is not positive.
     """
 
     priority = 'BELOW_NORMAL'
@@ -30,6 +38,8 @@ class GABMonitorHook(Hook):
         if interval < 1:
             raise ValueError(f'GABMonitorHook: interval must be at least 1, got {interval}')
         self.interval = interval
+        self._watch = ExitStack()
+        self._attention: Mapping[str, AttentionStatistics] = {}
 
     def before_train(self, runner: Runner) -> None:
         """Record what training starts from.
@@ -44,6 +54,14 @@ class GABMonitorHook(Hook):
             )
         self._record(runner, runner.iter)
 
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None
+    ) -> None:
+        """Look on where the iteration will be recorded."""
+        if self._is_due(runner):
+            watch = watch_attention(_unwrapped(runner.model), images=1)
+            self._attention = self._watch.enter_context(watch)
+
     def after_train_iter(
         self,
         runner: Runner,
@@ -52,9 +70,14 @@ class GABMonitorHook(Hook):
         outputs: dict | None = None,
     ) -> None:
         """Record every so many iterations."""
+        if self._is_due(runner):
+            self._watch.close()
+            self._record(runner, runner.iter + 1)
+            self._record_shares(runner)
+
+    def _is_due(self, runner: Runner) -> bool:
         done = runner.iter + 1
-        if done % self.interval == 0 or done == runner.max_iters:
-            self._record(runner, done)
+        return done % self.interval == 0 or done == runner.max_iters
 
     def _record(self, runner: Runner, step: int) -> None:
         parameters = gaussian_parameters(_unwrapped(runner.model))
@@ -66,6 +89,41 @@ class GABMonitorHook(Hook):
             f'Gaussians after {step} iterations: A {min(heights):.3f} to {max(heights):.3f} '
             f'logits, sigma {min(sigmas):.2f} to {max(sigmas):.2f} tokens'
         )
+
+    def _record_shares(self, runner: Runner) -> None:
+        # An image smaller than a window leaves nothing to look at.
+        seen = {
+            f'gab/{_layer(name)}/share': statistics
+            for name, statistics in self._attention.items()
+            if statistics.shares.any()
+        }
+        step = runner.iter + 1
+        scalars = {tag: statistics.mean_share for tag, statistics in seen.items()}
+        runner.visualizer.add_scalars(scalars, step=step)
+        for backend in runner.visualizer._vis_backends.values():
+            if isinstance(backend, TensorboardVisBackend):
+                for tag, statistics in seen.items():
+                    _add_histogram(backend, tag, statistics, step)
+
+
+def _add_histogram(
+    backend: TensorboardVisBackend, tag: str, statistics: AttentionStatistics, step: int
+) -> None:
+    """Write the counts as they are: TensorBoard would count single values again."""
+    counts = statistics.shares
+    limits = torch.linspace(0, 1, len(counts) + 1, dtype=counts.dtype)
+    middles = (limits[1:] + limits[:-1]) / 2
+    backend.experiment.add_histogram_raw(
+        tag,
+        min=0.0,
+        max=1.0,
+        num=counts.sum().item(),
+        sum=(counts @ middles).item(),
+        sum_squares=(counts @ middles**2).item(),
+        bucket_limits=limits[1:].tolist(),
+        bucket_counts=counts.tolist(),
+        global_step=step,
+    )
 
 
 def gaussian_parameters(model: nn.Module) -> dict[str, Tensor]:
@@ -83,14 +141,18 @@ def gaussian_scalars(parameters: dict[str, Tensor]) -> dict[str, float]:
     values = iter(torch.cat([parameter.flatten() for parameter in parameters.values()]).tolist())
     scalars = {}
     for name, parameter in parameters.items():
-        layer = name.rpartition('.gaussian.')[0].removesuffix('.attn.w_msa')
-        kind = name.rpartition('.')[2]
+        layer, kind = _layer(name.rpartition('.gaussian.')[0]), name.rpartition('.')[2]
         for head in range(len(parameter)):
             value, suffix = next(values), f'/head{head}' if len(parameter) > 1 else ''
             scalars[f'gab/{layer}/{kind}{suffix}'] = value
             if kind == 'amplitude':
                 scalars[f'gab/{layer}/A{suffix}'] = value**2
     return scalars
+
+
+def _layer(attention: str) -> str:
+    """Name of a block, from that of its attention."""
+    return attention.removesuffix('.attn.w_msa')
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:

@@ -7,6 +7,7 @@ from mmengine.runner import Runner
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mmgab.engine import GABMonitorHook
+from mmgab.engine import gab_monitor_hook as monitor
 from mmgab.models import SwinGAB
 
 
@@ -22,13 +23,13 @@ class Model(BaseModel):
         return dict(loss=sum(out.square().mean() for out in outs)) if mode == 'loss' else outs
 
 
-def train(work_dir, backbone, iterations=5, **hook):
+def train(work_dir, backbone, iterations=5, side=32, **hook):
     runner = Runner(
         Model(backbone),
         str(work_dir),
         train_dataloader=dict(
             batch_size=1,
-            dataset=[dict(inputs=torch.randn(3, 32, 32)) for _ in range(iterations)],
+            dataset=[dict(inputs=torch.randn(3, side, side)) for _ in range(iterations)],
             sampler=dict(type='DefaultSampler', shuffle=False),
             collate_fn=dict(type='default_collate'),
         ),
@@ -40,7 +41,9 @@ def train(work_dir, backbone, iterations=5, **hook):
         experiment_name=work_dir.name,
     )
     runner.train()
-    events = EventAccumulator(str(next(work_dir.rglob('events.out*')).parent))
+    events = EventAccumulator(
+        str(next(work_dir.rglob('events.out*')).parent), size_guidance=dict(histograms=0)
+    )
     events.Reload()
     return runner, events
 
@@ -48,7 +51,7 @@ def train(work_dir, backbone, iterations=5, **hook):
 @pytest.mark.parametrize('per_head', [False, True])
 def test_tensorboard_shows_every_layer_from_the_start_to_the_end(tmp_path, small_swin, per_head):
     runner, events = train(tmp_path, dict(small_swin, gab_cfg=dict(per_head=per_head)), interval=2)
-    names = [name for name in events.Tags()['scalars'] if name.startswith('gab/')]
+    names = [n for n in events.Tags()['scalars'] if n.startswith('gab/') and 'share' not in n]
     owned = [n for n, _ in runner.model.named_parameters() if '.gaussian.' in n]
     shown = {name.rpartition('/head')[0] or name for name in names}
     expected = set()
@@ -67,6 +70,35 @@ def test_tensorboard_shows_every_layer_from_the_start_to_the_end(tmp_path, small
         assert series['amplitude'][-1].value == pytest.approx(last)
         assert last != 1
     assert series['A'][-1].value == pytest.approx(series['amplitude'][-1].value ** 2)
+
+
+def test_tensorboard_shows_the_share_of_the_bias_in_the_scores(tmp_path, small_swin):
+    # Four windows in the last stage: those with padding, or cut by a shift, are not looked at.
+    side = 64 * max(SwinGAB(**small_swin).stages[-1].blocks[0].attn.window_size)
+    runner, events = train(tmp_path, small_swin, side=side, interval=2)
+    layers = [n for n, m in runner.model.named_modules() if n.endswith('.w_msa')]
+    tags = [f'gab/{layer.removesuffix(".attn.w_msa")}/share' for layer in layers]
+    assert events.Tags()['histograms'] == tags
+    for tag in tags:
+        histograms, means = events.Histograms(tag), events.Scalars(tag)
+        assert [event.step for event in histograms] == [event.step for event in means] == [2, 4, 5]
+        for event, mean in zip(histograms, means, strict=True):
+            value = event.histogram_value
+            assert value.num == sum(value.bucket) > 0
+            assert mean.value == pytest.approx(value.sum / value.num)
+            # The Gaussian starts at a height of one; content is small before training.
+            assert 0.5 < mean.value < 1
+
+
+def test_nothing_is_looked_at_between_two_records(tmp_path, small_swin, monkeypatch):
+    looks = []
+    watch = monitor.watch_attention
+    monkeypatch.setattr(
+        monitor, 'watch_attention', lambda *a, **k: looks.append(1) or watch(*a, **k)
+    )
+    runner, _ = train(tmp_path, small_swin, iterations=9, interval=4)
+    assert len(looks) == 3  # iterations 4, 8 and 9
+    assert not any(module._forward_pre_hooks for module in runner.model.modules())
 
 
 def test_the_log_has_a_line_a_record(tmp_path, small_swin):
