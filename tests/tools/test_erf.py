@@ -55,7 +55,7 @@ def test_a_trained_detector_is_measured_on_its_own_validation_set(erf, tmp_path)
 
 
 def test_weights_before_training_and_after_are_compared(erf, tmp_path, capsys, monkeypatch):
-    common = ('--images', 'noise', '--num', 2, '--size', 64, 64, '--out-index', 1)
+    common = ('--images', 'noise', '--num', 2, '--size', 64, 64, '--layer', 'backbone.stages.1')
     assert erf(*common, '--out', tmp_path / 'after')[0] is None
     assert erf(*common, '--out', tmp_path / 'before', checkpoint=None)[0] is None
     files = (tmp_path / 'before.npz', tmp_path / 'after.npz')
@@ -86,6 +86,13 @@ def test_half_precision_sees_about_the_same(erf, tmp_path):
     single, half = (load_erf(tmp_path / f'{d}.npz')[0].sums[0].mean for d in ('fp32', 'bf16'))
     assert np.corrcoef(single.ravel(), half.ravel())[0, 1] > 0.95
     assert not np.array_equal(single, half)
+
+
+def test_a_norm_that_was_not_trained_is_found_and_nothing_is_written(erf, tmp_path):
+    words = ('--images', 'noise', '--num', 2, '--size', 64, 64, '--out', tmp_path / 'out')
+    code, _ = erf(*words, checkpoint=None)
+    assert 'the layer ends with a norm that was not trained; measure what comes before' in code
+    assert not list(tmp_path.glob('out*'))
 
 
 def test_an_image_that_cannot_be_read_is_named_and_left_out(erf, tmp_path):
@@ -145,3 +152,17 @@ def test_what_was_measured_otherwise_is_not_gone_on_from(erf, tmp_path):
     erf(*common)
     code, _ = erf(*common, '--resume', '--protocol', 'raw')
     assert 'was measured with protocol=gab2023, not raw' in code
+
+
+def test_overrides_of_a_config_are_refused_where_there_is_none(tmp_path, capsys, monkeypatch):
+    words = (
+        'timm:resnet18',
+        '--images',
+        'noise',
+        '--out',
+        tmp_path / 'out',
+        '--cfg-options',
+        'a=1',
+    )
+    code, _ = call(TOOL, words, capsys, monkeypatch)
+    assert code == 'error: --cfg-options are for configs, and timm:resnet18 has none'

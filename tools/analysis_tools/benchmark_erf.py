@@ -8,14 +8,16 @@ anything is timed. Prints medians over rounds and the median ratio.
 
 import argparse
 import statistics
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import timm
 import torch
 from erf_images import batches, folder_images
-from erf_subject import build_subject
+from erf_subject import Target, build_subject
 from openerf.erf import compute_erf
+from torch import nn
 
 from mmgab.analysis.cost import interleaved_times, paired_ratio
 from mmgab.analysis.erf import PROTOCOLS, centre, measure_erf
@@ -33,12 +35,23 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def compare(name: str, args: argparse.Namespace) -> None:
-    """Check that the maps agree, then time both in turn."""
+def weights(name: str, path: Path) -> nn.Module:
+    """A timm network whose norms are as after training; else the mean over channels is constant."""
     torch.manual_seed(0)
     model = timm.create_model(name).eval()
-    torch.manual_seed(0)
-    subject = build_subject(f'timm:{name}', None, None, None, None)
+    for module in model.modules():
+        if isinstance(module, nn.LayerNorm):
+            nn.init.normal_(module.weight, mean=1, std=0.3)
+    torch.save(model.state_dict(), path)
+    return model
+
+
+def compare(name: str, args: argparse.Namespace) -> None:
+    """Check that the maps agree, then time both in turn."""
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Path(folder, 'weights.pth')
+        model = weights(name, checkpoint)
+        subject = build_subject(Target(f'timm:{name}', str(checkpoint)))
 
     def ours() -> np.ndarray:
         sources = batches(folder_images(args.images, subject), args.batch_size, {})

@@ -13,13 +13,11 @@ import argparse
 import json
 import sys
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from erf_images import batches, choose, folder_images, noise_images, validation_images
-from erf_subject import Subject, build_subject
+from erf_images import batches, chosen_images
+from erf_subject import Subject, Target, build_subject
 from mmengine.config import DictAction
 from torch import Tensor
 from tqdm import tqdm
@@ -27,13 +25,11 @@ from tqdm import tqdm
 from mmgab.analysis.erf import (
     PROTOCOLS,
     Erf,
-    GaussianSurface,
-    describe_map,
+    describe_sums,
     load_erf,
     measure_erf,
     parse_units,
     save_erf,
-    with_intervals,
 )
 from mmgab.analysis.plots import ErfPicture, plot_erf, plot_erfs
 
@@ -69,6 +65,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--protocol', choices=list(PROTOCOLS), default='gab2023')
     parser.add_argument('--dtype', choices=list(DTYPES), default='fp32', help='bf16 by autocast')
+    parser.add_argument(
+        '--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='of the network'
+    )
     parser.add_argument('--batch-size', type=int, default=4)
     parser.add_argument('--bootstrap', type=int, default=100, help='samples for intervals')
     parser.add_argument('--out', type=Path, help='NAME of the files; work_dirs/erf/SOURCE')
@@ -81,24 +80,19 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def in_precision(subject: Subject, dtype: torch.dtype) -> Subject:
-    """The same network in the precision that is asked for."""
+def in_precision(subject: Subject, dtype: torch.dtype, device: str) -> Subject:
+    """The same network in the precision that is asked for, where it is."""
 
     def features(images: Tensor) -> Tensor:
-        with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
-            return subject.features(images)
+        with torch.autocast(torch.device(device).type, dtype, enabled=dtype != torch.float32):
+            return subject.features(images.to(device))
 
     return replace(subject, features=features)
 
 
 def measure(args: argparse.Namespace, subject: Subject) -> tuple[Erf, dict]:
     """Measure, save, and go on where there is something to go on from."""
-    if args.images == 'noise':
-        sources = noise_images(args.num or 100, args.seed, subject)
-    elif args.images == 'val':
-        sources = choose(validation_images(subject), args.num, args.seed)
-    else:
-        sources = choose(folder_images(Path(args.images), subject), args.num, args.seed)
+    sources = chosen_images(args.images, args.num, args.seed, subject)
     meta = dict(
         subject.about, images=args.images, num=len(sources), seed=args.seed, dtype=args.dtype,
         unit=args.unit,
@@ -153,24 +147,9 @@ def numbers(erf: Erf, subject: Subject, args: argparse.Namespace) -> list[dict]:
     )
     rows = []
     for index, (unit, sums) in enumerate(zip(erf.units, erf.sums, strict=True)):
-        describe = partial(describe_map, centre=erf.centre(index), window=window)
-        whole = describe(sums.mean)
-        # The same Gaussian, a little elsewhere: where to search from is known.
-        fit = {name[4:]: value for name, value in whole.items() if name.startswith('fit_')}
-        start = GaussianSurface(**fit)
-        draws = np.random.default_rng(args.seed)
-        samples = [
-            describe(sums.resampled(draws), start=start if start.is_found else None)
-            for _ in tqdm(range(args.bootstrap if sums.count > 1 else 0), 'intervals', leave=False)
-        ]
-        rows.append(
-            dict(
-                unit=unit.name,
-                centre=erf.centre(index),
-                images=sums.count,
-                numbers=with_intervals(whole, samples),
-            )
-        )
+        at = erf.centre(index)
+        found = describe_sums(sums, at, window, args.bootstrap, args.seed)
+        rows.append(dict(unit=unit.name, centre=at, images=sums.count, numbers=found))
     return rows
 
 
@@ -199,9 +178,12 @@ def main() -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     try:
         subject = build_subject(
-            args.source, args.checkpoint, args.layer, args.out_index, args.size, args.cfg_options
-        )
-        erf, meta = measure(args, in_precision(subject, DTYPES[args.dtype]))
+            Target(
+                args.source, args.checkpoint, args.layer, args.out_index, args.size,
+                args.cfg_options, args.device,
+            )
+        )  # fmt: skip
+        erf, meta = measure(args, in_precision(subject, DTYPES[args.dtype], args.device))
         rows = numbers(erf, subject, args)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f'error: {error}')

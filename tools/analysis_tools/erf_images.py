@@ -16,6 +16,20 @@ _SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp'}
 Source = tuple[str, Callable[[], Tensor]]
 
 
+def chosen_images(images: str, count: int | None, seed: int, subject: Subject) -> list[Source]:
+    """Images as users name them: a folder, ``val`` or ``noise``; so many, drawn by a seed.
+
+    Raises:
+        FileNotFoundError: If the config's validation set is not there.
+        ValueError: If there are none.
+    """
+    if images == 'noise':
+        return noise_images(count or 100, seed, subject)
+    if images == 'val':
+        return choose(validation_images(subject), count, seed)
+    return choose(folder_images(Path(images), subject), count, seed)
+
+
 def folder_images(folder: Path, subject: Subject) -> list[Source]:
     """Images below a folder, in the order of their names.
 

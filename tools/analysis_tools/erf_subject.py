@@ -20,10 +20,34 @@ TIMM = 'timm:'
 
 
 @dataclass(frozen=True)
+class Target:
+    """What is asked for.
+
+    Attributes:
+        source: A config file, or ``timm:`` and a name.
+        checkpoint: Its weights; None for weights as before training.
+        layer: Name of the layer; by default the backbone, or what timm calls forward_features.
+        out_index: Which of several outputs; of a backbone, the last by default.
+        size: Height and width of the images, in pixels; 512 x 512, or timm's.
+        options: Overrides of the config.
+        device: Where the network runs.
+    """
+
+    source: str
+    checkpoint: str | None = None
+    layer: str | None = None
+    out_index: int | None = None
+    size: tuple[int, int] | None = None
+    options: Mapping | None = None
+    device: str = 'cpu'
+
+
+@dataclass(frozen=True)
 class Subject:
     """A network, from images to a feature map.
 
     Attributes:
+        network: What runs; of a detector or segmentor, the backbone is a part of it.
         features: Normalised images ``(B, 3, H, W)`` to ``(B, C, h, w)``.
         prepare: An image as it was read, 8-bit ``(H, W, 3)``, blue first, to what the network
             takes, ``(3, H, W)`` of the size below. Raises ValueError if that cannot be.
@@ -33,6 +57,7 @@ class Subject:
         config: Of what was built from one.
     """
 
+    network: nn.Module
     features: Callable[[Tensor], Tensor]
     prepare: Callable[[np.ndarray], Tensor]
     size: tuple[int, int]
@@ -41,32 +66,19 @@ class Subject:
     config: Config | None = None
 
 
-def build_subject(
-    source: str,
-    checkpoint: str | None,
-    layer: str | None,
-    out_index: int | None,
-    size: tuple[int, int] | None,
-    options: dict | None = None,
-) -> Subject:
+def build_subject(target: Target) -> Subject:
     """Build a network and point at one of its layers.
-
-    Args:
-        source: A config file, or ``timm:`` and a name.
-        checkpoint: Its weights; None for weights as before training.
-        layer: Name of the layer; by default the backbone, or what timm calls forward_features.
-        out_index: Which of several outputs; of a backbone, the last by default.
-        size: Height and width of the images, in pixels.
-        options: Overrides of the config.
 
     Raises:
         FileNotFoundError: If a file does not exist.
         ValueError: If there is no such model or layer, or a checkpoint does not fit.
     """
-    build = _of_timm if source.startswith(TIMM) else _of_config
-    subject = build(source, checkpoint, layer, out_index, size, options)
+    is_timm = target.source.startswith(TIMM)
+    subject = _of_timm(target) if is_timm else _of_config(target)
+    subject.network.to(target.device)
+    checkpoint = target.checkpoint
     subject.about.update(
-        source=source if source.startswith(TIMM) else Path(source).name,
+        source=target.source if is_timm else Path(target.source).name,
         checkpoint=checkpoint and Path(checkpoint).name,
         checkpoint_sha256=checkpoint and file_sha256(checkpoint),
         torch=torch.__version__,
@@ -74,18 +86,12 @@ def build_subject(
     return subject
 
 
-def _of_config(
-    source: str,
-    checkpoint: str | None,
-    layer: str | None,
-    out_index: int | None,
-    size: tuple[int, int] | None,
-    options: dict | None,
-) -> Subject:
-    config = load_config(source, options)
+def _of_config(target: Target) -> Subject:
+    config = load_config(target.source, target.options)
     model = build_model(config)
-    print(load_weights(model, checkpoint) or f'{source}: weights as before training')
-    layer = layer or 'backbone'
+    loaded = load_weights(model, target.checkpoint)
+    print(loaded or f'{target.source}: weights as before training')
+    layer, out_index = target.layer or 'backbone', target.out_index
     if layer == 'backbone' and out_index is None:
         out_index = -1
     inside = layer.partition('.')[0] == 'backbone'
@@ -97,10 +103,11 @@ def _of_config(
         is_detector = hasattr(model, 'with_bbox')
         return model.extract_feat(images) if is_detector else model(images, mode='tensor')
 
-    size = size or (512, 512)
+    size = target.size or (512, 512)
     return Subject(
+        model,
         layer_features(model, layer, run, out_index),
-        partial(_prepare, size=size, preprocessor=config.model.data_preprocessor),
+        partial(prepare_image, size=size, preprocessor=config.model.data_preprocessor),
         size,
         dict(
             network=type(model).__name__,
@@ -112,7 +119,7 @@ def _of_config(
     )
 
 
-def _prepare(image: np.ndarray, size: tuple[int, int], preprocessor: Mapping) -> Tensor:
+def prepare_image(image: np.ndarray, size: tuple[int, int], preprocessor: Mapping) -> Tensor:
     """Scaled to cover the size, its middle cut out, normalised as the config says."""
     scale = max(want / have for want, have in zip(size, image.shape, strict=False))
     height, width = (max(round(side * scale), 1) for side in image.shape[:2])
@@ -138,17 +145,12 @@ def _window(model: nn.Module) -> tuple[int, int] | None:
     return sizes.pop() if len(sizes) == 1 else None
 
 
-def _of_timm(
-    source: str,
-    checkpoint: str | None,
-    layer: str | None,
-    out_index: int | None,
-    size: tuple[int, int] | None,
-    options: dict | None,
-) -> Subject:
+def _of_timm(target: Target) -> Subject:
     import timm
 
-    name = source.removeprefix(TIMM)
+    if target.options:
+        raise ValueError(f'--cfg-options are for configs, and {target.source} has none')
+    name, size, checkpoint = target.source.removeprefix(TIMM), target.size, target.checkpoint
     if not timm.is_model(name):
         raise ValueError(f'timm {timm.__version__} has no model {name!r}')
     resized = {} if size is None else dict(img_size=size)
@@ -161,17 +163,18 @@ def _of_timm(
     data = timm.data.resolve_model_data_config(model)
     size = size or tuple(data['input_size'][1:])
     transform = timm.data.create_transform(**data | dict(input_size=(3, *size)))
-    if layer is None:
+    if target.layer is None:
 
         def features(images: Tensor) -> Tensor:
             out = model.forward_features(images)
             return as_map(out, tuple(images.shape[-2:]), f"{name}'s forward_features")
     else:
-        features = layer_features(model, layer, out_index=out_index)
+        features = layer_features(model, target.layer, out_index=target.out_index)
     return Subject(
+        model,
         features,
         lambda image: transform(Image.fromarray(image[..., ::-1])),
         size,
-        dict(network=name, layer=layer or 'forward_features', timm=timm.__version__),
+        dict(network=name, layer=target.layer or 'forward_features', timm=timm.__version__),
         _window(model),
     )

@@ -3,8 +3,9 @@
 from .feature_maps import FeatureError, as_map, layer_features
 from .file import load_erf, save_erf
 from .gaussian_surface import GaussianSurface, fit_surface
+from .intervals import describe_sums, with_intervals
 from .measure import ContributionSums, Erf, measure_erf
-from .metrics import describe_map, normalised, window_energy, with_intervals
+from .metrics import describe_map, normalised, window_energy
 from .protocols import PROTOCOLS, Protocol
 from .units import Unit, central_mean, centre, parse_units, positions, regular_grid
 
@@ -20,6 +21,7 @@ __all__ = [
     'central_mean',
     'centre',
     'describe_map',
+    'describe_sums',
     'fit_surface',
     'layer_features',
     'load_erf',

@@ -17,6 +17,7 @@ from .units import Unit, UnitRule
 # Images are summed in so many groups, of which intervals are made by drawing them again. Up to as
 # many images, each is a group of its own.
 GROUPS = 32
+_ROUNDING = 1e-6  # of single precision, summed over channels
 
 
 @dataclass
@@ -129,7 +130,8 @@ def measure_erf(
                 f'{names[0]}: the image is of {size} pixels and its map of {grid}, those before '
                 f'were of {tuple(erf.size)} and {tuple(erf.grid)}'
             )
-        _add(erf, names, _contributions(feature_map, images, erf.units, protocol))
+        maps, are_constant = _contributions(feature_map, images, erf.units, protocol)
+        _add(erf, names, maps, are_constant)
         yield erf
 
 
@@ -138,23 +140,44 @@ _empty = ContributionSums.empty
 
 def _contributions(
     feature_map: Tensor, images: Tensor, units: Sequence[Unit], protocol: Protocol
-) -> np.ndarray:
-    """Maps of every unit and image, ``(units, B, H, W)``."""
-    maps = []
+) -> tuple[np.ndarray, np.ndarray]:
+    """Maps of every unit and image ``(units, B, H, W)``, and which images' scalars are constants.
+
+    A layer norm without weights of its own makes channels whose mean is zero whatever the image.
+    What is left of the gradient is rounding, which looks like a field and is none.
+    """
+    maps, are_constant = [], np.zeros(len(images), dtype=bool)
     for index, unit in enumerate(units):
         rows, cols = zip(*unit.positions, strict=True)
-        scalar = protocol.scalar(feature_map[:, :, rows, cols].float()).sum()
+        activations = feature_map[:, :, rows, cols].float()
+        scalar = protocol.scalar(activations)
+        are_constant |= _is_balanced(activations, scalar, protocol).cpu().numpy()
         keep = index + 1 < len(units)
-        (gradient,) = torch.autograd.grad(scalar, images, retain_graph=keep)
+        (gradient,) = torch.autograd.grad(scalar.sum(), images, retain_graph=keep)
         maps.append(protocol.reduce(gradient.float()).cpu().numpy().astype(np.float64))
-    return np.stack(maps)
+    return np.stack(maps), are_constant
 
 
-def _add(erf: Erf, names: Sequence[str], contributions: np.ndarray) -> None:
-    for name, maps in zip(names, contributions.swapaxes(0, 1), strict=True):
+@torch.no_grad()
+def _is_balanced(activations: Tensor, scalar: Tensor, protocol: Protocol) -> Tensor:
+    """Whether a scalar is zero because channels cancel out, ``(B,)``."""
+    channels = activations.mean(dim=(1, 2)).abs() < _ROUNDING * activations.abs().mean(dim=(1, 2))
+    return channels & (scalar.abs() < _ROUNDING * protocol.scalar(activations.abs()))
+
+
+def _add(
+    erf: Erf, names: Sequence[str], contributions: np.ndarray, are_constant: np.ndarray
+) -> None:
+    of_images = zip(names, contributions.swapaxes(0, 1), are_constant, strict=True)
+    for name, maps, is_constant in of_images:
         erf.seen += 1
         if not np.isfinite(maps).all():
             erf.refused[name] = 'gradients that are not finite'
+        elif is_constant:
+            erf.refused[name] = (
+                'channels whose mean is zero whatever the image: the layer ends with a norm that '
+                'was not trained; measure what comes before it'
+            )
         elif not maps.any(axis=(1, 2)).all():
             erf.refused[name] = 'gradients that are all zero'
         else:

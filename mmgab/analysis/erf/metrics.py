@@ -4,7 +4,7 @@ Contributions are the map's absolute values, as parts of their sum. Distances ar
 centre that need not be one: where a unit's place in the image is between pixels, it stays there.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -173,23 +173,3 @@ def _periodic(profile: np.ndarray, period: float) -> float:
     energy = np.abs(np.fft.rfft(ripple - ripple.mean())) ** 2
     total = energy.sum()
     return float(energy[whole // width :: whole // width].sum() / total) if total > 0 else 0.0
-
-
-def with_intervals(
-    numbers: Mapping[str, float], samples: Sequence[Mapping[str, float]]
-) -> dict[str, dict[str, float]]:
-    """Numbers of a map, each with its 95 % interval over bootstrap samples.
-
-    Args:
-        numbers: Of the map of all images.
-        samples: Of maps of drawn images; none for no intervals.
-
-    Returns:
-        For each number ``value``, and ``low`` and ``high`` where there are samples.
-    """
-    rows = {name: {'value': number} for name, number in numbers.items()}
-    if samples:
-        for name, row in rows.items():
-            drawn = [sample[name] for sample in samples]
-            row['low'], row['high'] = (float(q) for q in np.quantile(drawn, (0.025, 0.975)))
-    return rows

@@ -71,6 +71,24 @@ def test_channels_below_zero_do_not_count_in_one_protocol():
     assert measure(lambda x: x, below, protocol=PROTOCOLS['gab2023']).refused == {}
 
 
+@pytest.mark.parametrize('name', list(PROTOCOLS))
+def test_a_mean_that_a_norm_makes_a_constant_has_no_field(name):
+    torch.manual_seed(0)
+    weight = torch.randn(64, 3, 3, 3)
+
+    def features(x):
+        return F.layer_norm(F.conv2d(x, weight, padding=1).permute(0, 2, 3, 1), (64,)).permute(
+            0, 3, 1, 2
+        )
+
+    erf = measure(features, images(), protocol=PROTOCOLS[name])
+    if name == 'replknet':  # only what is positive is summed, and that is no constant
+        assert (erf.refused, erf.sums[0].count) == ({}, 3)
+    else:
+        assert len(erf.refused) == 3
+        assert all('a norm that was not trained' in reason for reason in erf.refused.values())
+
+
 def network(seed=0):
     torch.manual_seed(seed)
     layers = (nn.Conv2d(3, 8, 3, 2, 1), nn.GELU(), nn.Conv2d(8, 8, 3, 2, 1), nn.GELU())

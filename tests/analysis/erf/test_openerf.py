@@ -9,6 +9,7 @@ from openerf.erf import compute_erf
 from openerf.metrics import compute_erf_metrics
 from PIL import Image
 from skimage import data
+from torch import nn
 
 from mmgab.analysis.erf import PROTOCOLS, as_map, centre, describe_map, fit_surface, measure_erf
 
@@ -26,6 +27,9 @@ def maps(request, photographs):
     """A timm network's field by openerf, and by us."""
     torch.manual_seed(0)
     model = timm.create_model(request.param).eval()
+    for module in model.modules():
+        if isinstance(module, nn.LayerNorm):  # as after training: else the mean is a constant
+            nn.init.normal_(module.weight, mean=1, std=0.3)
     theirs = compute_erf(model, photographs, show_progress=False, fit_gaussian=True, device='cpu')
     transform, _ = build_timm_eval_transform(model)
     dataset = FlatImageDataset(image_dir=photographs, transform=transform)
