@@ -67,3 +67,18 @@ def test_what_is_no_checkpoint_is_said_in_a_sentence(tmp_path, capsys, monkeypat
     assert code.startswith('error: ')
     assert 'none.pth' in code
     assert 'Traceback' not in output
+
+
+def test_checkpoints_of_one_training_are_drawn_over_their_iterations(
+    detector, tmp_path, capsys, monkeypatch
+):
+    later = tmp_path / 'later.pth'
+    checkpoint = torch.load(detector / 'epoch_1.pth', weights_only=False)
+    checkpoint['meta']['iter'] += 7
+    torch.save(checkpoint, later)
+    words = (detector / 'epoch_1.pth', later, '--out', tmp_path / 'gab')
+    code, output = call(TOOL, words, capsys, monkeypatch)
+    assert code is None, output
+    assert '_training.png' in output
+    with Image.open(tmp_path / 'gab_training.png') as image:
+        assert min(image.size) > 300

@@ -3,14 +3,16 @@
     python tools/analysis_tools/gab_params.py CHECKPOINT [CHECKPOINT ...] --out work_dirs/gab/NAME
 
 Reads any layout that the loader reads, with or without Gaussians of its own. Prints a table and
-writes NAME.json, NAME_layers.png (a line for each checkpoint) and NAME_tables.png (learned table,
-Gaussian and sum, of the last one). The fit is that of the code of arXiv 2305.04722: the bias that
+writes NAME.json, NAME_layers.png (a line for each checkpoint), NAME_tables.png (learned table,
+Gaussian and sum, of the last one) and, of several checkpoints of one training, NAME_training.png (a
+line for each layer). The fit is that of the code of arXiv 2305.04722: the bias that
 the window's central token sees, minus its minimum; its axes are those of the image.
 """
 
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,7 +20,7 @@ import numpy as np
 from torch import Tensor
 
 from mmgab.analysis.erf import GaussianSurface, fit_surface
-from mmgab.analysis.plots import plot_layers, plot_tables
+from mmgab.analysis.plots import plot_layers, plot_tables, plot_training
 from mmgab.checkpoints import Contents, read_checkpoint
 from mmgab.functional import gaussian_table, relative_offsets
 
@@ -134,7 +136,11 @@ def draw(layers: dict[str, list[Layer]], out: Path) -> None:
         for source, own in layers.items()
     }
     plot_layers(lines, out.with_name(f'{out.name}_layers.png'))
-    last = layers[list(layers)[-1]]
+    tables_picture(layers[list(layers)[-1]], out.with_name(f'{out.name}_tables.png'))
+
+
+def tables_picture(layers: list[Layer], path: Path) -> None:
+    """Learned table, Gaussian and sum of every layer."""
     rows = [
         (
             layer.name,
@@ -144,10 +150,31 @@ def draw(layers: dict[str, list[Layer]], out: Path) -> None:
                 (layer.table + layer.gaussian).mean(axis=0),
             ],
         )
-        for layer in last
+        for layer in layers
     ]
-    titles = ('learned table', 'Gaussian', 'their sum')
-    plot_tables(rows, titles, out.with_name(f'{out.name}_tables.png'))
+    plot_tables(rows, ('learned table', 'Gaussian', 'their sum'), path)
+
+
+def training_picture(steps: list[float], layers: list[list[Layer]], unit: str, path: Path) -> bool:
+    """Amplitude and sigma over training; tells whether these are checkpoints of one network."""
+    names = [[layer.name for layer in own] for own in layers]
+    have_gaussians = all(layer.amplitude for own in layers for layer in own)
+    if len(layers) < 2 or not have_gaussians or any(other != names[0] for other in names):
+        return False
+    lines = [
+        ([np.mean(one.amplitude) for one in times], [np.mean(one.sigma) for one in times])
+        for times in zip(*layers, strict=True)
+    ]
+    plot_training(steps, lines, unit, path)
+    return True
+
+
+def steps_of(checkpoints: list[Mapping]) -> tuple[list[float], str]:
+    """Where in training checkpoints are from, as they say themselves; else their order."""
+    noted = [(one.get('meta') or {}).get('iter') for one in checkpoints]
+    if all(isinstance(step, int) for step in noted) and len(set(noted)) == len(noted):
+        return noted, 'iteration'
+    return list(range(1, len(checkpoints) + 1)), 'checkpoint'
 
 
 def main() -> None:
@@ -155,7 +182,8 @@ def main() -> None:
     args = parse_args()
     args.out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        contents = [Contents.of(read_checkpoint(c, trust=args.trust), c) for c in args.checkpoints]
+        read = [read_checkpoint(source, trust=args.trust) for source in args.checkpoints]
+        contents = [Contents.of(*pair) for pair in zip(read, args.checkpoints, strict=True)]
         layers = {one.source: layers_of(one) for one in contents}
     except (ValueError, OSError) as error:
         sys.exit(f'error: {error}')
@@ -164,7 +192,13 @@ def main() -> None:
         print_table(source, own)
     args.out.with_name(f'{args.out.name}.json').write_text(json.dumps(rows, indent=2) + '\n')
     draw(layers, args.out)
-    print(f'Written to {args.out}.json, _layers.png and _tables.png')
+    written = ['.json', '_layers.png', '_tables.png']
+    training = args.out.with_name(f'{args.out.name}_training.png')
+    steps, unit = steps_of(read)
+    # A file that is named twice is there once.
+    if len(layers) == len(read) and training_picture(steps, list(layers.values()), unit, training):
+        written.append('_training.png')
+    print(f'Written to {args.out}: {", ".join(written)}')
 
 
 if __name__ == '__main__':

@@ -1,13 +1,16 @@
 """Figures; files only, no display is needed."""
 
 from .benchmark import plot_benchmark
+from .curves import curves_svg, layer_curves_svg
 from .erf import ErfPicture, plot_erf, plot_erf_difference, plot_erfs
-from .gaussians import plot_gaussians, plot_layers, plot_tables
+from .gaussians import plot_gaussians, plot_layers, plot_tables, plot_training
 from .tiles import Tile, plot_instances, plot_label_maps
 
 __all__ = [
     'ErfPicture',
     'Tile',
+    'curves_svg',
+    'layer_curves_svg',
     'plot_benchmark',
     'plot_erf',
     'plot_erf_difference',
@@ -17,4 +20,5 @@ __all__ = [
     'plot_label_maps',
     'plot_layers',
     'plot_tables',
+    'plot_training',
 ]

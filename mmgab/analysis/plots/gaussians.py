@@ -64,16 +64,48 @@ def plot_layers(
     save(figure, path)
 
 
-def plot_tables(
-    rows: Sequence[tuple[str, Sequence[np.ndarray]]], titles: Sequence[str], path: Path
+def plot_training(
+    steps: Sequence[float],
+    layers: Sequence[tuple[Sequence[float], Sequence[float]]],
+    unit: str,
+    path: Path,
 ) -> None:
-    """Draw relative-position tables as maps over the offset, a row for each layer.
+    """Draw amplitude and sigma over training, a line for each layer.
 
     Args:
-        rows: Name of a layer and its maps ``(2Wh-1, 2Ww-1)``, in logits; one colour scale a row, on
-            which 0 is the same colour in each.
+        steps: Where in training the values are of.
+        layers: For each layer, from the image on, effective amplitudes, in logits, and sigmas, in
+            tokens, at these steps.
+        unit: What steps count.
+        path: File to write.
+    """
+    figure, grid = plt.subplots(1, 2, figsize=(10, 3.2), layout='constrained')
+    shade = plt.cm.ScalarMappable(plt.Normalize(1, max(len(layers), 2)), 'viridis')
+    labels = ('effective amplitude $a^2$ [logits]', 'sigma [tokens]')
+    for which, (axes, label) in enumerate(zip(grid, labels, strict=True)):
+        for place, values in enumerate(layers, 1):
+            axes.plot(steps, values[which], color=shade.to_rgba(place))
+        axes.set(xlabel=unit, ylabel=label)
+        axes.ticklabel_format(axis='y', useOffset=False)
+        axes.grid(alpha=0.3)
+    figure.colorbar(shade, ax=list(grid), label='layer, from the image on')
+    save(figure, path)
+
+
+def plot_tables(
+    rows: Sequence[tuple[str, Sequence[np.ndarray]]],
+    titles: Sequence[str],
+    path: Path,
+    label: str = 'logits, mean of the heads',
+) -> None:
+    """Draw maps over the relative offset, a row for each layer.
+
+    Args:
+        rows: Name of a layer and its maps ``(2Wh-1, 2Ww-1)``, at most as many as titles; one colour
+            scale a row, on which 0 is the same colour in each.
         titles: What each column is.
         path: PNG file to write.
+        label: What the colours are.
     """
     figure, grid = plt.subplots(
         len(rows),
@@ -84,7 +116,9 @@ def plot_tables(
     )
     for line, (name, maps) in zip(grid, rows, strict=True):
         limit = max(max(abs(values.min()), abs(values.max())) for values in maps) or 1.0
-        for axes, values, title in zip(line, maps, titles, strict=True):
+        for axes in line[len(maps) :]:
+            axes.set_visible(False)
+        for axes, values, title in zip(line, maps, titles, strict=False):
             height, width = (side // 2 + 0.5 for side in values.shape)
             image = axes.imshow(
                 values,
@@ -95,7 +129,7 @@ def plot_tables(
             )
             axes.set_title(title, fontsize=9)
         line[0].set_ylabel(f'{name}\ndy, tokens', fontsize=8)
-        figure.colorbar(image, ax=list(line), label='logits, mean of the heads', shrink=0.8)
+        figure.colorbar(image, ax=list(line), label=label, shrink=0.8)
     for axes in grid[-1]:
         axes.set_xlabel('dx, tokens', fontsize=8)
     save(figure, path)
