@@ -8,7 +8,7 @@
 Hardware  2 cores of a CPU, 4 images a step.
 Time      3 to 4 minutes (a shared machine, whose speed varies).
 Score     box / mask mAP 0.541 / 0.568 on 39 instances, one seed: measured with these commands.
-          Without the Gaussian 0.549 / 0.561, with the twin's: a difference that seeds make too.
+          Without the Gaussian 0.548 / 0.556, with the twin's: a difference that seeds make too.
 Twin      mask_rcnn_swin_nuclei.py
 """
 
@@ -63,4 +63,5 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, end=27, convert_to_iter_based=True),
 ]
 default_hooks = dict(logger=dict(interval=9), checkpoint=dict(interval=27))
+custom_hooks = [*_base_.custom_hooks, dict(type='mmgab.GABMonitorHook', interval=9)]
 randomness = dict(seed=0)

@@ -40,4 +40,5 @@ val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 param_scheduler = [dict(type='PolyLR', eta_min=1e-5, power=0.9, by_epoch=False, begin=0, end=100)]
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=100))
+custom_hooks = [*_base_.custom_hooks, dict(type='mmgab.GABMonitorHook', interval=20)]
 randomness = dict(seed=0)

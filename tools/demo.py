@@ -3,7 +3,7 @@
     make demo
 
 Prepares the data, trains Mask R-CNN and UPerNet from scratch, evaluates both with tools/test.py,
-and writes results.json and pictures to work_dirs/demo.
+and writes results.json, pictures and report.html to work_dirs/demo.
 """
 
 import json
@@ -131,6 +131,8 @@ def main() -> None:
         mIoU=pixels['mIoU'] / 100,  # MMSegmentation reports per cent
     )
     pictures = draw(seconds)
+    page = OUT / 'report.html'
+    run('report', seconds, TOOLS / 'analysis_tools' / 'report.py', OUT, '-o', page)
     results['seconds'] = seconds
     (OUT / 'results.json').write_text(json.dumps(results, indent=2) + '\n')
 
@@ -140,6 +142,7 @@ def main() -> None:
     for step, duration in seconds.items():
         print(f'  {duration:6.1f} s  {step}')
     print('\nNumbers:', (OUT / 'results.json').relative_to(ROOT))
+    print('Everything on a page:', page.relative_to(ROOT))
     print('Pictures:', *(path.relative_to(ROOT) for path in pictures), sep='\n  ')
     short = [metric for metric, bar in BARS.items() if results[metric] < bar]
     if short:

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from mmgab.engine import CheckedRunner, check_data, check_work_dir, leave_processes
-from mmgab.engine.command_line import add_run_arguments, config_from
+from mmgab.engine.command_line import add_run_arguments, command_line, config_from
 from mmgab.engine.test_time import dump_predictions, enable_drawing, enable_tta
 
 
@@ -63,6 +63,7 @@ def main() -> None:
         dump_predictions(config, args.out)
     config.load_from, config.resume = args.checkpoint, False
     runner = CheckedRunner.from_cfg(config)
+    runner.logger.info(f'Command: {command_line()}')
     metrics = runner.test()
     if is_main_process():
         write_results(config, args.checkpoint, metrics)

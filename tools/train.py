@@ -13,7 +13,7 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 
 from mmgab.engine import CheckedRunner, check_data, check_work_dir, leave_processes
-from mmgab.engine.command_line import add_run_arguments, config_from
+from mmgab.engine.command_line import add_run_arguments, command_line, config_from
 
 
 def parse_args() -> argparse.Namespace:
@@ -68,6 +68,7 @@ def main() -> None:
     check_work_dir(config.work_dir)
     check_data(config, ('train_dataloader', 'val_dataloader'))
     runner = RUNNERS.build(config) if 'runner_type' in config else CheckedRunner.from_cfg(config)
+    runner.logger.info(f'Command: {command_line()}')
     runner.train()
     leave_processes()
 

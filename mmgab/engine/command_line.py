@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import shlex
+import sys
 
 from mmengine.config import Config, DictAction
 
@@ -42,3 +44,10 @@ def config_from(args: argparse.Namespace) -> Config:
     if args.trust:
         config.trust_checkpoints = True
     return config
+
+
+def command_line() -> str:
+    """The command that was typed, for the record."""
+    processes = int(os.environ.get('WORLD_SIZE', 1))
+    command = shlex.join(['python', *sys.argv])
+    return command if processes == 1 else f'{command}  # in each of {processes} processes'

@@ -1,0 +1,143 @@
+"""tools/analysis_tools/report.py on a trained detector, and its page in a real browser."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from ..conftest import ROOT, run_tool
+from .runs import DETECTION, call, options
+
+TOOL = 'tools/analysis_tools/report.py'
+CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
+# What a reader's eyes would check, written to where --dump-dom shows it.
+MEASURE = """<script>
+addEventListener('load', () => {
+  const letters = [...document.querySelectorAll('svg text')].filter(t => t.textContent.trim());
+  const scale = m => Math.hypot(m.c, m.d);  // of turned letters too
+  const height = t => parseFloat(getComputedStyle(t).fontSize) * scale(t.getScreenCTM());
+  document.body.dataset.found = JSON.stringify({
+    window: innerWidth,
+    page: document.documentElement.scrollWidth,
+    missing: [...document.images].filter(i => !i.complete || !i.naturalWidth).length,
+    images: document.images.length,
+    curves: document.querySelectorAll('figure > svg').length,
+    smallest: Math.min(...letters.map(height)),
+    narrowest: Math.min(...[...document.images].map(
+      i => i.getBoundingClientRect().width / Math.min(i.naturalWidth, 300))),
+    ink: getComputedStyle(letters[0]).fill,
+    paper: getComputedStyle(document.body).backgroundColor,
+  });
+});
+</script>"""
+
+
+@pytest.fixture(scope='module')
+def work_dir(detector, nuclei, tmp_path_factory):
+    """A detector's work dir, tested there and its predictions drawn."""
+    folder = tmp_path_factory.mktemp('report') / 'nuclei <detector>'
+    shutil.copytree(detector, folder)
+    run_tool(
+        'tools/test.py', 'configs/mask_rcnn_swin_gab_nuclei.py', folder / 'epoch_1.pth',
+        '--work-dir', folder / 'test', '--show-dir', 'drawn', *options(nuclei, DETECTION),
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope='module')
+def page(work_dir):
+    out = work_dir.parent / 'report.html'
+    run_tool(TOOL, work_dir, '-o', out, '--num', 2, '--size', 128, 128)
+    return out.read_text()
+
+
+def test_the_page_needs_nothing_but_itself(page):
+    addresses = re.findall(r'(?:src|href|url)\s*[=(]\s*["\']?([^"\'\s>)]+)', page)
+    elsewhere = [a for a in addresses if not a.startswith(('#', 'data:'))]
+    assert len(addresses) > 10
+    assert elsewhere == []
+    assert '<script' not in page
+
+
+def test_the_page_says_what_was_trained_and_how_it_did(page, work_dir):
+    assert '<h2>nuclei &lt;detector&gt;</h2>' in page
+    results = json.loads((work_dir / 'test' / 'results.json').read_text())
+    for name, value in results['metrics'].items():
+        assert re.search(rf'{name}</th><td class="number">{value}</td>', page)
+    for line in ('python tools/train.py configs/', 'python tools/test.py configs/'):
+        assert line in page.replace(f'{ROOT}/', '')
+    for name in ('PyTorch', 'MMEngine', 'its SHA-256'):
+        assert f'>{name}</th>' in page
+    for caption in (
+        'Loss and its terms', 'Learning rate', 'Amplitude of the Gaussians', 'Their width',
+        'Share of the bias in the scores', 'Position bias of every layer',
+        'What the centre of the last map answers to; before training: half of it within',
+    ):  # fmt: skip
+        assert f'<figcaption>{caption}' in page
+    assert 'were not measured' not in page
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason='needs a browser: apt-get install chromium')
+@pytest.mark.parametrize(('width', 'theme'), [(400, 'light'), (1400, 'dark')])
+def test_a_browser_shows_all_of_it(page, tmp_path, width, theme):
+    file = tmp_path / 'page.html'
+    file.write_text(page.replace('</body>', f'{MEASURE}</body>'))
+    # A window cannot be as narrow as a phone, but a frame can.
+    frame = tmp_path / 'frame.html'
+    frame.write_text(
+        f'<body><iframe src="page.html" style="border:0;width:{width}px;height:900px"></iframe>'
+        "<script>addEventListener('load', () => setTimeout(() => document.body.dataset.found = "
+        'frames[0].document.body.dataset.found, 300))</script></body>'
+    )
+    dark = ['--blink-settings=preferredColorScheme=0'] if theme == 'dark' else []
+    done = subprocess.run(
+        [CHROMIUM, '--headless', '--no-sandbox', '--disable-gpu', '--enable-logging=stderr',
+         '--allow-file-access-from-files', '--window-size=1600,1000', '--virtual-time-budget=5000',
+         f'--user-data-dir={tmp_path / "profile"}', *dark, '--dump-dom', frame.as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert 'CONSOLE' not in done.stderr, done.stderr
+    found = json.loads(html.unescape(re.search('data-found="([^"]+)"', done.stdout)[1]))
+    assert found['window'] == width
+    assert found['page'] <= width  # nothing sticks out
+    assert found['missing'] == 0
+    assert found['images'] == page.count('<img ')
+    assert found['curves'] == page.count('<svg ') >= 6
+    assert found['smallest'] >= 9  # pixels of the smallest letters of a curve
+    assert found['narrowest'] >= 1  # of 300 pixels, or as wide as they are
+    light = found['ink'] != 'rgb(28, 30, 33)'
+    assert light == (theme == 'dark')
+    assert (found['paper'] == 'rgb(21, 23, 26)') == (theme == 'dark')
+
+
+def test_a_resumed_run_is_one_curve(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
+    from report_runs import find_runs
+
+    starts = {
+        '20260101_000000': [dict(iter=i, loss=1.0, step=i) for i in (1, 2, 3, 4)],
+        '20260102_000000': [dict(iter=i, loss=2.0, step=i) for i in (3, 4, 5)],
+    }
+    for start, records in starts.items():
+        file = tmp_path / 'run' / start / 'vis_data' / 'scalars.json'
+        file.parent.mkdir(parents=True)
+        file.write_text(''.join(json.dumps(record) + '\n' for record in records))
+    with file.open('a') as torn:
+        torn.write('{"iter": 6, "lo')
+    (run,) = find_runs(tmp_path)
+    assert [(r['iter'], r['loss']) for r in run.scalars] == [(1, 1), (2, 1), (3, 2), (4, 2), (5, 2)]
+
+
+@pytest.mark.parametrize(
+    ('folder', 'complaint'),
+    [('nowhere', 'nowhere is no folder'), ('.', 'nothing was trained here')],
+)
+def test_a_folder_without_a_run_is_refused(folder, complaint, tmp_path, capsys, monkeypatch):
+    words = (tmp_path / folder, '-o', tmp_path / 'out.html')
+    code, output = call(TOOL, words, capsys, monkeypatch)
+    assert code.startswith('error: ')
+    assert complaint in output
+    assert not (tmp_path / 'out.html').exists()

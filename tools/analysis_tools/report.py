@@ -1,0 +1,160 @@
+"""One page about a training: what was trained, curves, metrics, predictions, where it looks.
+
+    python tools/analysis_tools/report.py work_dirs/mask_rcnn_swin_gab_nuclei -o report.html
+    python tools/analysis_tools/report.py work_dirs/demo -o work_dirs/demo/report.html
+
+WORK_DIR is that of a run, or a folder of several. The page holds everything and needs no network:
+it can be mailed, printed, and read on a phone. Receptive fields are measured for it, on a few
+images of the validation set; pictures are those that lie in the work dir, as tools/test.py
+--show-dir leaves them.
+"""
+
+import argparse
+import datetime
+import sys
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from mmengine.config import Config
+from report_figures import Figure, curves, gaussians, picture, receptive_fields, tables
+from report_runs import Run, find_runs
+from tqdm import tqdm
+
+from mmgab.checkpoints import read_checkpoint
+from mmgab.checkpoints.contents import unwrap
+from mmgab.checkpoints.download import file_sha256
+
+MAX_PICTURES = 8  # of one run; a validation set has thousands
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('work_dir', type=Path, help='of a run, or a folder of several')
+    parser.add_argument('-o', '--out', type=Path, required=True, help='HTML file to write')
+    parser.add_argument(
+        '--images',
+        default='val',
+        help="to measure receptive fields with: a folder, 'val' for the config's own (that is what "
+        "it does by default), 'noise', or 'none' for no fields",
+    )
+    parser.add_argument('--num', type=int, default=8, help='how many of them; 8')
+    parser.add_argument('--seed', type=int, default=0, help='of the draw, and of fresh weights')
+    parser.add_argument(
+        '--size',
+        nargs=2,
+        type=int,
+        metavar=('HEIGHT', 'WIDTH'),
+        default=(256, 256),
+        help='of these images, in pixels; 256 256',
+    )
+    return parser.parse_args()
+
+
+def settings(run: Run) -> dict[str, str]:
+    """What was trained, in a few lines."""
+    config = run.config
+    loader = config.train_dataloader
+    rows = {
+        'model': config.model.type,
+        'backbone': _call(config.model.backbone, ('embed_dims', 'depths', 'num_heads',
+                                                  'window_size', 'gab_cfg')),
+        'data': _call(loader.dataset, ('data_root',)),
+        'batch': f'{loader.batch_size} images a process',
+        'optimizer': _call(config.optim_wrapper.optimizer, ('lr', 'weight_decay')),
+        'schedule': _call(config.train_cfg, ('max_epochs', 'max_iters')),
+        'seed': str(config.get('randomness', {}).get('seed', 'none')),
+    }  # fmt: skip
+    if run.checkpoint is not None:
+        path = run.checkpoint
+        tensors, _ = unwrap(read_checkpoint(str(path)), str(path))
+        count = sum(tensor.numel() for tensor in tensors.values())
+        rows['checkpoint'] = f'{path.name}, {count / 1e6:.1f} million numbers'
+        rows['its SHA-256'] = file_sha256(str(path))
+    return rows
+
+
+def _call(config: Config, names: tuple[str, ...]) -> str:
+    """A type and the most telling of its arguments."""
+    given = ', '.join(f'{name}={config[name]}' for name in names if name in config)
+    kind = config.get('type', '')
+    return f'{kind}({given})' if isinstance(kind, str) else f'{kind.__name__}({given})'
+
+
+def sections(run: Run, args: argparse.Namespace) -> dict:
+    """Everything that the page says about a run."""
+    trained, notes = [], []
+    if run.checkpoint is None:
+        notes.append('There is no checkpoint: no position bias, no receptive fields.')
+    else:
+        try:
+            trained.append(tables(run.checkpoint))
+        except ValueError as error:
+            notes.append(f'No position bias: {error}')
+        if args.images != 'none':
+            try:
+                trained.append(receptive_fields(run, args))
+            except (ValueError, FileNotFoundError) as error:
+                notes.append(f'Receptive fields were not measured: {error}')
+    monitored = gaussians(run)
+    if not monitored:
+        notes.append(
+            'Amplitudes and sigmas over time are not known: mmgab.GABMonitorHook was not in '
+            'custom_hooks, or there is no Gaussian.'
+        )
+    shown = run.pictures[:MAX_PICTURES]
+    if len(run.pictures) > len(shown):
+        notes.append(f'{len(shown)} of {len(run.pictures)} pictures are shown.')
+    return dict(
+        name=run.folder.resolve().name,
+        settings=settings(run),
+        metrics=run.metrics,
+        curves=curves(run),
+        monitored=monitored,
+        trained=trained,
+        pictures=[picture(path, path.name) for path in shown],
+        notes=notes,
+        commands=run.commands,
+        environment=run.environment,
+        config=run.config.pretty_text,
+    )
+
+
+def page(work_dir: Path, runs: list[Run], args: argparse.Namespace) -> str:
+    """The page's HTML."""
+    overview: list[Figure] = []
+    if runs[0].folder != work_dir:
+        overview = [picture(path, path.name) for path in sorted(work_dir.glob('*.png'))]
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters['markup'] = Markup
+    return environment.get_template('report.html.j2').render(
+        title=work_dir.resolve().name,
+        when=datetime.datetime.now().astimezone().strftime('%Y-%m-%d %H:%M %Z'),
+        overview=overview,
+        runs=[sections(run, args) for run in tqdm(runs, 'report', unit='run')],
+    )
+
+
+def main() -> None:
+    """Write the page, or say in a sentence why not."""
+    args = parse_args()
+    try:
+        html = page(args.work_dir, find_runs(args.work_dir), args)
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f'error: {error}')
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(html)
+    print(f'Written to {args.out}: {len(html) / 2**20:.1f} MiB')
+
+
+if __name__ == '__main__':
+    main()

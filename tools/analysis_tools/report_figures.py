@@ -1,0 +1,183 @@
+"""Figures of a run's report: curves as SVG, maps and pictures as they are, all inside the page."""
+
+import base64
+import tempfile
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from erf_images import batches, chosen_images
+from erf_subject import Subject, Target, build_subject
+from gab_params import layers_of, tables_picture
+from PIL import Image
+from report_runs import Run
+from tqdm import tqdm
+
+from mmgab.analysis.erf import PROTOCOLS, Erf, centre, describe_map, measure_erf
+from mmgab.analysis.plots import ErfPicture, curves_svg, layer_curves_svg, plot_erfs
+from mmgab.checkpoints import Contents, read_checkpoint
+
+_KIND = {'.png': 'png', '.jpg': 'jpeg', '.jpeg': 'jpeg'}
+# Where training is slow or fast; nothing that is learned.
+_DEPTHS = (2, 2, 6, 2)  # SwinGAB's own
+_NO_LOSS = {'data_time', 'time', 'epoch', 'iter', 'step', 'memory', 'base_lr'}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the page.
+
+    Attributes:
+        caption: What it shows.
+        svg: Its markup, or
+        uri: its picture as a ``data:`` address, and
+        width: of it, in pixels.
+    """
+
+    caption: str
+    svg: str = ''
+    uri: str = ''
+    width: int = 0
+
+
+def picture(path: Path, caption: str) -> Figure:
+    """A picture file inside the page."""
+    data = base64.b64encode(path.read_bytes()).decode()
+    with Image.open(path) as image:
+        width = image.width
+    return Figure(caption, uri=f'data:image/{_KIND[path.suffix]};base64,{data}', width=width)
+
+
+def drawn(draw: Callable[[Path], object], caption: str) -> Figure:
+    """What a function draws into a file, inside the page."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, 'figure.png')
+        draw(path)
+        return picture(path, caption)
+
+
+def curves(run: Run) -> list[Figure]:
+    """Losses, learning rate and gradients over iterations; metrics over epochs or iterations."""
+    records = run.scalars
+    training = [record for record in records if 'loss' in record]
+    names = [name for name in (training[0] if training else {}) if name not in _NO_LOSS]
+    terms = [name for name in names if 'loss' in name]
+    accuracies = [name for name in names if 'acc' in name]
+    groups = {
+        'Loss and its terms': (terms, 'loss'),
+        'Accuracy in training': (accuracies, 'per cent'),
+        'Learning rate': (['lr'], 'learning rate'),
+        'Norm of the gradient': (['grad_norm'], 'norm'),
+    }
+    found = [
+        Figure(caption, curves_svg(_lines(training, own, 'iter'), 'iteration', label))
+        for caption, (own, label) in groups.items()
+        if any(name in names for name in own)
+    ]
+    validation = [r for r in records if 'iter' not in r and not any('gab/' in name for name in r)]
+    metrics = [name for name in (validation[0] if validation else {}) if name not in _NO_LOSS]
+    # MMDetection writes -1 where there is no object of a size.
+    metrics = [name for name in metrics if all(record.get(name, 0) >= 0 for record in validation)]
+    if metrics and len(validation) > 1:
+        unit = 'epoch' if 'Epoch' in run.config.train_cfg.get('type', '') else 'iteration'
+        svg = curves_svg(_lines(validation, metrics, 'step'), unit, 'metric')
+        found.append(Figure('Metrics on the validation set', svg))
+    return found
+
+
+def _lines(records: list[dict], names: list[str], over: str) -> dict[str, tuple]:
+    lines = {}
+    for name in names:
+        own = [record for record in records if name in record]
+        lines[name] = ([record[over] for record in own], [record[name] for record in own])
+    return lines
+
+
+def gaussians(run: Run) -> list[Figure]:
+    """What GABMonitorHook recorded, of every layer (of the mean over heads)."""
+    records = [record for record in run.scalars if any(name.startswith('gab/') for name in record)]
+    kinds = {
+        'A': ('Amplitude of the Gaussians', 'A [logits]'),
+        'sigma': ('Their width', 'sigma [tokens]'),
+        'share': ('Share of the bias in the scores', 'share'),
+    }
+    found = []
+    for kind, (caption, label) in kinds.items():
+        lines = _by_layer(records, kind)
+        if lines:
+            found.append(Figure(caption, layer_curves_svg(lines, 'iteration', label)))
+    return found
+
+
+def _by_layer(records: list[dict], kind: str) -> list[tuple]:
+    layers: dict[str, tuple[list, list]] = {}
+    for record in records:
+        own: dict[str, list[float]] = {}
+        for name, value in record.items():
+            layer, _, rest = name.partition(f'/{kind}')
+            if (rest == '' and name.endswith(kind)) or rest.startswith('/head'):
+                own.setdefault(layer, []).append(value)
+        for layer, values in own.items():
+            steps, means = layers.setdefault(layer, ([], []))
+            steps.append(record['step'])
+            means.append(sum(values) / len(values))
+    return list(layers.values())
+
+
+def tables(checkpoint: Path) -> Figure:
+    """Learned table, Gaussian and sum of every layer.
+
+    Raises:
+        ValueError: If there is no Swin in the checkpoint.
+    """
+    layers = layers_of(Contents.of(read_checkpoint(str(checkpoint)), str(checkpoint)))
+    caption = f'Position bias of every layer, over the offset of key from query ({checkpoint.name})'
+    return drawn(lambda path: tables_picture(layers, path), caption)
+
+
+def receptive_fields(run: Run, args: Namespace) -> Figure:
+    """Receptive field of the last map's centre, with fresh weights and with the trained ones.
+
+    Raises:
+        FileNotFoundError: If the images are not there.
+        ValueError: If nothing could be measured.
+    """
+    config, pictures, found = run.starts[-1] / 'vis_data' / 'config.py', [], []
+    for when, checkpoint in (('before training', None), ('after', str(run.checkpoint))):
+        torch.manual_seed(args.seed)
+        target = Target(str(config), checkpoint, _last_layer(run), size=tuple(args.size))
+        subject = build_subject(target)
+        erf = _measured(subject, args, f'{run.folder.name} {when}')
+        pictures.append(ErfPicture(when, erf.sums[0].mean, erf.centre(0)))
+        numbers = describe_map(erf.sums[0].mean, erf.centre(0))
+        found.append(
+            f'{when}: half of it within {numbers["r50"]:.0f} pixels, nearest Gaussian '
+            f'{numbers["fit_sigma_x"]:.0f} x {numbers["fit_sigma_y"]:.0f} pixels wide (sigma), '
+            f'R² {numbers["fit_r_squared"]:.2f}'
+        )
+    heading = (
+        f'{subject.about["layer"]}, protocol {erf.protocol}, {erf.sums[0].count} images '
+        f'({args.images}), {erf.size[0]} x {erf.size[1]} pixels'
+    )
+    caption = f'What the centre of the last map answers to; {"; ".join(found)}.'
+    return drawn(lambda path: plot_erfs({'': pictures}, heading, path), caption)
+
+
+def _last_layer(run: Run) -> str | None:
+    """Our last stage: the norm behind it makes a constant of the mean, before it is trained."""
+    backbone = run.config.model.backbone
+    is_ours = str(backbone.type).endswith('SwinGAB')
+    return f'backbone.stages.{len(backbone.get("depths", _DEPTHS)) - 1}' if is_ours else None
+
+
+def _measured(subject: Subject, args: Namespace, title: str) -> Erf:
+    sources = chosen_images(args.images, args.num, args.seed, subject)
+    unreadable: dict[str, str] = {}
+    images = tqdm(batches(sources, 1, unreadable), title, len(sources), unit='image')
+    *_, erf = [None, *measure_erf(subject.features, images, centre, PROTOCOLS['gab2023'])]
+    if erf is None or not erf.sums[0].count:
+        reasons = unreadable if erf is None else erf.refused
+        raise ValueError(f'no image of {args.images} gave a receptive field: {reasons}')
+    return erf

@@ -1,0 +1,132 @@
+"""What a training run left in its work dir: settings, curves, metrics, pictures, commands."""
+
+import json
+import math
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+from mmengine.config import Config
+
+_SCALARS = 'vis_data/scalars.json'
+_ENVIRONMENT = re.compile(r'^ {4}([^:\n]+): (.+)$', re.MULTILINE)
+_COMMAND = re.compile(r' Command: (.+)$', re.MULTILINE)
+_PICTURES = {'.png', '.jpg', '.jpeg'}
+# Kilobytes of what its parts were built with.
+_LEFT_OUT = {'PyTorch compiling details'}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run.
+
+    Attributes:
+        folder: Its work dir.
+        starts: Folders of its starts, one for each time that training began or was resumed.
+    """
+
+    folder: Path
+    starts: list[Path]
+
+    @property
+    def config(self) -> Config:
+        """Settings of the last start."""
+        return Config.fromfile(self.starts[-1] / 'vis_data' / 'config.py')
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The last one that is there."""
+        note = self.folder / 'last_checkpoint'
+        named = [self.folder / Path(note.read_text().strip()).name] if note.is_file() else []
+        newest = sorted(self.folder.glob('*.pth'), key=lambda file: file.stat().st_mtime)
+        return next((file for file in [*named, *newest[::-1]] if file.is_file()), None)
+
+    @property
+    def scalars(self) -> list[dict]:
+        """Records in the order of training, each with its ``step``.
+
+        A later start replaces everything from its first step on: what was trained again.
+        """
+        kept: list[dict] = []
+        for start in self.starts:
+            records = _read_records(start / _SCALARS)
+            first = next((record['iter'] for record in records if 'iter' in record), math.inf)
+            kept = [*_before(first, kept), *records]
+        return kept
+
+    @property
+    def metrics(self) -> dict[str, dict]:
+        """What tools/test.py wrote, by the checkpoint's name."""
+        files = sorted(
+            [*self.folder.glob('results.json'), *self.folder.glob('*/results.json')],
+            key=lambda file: file.stat().st_mtime,
+        )
+        found = [json.loads(file.read_text()) for file in files]
+        return {Path(one['checkpoint']).name: one['metrics'] for one in found if 'metrics' in one}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Machine, versions and settings, as the log of the last start says them."""
+        log = _log(self.starts[-1])
+        block = log.split('-' * 60)[1] if log.count('-' * 60) >= 2 else ''
+        found = dict(_ENVIRONMENT.findall(block))
+        return {name: value for name, value in found.items() if name not in _LEFT_OUT}
+
+    @property
+    def commands(self) -> list[str]:
+        """Commands that trained and tested, as their logs say them, each once."""
+        logs = sorted([*self.folder.glob('2*/*.log'), *self.folder.glob('*/2*/*.log')],
+                      key=lambda file: file.stem)  # fmt: skip
+        found = [line for log in logs for line in _COMMAND.findall(log.read_text())]
+        return list(dict.fromkeys(found))
+
+    @property
+    def pictures(self) -> list[Path]:
+        """Pictures beside its checkpoints, and those that were drawn in its starts and tests."""
+        drawn = [p for pattern in ('2*', '*/2*') for p in self.folder.glob(f'{pattern}/**/*')]
+        return [p for p in [*sorted(self.folder.glob('*')), *sorted(drawn)]
+                if p.suffix in _PICTURES and 'predictions' not in p.parts]  # fmt: skip
+
+
+def find_runs(work_dir: Path) -> list[Run]:
+    """Runs of a work dir: itself, or the folders in it.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If nothing was trained there.
+    """
+    if not work_dir.is_dir():
+        raise FileNotFoundError(f'{work_dir} is no folder')
+    inside = sorted(path for path in work_dir.iterdir() if path.is_dir())
+    runs = _runs([work_dir]) or _runs(inside)
+    if not runs:
+        raise ValueError(
+            f'{work_dir}: nothing was trained here, nor in a folder of it: there is no */{_SCALARS}'
+        )
+    return runs
+
+
+def _before(iteration: float, records: list[dict]) -> Iterator[dict]:
+    return takewhile(lambda record: record.get('iter', 0) < iteration, records)
+
+
+def _runs(folders: list[Path]) -> list[Run]:
+    starts = {f: sorted(file.parents[1] for file in f.glob(f'2*/{_SCALARS}')) for f in folders}
+    return [Run(folder, own) for folder, own in starts.items() if own]
+
+
+def _read_records(file: Path) -> list[dict]:
+    records = []
+    for number, line in enumerate(file.read_text().splitlines(), 1):
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError as error:  # the last one of a run that was killed
+            print(f'left out: line {number} of {file}: {error}', file=sys.stderr)
+    return records
+
+
+def _log(start: Path) -> str:
+    return ''.join(file.read_text() for file in start.glob('*.log'))
