@@ -91,7 +91,7 @@ def sections(run: Run, args: argparse.Namespace) -> dict:
         notes.append('There is no checkpoint: no position bias, no receptive fields.')
     else:
         try:
-            trained.append(tables(run.checkpoint))
+            trained += tables(run.checkpoint)
         except ValueError as error:
             notes.append(f'No position bias: {error}')
         if args.images != 'none':
@@ -123,6 +123,11 @@ def sections(run: Run, args: argparse.Namespace) -> dict:
     )
 
 
+def readable(value: float) -> str:
+    """A metric in a table; MMDetection's -1 means that there was nothing to measure."""
+    return 'no such objects' if value < 0 else f'{value:.4g}'
+
+
 def page(work_dir: Path, runs: list[Run], args: argparse.Namespace) -> str:
     """The page's HTML."""
     overview: list[Figure] = []
@@ -135,7 +140,7 @@ def page(work_dir: Path, runs: list[Run], args: argparse.Namespace) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters['markup'] = Markup
+    environment.filters |= dict(markup=Markup, readable=readable)
     return environment.get_template('report.html.j2').render(
         title=work_dir.resolve().name,
         when=datetime.datetime.now().astimezone().strftime('%Y-%m-%d %H:%M %Z'),

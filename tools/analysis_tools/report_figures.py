@@ -5,6 +5,7 @@ import tempfile
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,6 +22,7 @@ from mmgab.checkpoints import Contents, read_checkpoint
 
 _KIND = {'.png': 'png', '.jpg': 'jpeg', '.jpeg': 'jpeg'}
 # Where training is slow or fast; nothing that is learned.
+_LAYERS = 6  # of a figure, so that it fits on a sheet of paper
 _DEPTHS = (2, 2, 6, 2)  # SwinGAB's own
 _NO_LOSS = {'data_time', 'time', 'epoch', 'iter', 'step', 'memory', 'base_lr'}
 
@@ -126,15 +128,20 @@ def _by_layer(records: list[dict], kind: str) -> list[tuple]:
     return list(layers.values())
 
 
-def tables(checkpoint: Path) -> Figure:
-    """Learned table, Gaussian and sum of every layer.
+def tables(checkpoint: Path) -> list[Figure]:
+    """Learned table, Gaussian and sum of every layer, a few layers a figure.
 
     Raises:
         ValueError: If there is no Swin in the checkpoint.
     """
     layers = layers_of(Contents.of(read_checkpoint(str(checkpoint)), str(checkpoint)))
-    caption = f'Position bias of every layer, over the offset of key from query ({checkpoint.name})'
-    return drawn(lambda path: tables_picture(layers, path), caption)
+    caption = 'Position bias over the offset of key from query'
+    figures = []
+    for first in range(0, len(layers), _LAYERS):
+        some = layers[first : first + _LAYERS]
+        names = ', '.join(layer.name for layer in some)
+        figures.append(drawn(partial(tables_picture, some), f'{caption}: {names}'))
+    return figures
 
 
 def receptive_fields(run: Run, args: Namespace) -> Figure:
