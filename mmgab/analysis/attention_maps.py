@@ -25,11 +25,13 @@ class AttentionStatistics:
             attention weight at each offset of key from query.
         pairs: ``(2 * Wh - 1, 2 * Ww - 1)``, how many pairs those were.
         shares: ``(BINS,)``, how many scores have which part of the bias in them, from 0 to 1.
+        share_sum: Sum of these parts over all scores.
     """
 
     offsets: Tensor
     pairs: Tensor
-    shares: Tensor = field(default_factory=lambda: torch.zeros(BINS, dtype=torch.float64))
+    shares: Tensor = field(default_factory=lambda: torch.zeros(BINS, dtype=torch.int64))
+    share_sum: float = 0.0
 
     @property
     def mean(self) -> Tensor:
@@ -39,8 +41,7 @@ class AttentionStatistics:
     @property
     def mean_share(self) -> float:
         """Mean part of the bias in a score, ``|bias| / (|bias| + |content|)``, from 0 to 1."""
-        middles = (torch.arange(BINS, dtype=torch.float64) + 0.5) / BINS
-        return float(self.shares @ middles / self.shares.sum())
+        return self.share_sum / int(self.shares.sum())
 
 
 @contextmanager
@@ -110,7 +111,8 @@ def _gather(
         return
     bias = module.position_bias().float()
     weights = module.weights(q, k, bias, None).sum(dim=0).double()  # (heads, N, N)
-    index = relative_position_index(module.window_size).flatten()
+    # The index is of query from key, as in every Swin's table; maps are of key from query.
+    index = relative_position_index(module.window_size).t().flatten()
     sums = statistics.offsets.flatten(1)
     sums.index_add_(1, index, weights.flatten(1).cpu())
     statistics.pairs.flatten().index_add_(
@@ -118,7 +120,9 @@ def _gather(
     )
     content = ((q * module.scale) @ k.transpose(-2, -1)).abs()
     share = bias.abs() / (bias.abs() + content).clamp_min(1e-12)
-    statistics.shares += torch.histc(share.cpu(), BINS, 0, 1).double()
+    bins = (share * BINS).long().clamp_max(BINS - 1).flatten()
+    statistics.shares += torch.bincount(bins, minlength=BINS).cpu()
+    statistics.share_sum += share.double().sum().item()
 
 
 def _whole_windows(order: WindowOrder) -> Tensor:

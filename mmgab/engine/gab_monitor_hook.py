@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 
 import torch
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -22,8 +23,10 @@ class GABMonitorHook(Hook):
 
     The scalars are ``gab/LAYER/amplitude`` (as it is learned), ``gab/LAYER/A`` (its square, in
     logits) and ``gab/LAYER/sigma`` (in tokens of the layer's stage), followed by ``/head0`` and so
-    on where heads have their own. TensorBoard, and any other backend of MMEngine, shows them:
-    ``visualizer=dict(vis_backends=[dict(type='TensorboardVisBackend'), ...])``.
+    on where heads have their own. ``gab/LAYER/share`` is the bias' part of the scores, ``|bias| /
+    (|bias| + |content|)``, in the iteration's first image; it is there after the first iterations,
+    and TensorBoard gets its histogram as well. TensorBoard, and any other backend of MMEngine,
+    shows them: ``visualizer=dict(vis_backends=[dict(type='TensorboardVisBackend'), ...])``.
 
     Args:
         interval: Iterations from one record to the next; the first and the last are always there.
@@ -58,7 +61,7 @@ class GABMonitorHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
     ) -> None:
         """Look on where the iteration will be recorded."""
-        if self._is_due(runner):
+        if self._is_due(runner) and is_main_process():
             watch = watch_attention(_unwrapped(runner.model), images=1)
             self._attention = self._watch.enter_context(watch)
 
@@ -73,7 +76,8 @@ class GABMonitorHook(Hook):
         if self._is_due(runner):
             self._watch.close()
             self._record(runner, runner.iter + 1)
-            self._record_shares(runner)
+            if is_main_process():
+                self._record_shares(runner)
 
     def _is_due(self, runner: Runner) -> bool:
         done = runner.iter + 1
@@ -97,6 +101,8 @@ class GABMonitorHook(Hook):
             for name, statistics in self._attention.items()
             if statistics.shares.any()
         }
+        if not seen:
+            return
         step = runner.iter + 1
         scalars = {tag: statistics.mean_share for tag, statistics in seen.items()}
         runner.visualizer.add_scalars(scalars, step=step)
@@ -110,7 +116,7 @@ def _add_histogram(
     backend: TensorboardVisBackend, tag: str, statistics: AttentionStatistics, step: int
 ) -> None:
     """Write the counts as they are: TensorBoard would count single values again."""
-    counts = statistics.shares
+    counts = statistics.shares.double()
     limits = torch.linspace(0, 1, len(counts) + 1, dtype=counts.dtype)
     middles = (limits[1:] + limits[:-1]) / 2
     backend.experiment.add_histogram_raw(
@@ -118,7 +124,7 @@ def _add_histogram(
         min=0.0,
         max=1.0,
         num=counts.sum().item(),
-        sum=(counts @ middles).item(),
+        sum=statistics.share_sum,
         sum_squares=(counts @ middles**2).item(),
         bucket_limits=limits[1:].tolist(),
         bucket_counts=counts.tolist(),

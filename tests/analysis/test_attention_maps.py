@@ -41,6 +41,21 @@ def test_weights_without_content_follow_the_bias_alone(small_swin):
     assert (middle[:, None] >= mean.flatten(1)).all()  # the Gaussian's peak
     torch.testing.assert_close(mean, mean.flip(1, 2))
     assert statistics.shares[:-1].sum() == 0  # there is nothing but bias in the scores
+    assert statistics.mean_share == 1
+
+
+def test_offsets_are_of_key_from_query(small_swin):
+    model = SwinGAB(**dict(small_swin, depths=(1, 1, 1, 1), gab_cfg=None)).eval()
+    layer = model.stages[0].blocks[0].attn.w_msa
+    nn.init.zeros_(layer.qkv.weight)
+    table = layer.relative_position_bias_table.detach()
+    table.copy_(torch.arange(len(table))[:, None].expand_as(table))
+    row = int(layer.position_bias()[0, 0, 1])  # key 1 is the right neighbour of query 0
+    table.zero_()
+    table[row] = 20
+    mean = watched(model, torch.randn(1, 3, *SIZE))['stages.0.blocks.0.attn.w_msa'].mean[0]
+    height, width = layer.window_size
+    assert divmod(int(mean.argmax()), mean.shape[1]) == (height - 1, width)
 
 
 def test_pairs_are_those_of_whole_windows(small_swin):

@@ -42,11 +42,14 @@ def test_attention_is_shown_with_and_without_the_gaussian(look, tmp_path):
             assert min(image.size) > 200
 
 
-def test_a_swin_without_gaussians_is_looked_at_once(look, tmp_path):
-    words = ('--images', 'noise', '--cfg-options', 'model.backbone.gab_cfg=None')
-    code, output = look(*words)
-    assert code.startswith('error: ')  # the checkpoint has Gaussians, and this model has none
-    assert 'gaussian' in code, output
+def test_a_swin_without_gaussians_is_looked_at_once(tmp_path, capsys, monkeypatch):
+    words = ('configs/upernet_swin_nuclei.py', '--images', 'noise', '--num', 1, '--size', 448, 448)
+    code, output = call(TOOL, (*words, '--out', tmp_path / 'seen'), capsys, monkeypatch)
+    assert code is None, output
+    assert list(json.loads((tmp_path / 'seen.json').read_text())) == ['as it is']
+    with np.load(tmp_path / 'seen.npz') as arrays:
+        assert all(name.startswith('as it is/') for name in arrays)
+    assert (tmp_path / 'seen_layers.png').exists()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ import torch
 from PIL import Image
 
 from mmgab.checkpoints import Contents, read_checkpoint
+from mmgab.models import SwinGAB
 
+from ..conftest import ROOT
 from .runs import call
 
 TOOL = 'tools/analysis_tools/gab_params.py'
@@ -53,6 +55,21 @@ def test_a_gaussian_in_the_table_of_any_swin_is_found(tmp_path, capsys, monkeypa
         assert math.hypot(fit['row'] - 3, fit['col'] - 3) < 0.01
 
 
+def test_maps_are_over_the_offset_of_key_from_query(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
+    from gab_params import layers_of
+
+    model = SwinGAB(embed_dims=8, depths=(1,), num_heads=(1,), out_indices=(0,), gab_cfg=None)
+    attention = model.stages[0].blocks[0].attn.w_msa
+    table = attention.relative_position_bias_table.detach()
+    table.copy_(torch.arange(len(table))[:, None])
+    (layer,) = layers_of(Contents.of(model.state_dict(), 'model'))
+    bias = attention.position_bias()[0]
+    query = 24  # the window's centre: row 3, column 3
+    for key in (0, 6, 25, 31, 48):
+        assert layer.table[0, 3 + key // 7, 3 + key % 7] == bias[query, key]
+
+
 def test_two_checkpoints_of_the_same_name_are_kept_apart(detector, tmp_path, capsys, monkeypatch):
     other = tmp_path / 'epoch_1.pth'
     other.write_bytes((detector / 'epoch_1.pth').read_bytes())
@@ -76,9 +93,11 @@ def test_checkpoints_of_one_training_are_drawn_over_their_iterations(
     checkpoint = torch.load(detector / 'epoch_1.pth', weights_only=False)
     checkpoint['meta']['iter'] += 7
     torch.save(checkpoint, later)
-    words = (detector / 'epoch_1.pth', later, '--out', tmp_path / 'gab')
+    words = (later, detector / 'epoch_1.pth', '--out', tmp_path / 'gab')
     code, output = call(TOOL, words, capsys, monkeypatch)
     assert code is None, output
     assert '_training.png' in output
+    order = list(json.loads((tmp_path / 'gab.json').read_text()))
+    assert order == [str(detector / 'epoch_1.pth'), str(later)]  # of training, not of the words
     with Image.open(tmp_path / 'gab_training.png') as image:
         assert min(image.size) > 300

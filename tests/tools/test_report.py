@@ -76,10 +76,10 @@ def test_the_page_says_what_was_trained_and_how_it_did(page, work_dir):
         'Loss and its terms', 'Learning rate', 'Amplitude of the Gaussians', 'Their width',
         'Share of the bias in the scores',
         'Position bias over the offset of key from query: stages.0.blocks.0',
-        'What the centre of the last map answers to; before training: half of it within',
+        'What the centre of the last map answers to; at the start: half of it within',
     ):  # fmt: skip
         assert f'<figcaption>{caption}' in page
-    assert 'were not measured' not in page
+    assert 'was not measured' not in page
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason='needs a browser: apt-get install chromium')
@@ -115,22 +115,67 @@ def test_a_browser_shows_all_of_it(page, tmp_path, width, theme):
     assert (found['paper'] == 'rgb(21, 23, 26)') == (theme == 'dark')
 
 
-def test_a_resumed_run_is_one_curve(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
-    from report_runs import find_runs
+def train_records(*iterations, loss):
+    return [dict(iter=i, loss=loss, step=i) for i in iterations]
 
-    starts = {
-        '20260101_000000': [dict(iter=i, loss=1.0, step=i) for i in (1, 2, 3, 4)],
-        '20260102_000000': [dict(iter=i, loss=2.0, step=i) for i in (3, 4, 5)],
-    }
-    for start, records in starts.items():
-        file = tmp_path / 'run' / start / 'vis_data' / 'scalars.json'
+
+def find_runs(work_dir, starts, monkeypatch):
+    """Runs of a work dir with the given records of each start."""
+    for number, records in enumerate(starts):
+        file = work_dir / 'run' / f'2026010{number}_000000' / 'vis_data' / 'scalars.json'
         file.parent.mkdir(parents=True)
         file.write_text(''.join(json.dumps(record) + '\n' for record in records))
-    with file.open('a') as torn:
+    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
+    import report_runs
+
+    return report_runs.find_runs(work_dir)
+
+
+def test_a_resumed_run_is_one_curve(tmp_path, monkeypatch):
+    first, second = train_records(1, 2, 3, 4, loss=1), train_records(3, 4, 5, loss=2)
+    (run,) = find_runs(tmp_path, [first, second], monkeypatch)
+    with (run.starts[-1] / 'vis_data' / 'scalars.json').open('a') as torn:
         torn.write('{"iter": 6, "lo')
-    (run,) = find_runs(tmp_path)
     assert [(r['iter'], r['loss']) for r in run.scalars] == [(1, 1), (2, 1), (3, 2), (4, 2), (5, 2)]
+
+
+def test_a_run_from_scratch_in_the_same_folder_is_alone(tmp_path, monkeypatch):
+    def monitor(step, value):
+        return {'gab/layer/A': value, 'step': step}
+
+    first = [monitor(0, 1), *train_records(9, 18, loss=1), dict(mAP=0.1, step=1)]
+    second = [monitor(0, 2), *train_records(9, loss=2), dict(mAP=0.2, step=1)]
+    stopped = [monitor(0, 3)]
+    (run,) = find_runs(tmp_path, [first, second, stopped], monkeypatch)
+    assert run.scalars == second
+    assert run.starts[-1].name == '20260101_000000'
+
+
+def test_a_validation_stands_at_the_iteration_that_it_followed(tmp_path, monkeypatch):
+    records = [*train_records(9, loss=1), dict(mIoU=1, step=1), *train_records(18, loss=1),
+               dict(mIoU=2, step=2)]  # fmt: skip
+    (run,) = find_runs(tmp_path, [records], monkeypatch)
+    from report_figures import _validations
+
+    assert [(r['iter'], r['mIoU']) for r in _validations(run.scalars)] == [(9, 1), (18, 2)]
+
+
+@pytest.mark.parametrize(
+    ('content', 'note'),
+    [(None, 'There is no checkpoint'), (b'torn', 'The last checkpoint cannot be read')],
+)
+def test_a_run_without_a_sound_checkpoint_has_a_page(
+    detector, tmp_path, capsys, monkeypatch, content, note
+):
+    folder = tmp_path / 'run'
+    shutil.copytree(detector, folder, ignore=shutil.ignore_patterns('*.pth'))
+    if content:
+        (folder / 'epoch_1.pth').write_bytes(content)
+    code, output = call(TOOL, (folder, '-o', tmp_path / 'out.html'), capsys, monkeypatch)
+    assert code is None, output
+    page = (tmp_path / 'out.html').read_text()
+    assert note in page
+    assert '<figcaption>Loss and its terms' in page
 
 
 @pytest.mark.parametrize(

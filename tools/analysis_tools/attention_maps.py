@@ -141,7 +141,7 @@ def main() -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     try:
         runs = run(args)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f'error: {error}')
     arrays = {
         f'{when}/{name}': maps.mean.numpy()

@@ -68,7 +68,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='of the network'
     )
-    parser.add_argument('--batch-size', type=int, default=4)
+    parser.add_argument('--batch-size', type=int, default=4, help='at least 1')
     parser.add_argument('--bootstrap', type=int, default=100, help='samples for intervals')
     parser.add_argument('--out', type=Path, help='NAME of the files; work_dirs/erf/SOURCE')
     parser.add_argument('--resume', action='store_true', help='go on from NAME.npz')
@@ -77,6 +77,12 @@ def parse_args() -> argparse.Namespace:
     name = args.source.replace(':', '_').replace('/', '_') if ':' in args.source else args.source
     args.out = args.out or Path('work_dirs', 'erf', Path(name).stem)
     args.size = args.size and tuple(args.size)
+    if args.batch_size < 1:
+        parser.error(f'--batch-size must be at least 1, got {args.batch_size}')
+    try:
+        torch.empty(0, device=args.device)
+    except (RuntimeError, AssertionError) as error:
+        parser.error(f'--device {args.device}: {str(error).splitlines()[0]}')
     return args
 
 
@@ -185,7 +191,7 @@ def main() -> None:
         )  # fmt: skip
         erf, meta = measure(args, in_precision(subject, DTYPES[args.dtype], args.device))
         rows = numbers(erf, subject, args)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f'error: {error}')
     file = args.out.with_name(f'{args.out.name}.json')
     about = dict(protocol=erf.protocol, size=erf.size, refused=erf.refused, **meta)

@@ -23,8 +23,10 @@ def chosen_images(images: str, count: int | None, seed: int, subject: Subject) -
         FileNotFoundError: If the config's validation set is not there.
         ValueError: If there are none.
     """
+    if count is not None and count < 1:
+        raise ValueError(f'--num must be at least 1, got {count}')
     if images == 'noise':
-        return noise_images(count or 100, seed, subject)
+        return noise_images(100 if count is None else count, seed, subject)
     if images == 'val':
         return choose(validation_images(subject), count, seed)
     return choose(folder_images(Path(images), subject), count, seed)
@@ -56,7 +58,7 @@ def validation_images(subject: Subject) -> list[Source]:
     Raises:
         ValueError: If there is no config.
     """
-    if subject.config is None:
+    if subject.config is None or not subject.config.get('val_dataloader'):
         raise ValueError('--images val needs a config with a val_dataloader')
     dataset = DATASETS.build(subject.config.val_dataloader.dataset)
 

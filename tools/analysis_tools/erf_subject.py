@@ -80,7 +80,8 @@ def build_subject(target: Target) -> Subject:
     subject.about.update(
         source=target.source if is_timm else Path(target.source).name,
         checkpoint=checkpoint and Path(checkpoint).name,
-        checkpoint_sha256=checkpoint and file_sha256(checkpoint),
+        # A URL or a folder has none of its own.
+        checkpoint_sha256=file_sha256(checkpoint) if Path(checkpoint or '').is_file() else None,
         torch=torch.__version__,
     )
     return subject
@@ -159,6 +160,8 @@ def _of_timm(target: Target) -> Subject:
         model = timm.create_model(name, checkpoint_path=checkpoint or '', **resized)
     except TypeError:
         model = timm.create_model(name, checkpoint_path=checkpoint or '')
+    except RuntimeError as error:
+        raise ValueError(f'{checkpoint} does not fit timm:{name}: {error}') from error
     model.eval().requires_grad_(False)
     data = timm.data.resolve_model_data_config(model)
     size = size or tuple(data['input_size'][1:])

@@ -12,12 +12,12 @@ the window's central token sees, minus its minimum; its axes are those of the im
 import argparse
 import json
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
+from tqdm import tqdm
 
 from mmgab.analysis.erf import GaussianSurface, fit_surface
 from mmgab.analysis.plots import plot_layers, plot_tables, plot_training
@@ -79,8 +79,8 @@ def layers_of(contents: Contents) -> list[Layer]:
 
 
 def _as_maps(values: Tensor, sides: tuple[int, int]) -> np.ndarray:
-    """From a table ``(T, heads)`` to maps over the offset."""
-    return values.t().unflatten(1, sides).double().numpy()
+    """From a table ``(T, heads)``, of query from key, to maps over the offset of key from query."""
+    return values.t().unflatten(1, sides).flip(1, 2).double().numpy()
 
 
 def parse_args() -> argparse.Namespace:
@@ -88,7 +88,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('checkpoints', nargs='+', help='files or URLs, in the order of training')
+    parser.add_argument(
+        'checkpoints', nargs='+', help='files or URLs; of one training, in any order'
+    )
     parser.add_argument('--out', type=Path, required=True, help='NAME of the files')
     parser.add_argument(
         '--trust',
@@ -169,12 +171,21 @@ def training_picture(steps: list[float], layers: list[list[Layer]], unit: str, p
     return True
 
 
-def steps_of(checkpoints: list[Mapping]) -> tuple[list[float], str]:
-    """Where in training checkpoints are from, as they say themselves; else their order."""
-    noted = [(one.get('meta') or {}).get('iter') for one in checkpoints]
-    if all(isinstance(step, int) for step in noted) and len(set(noted)) == len(noted):
-        return noted, 'iteration'
-    return list(range(1, len(checkpoints) + 1)), 'checkpoint'
+def read_layers(sources: list[str], trust: bool) -> tuple[dict[str, list[Layer]], dict[str, int]]:
+    """Layers of every checkpoint, and the iterations that they are from, as far as they say so.
+
+    In the order of the iterations where all are known and differ; else as they were named.
+    """
+    layers, iterations = {}, {}
+    for source in tqdm(sources, unit='checkpoint', disable=len(sources) < 2):
+        checkpoint = read_checkpoint(source, trust=trust)  # one at a time: optimizers are large
+        layers[source] = layers_of(Contents.of(checkpoint, source))
+        iteration = (checkpoint.get('meta') or {}).get('iter')
+        if isinstance(iteration, int):
+            iterations[source] = iteration
+    if len(set(iterations.values())) == len(layers):
+        return {s: layers[s] for s in sorted(layers, key=iterations.__getitem__)}, iterations
+    return layers, {}
 
 
 def main() -> None:
@@ -182,9 +193,7 @@ def main() -> None:
     args = parse_args()
     args.out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        read = [read_checkpoint(source, trust=args.trust) for source in args.checkpoints]
-        contents = [Contents.of(*pair) for pair in zip(read, args.checkpoints, strict=True)]
-        layers = {one.source: layers_of(one) for one in contents}
+        layers, iterations = read_layers(args.checkpoints, args.trust)
     except (ValueError, OSError) as error:
         sys.exit(f'error: {error}')
     rows = {source: rows_of(own) for source, own in layers.items()}
@@ -194,9 +203,9 @@ def main() -> None:
     draw(layers, args.out)
     written = ['.json', '_layers.png', '_tables.png']
     training = args.out.with_name(f'{args.out.name}_training.png')
-    steps, unit = steps_of(read)
-    # A file that is named twice is there once.
-    if len(layers) == len(read) and training_picture(steps, list(layers.values()), unit, training):
+    unit = 'iteration' if iterations else 'checkpoint'
+    steps = sorted(iterations.values()) or list(range(1, len(layers) + 1))
+    if training_picture(steps, list(layers.values()), unit, training):
         written.append('_training.png')
     print(f'Written to {args.out}: {", ".join(written)}')
 

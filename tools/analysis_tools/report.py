@@ -42,7 +42,7 @@ def parse_args() -> argparse.Namespace:
         "it does by default), 'noise', or 'none' for no fields",
     )
     parser.add_argument('--num', type=int, default=8, help='how many of them; 8')
-    parser.add_argument('--seed', type=int, default=0, help='of the draw, and of fresh weights')
+    parser.add_argument('--seed', type=int, default=0, help='of the draw, and of random weights')
     parser.add_argument(
         '--size',
         nargs=2,
@@ -58,7 +58,7 @@ def settings(run: Run) -> dict[str, str]:
     """What was trained, in a few lines."""
     config = run.config
     loader = config.train_dataloader
-    rows = {
+    return {
         'model': config.model.type,
         'backbone': _call(config.model.backbone, ('embed_dims', 'depths', 'num_heads',
                                                   'window_size', 'gab_cfg')),
@@ -68,13 +68,6 @@ def settings(run: Run) -> dict[str, str]:
         'schedule': _call(config.train_cfg, ('max_epochs', 'max_iters')),
         'seed': str(config.get('randomness', {}).get('seed', 'none')),
     }  # fmt: skip
-    if run.checkpoint is not None:
-        path = run.checkpoint
-        tensors, _ = unwrap(read_checkpoint(str(path)), str(path))
-        count = sum(tensor.numel() for tensor in tensors.values())
-        rows['checkpoint'] = f'{path.name}, {count / 1e6:.1f} million numbers'
-        rows['its SHA-256'] = file_sha256(str(path))
-    return rows
 
 
 def _call(config: Config, names: tuple[str, ...]) -> str:
@@ -84,38 +77,60 @@ def _call(config: Config, names: tuple[str, ...]) -> str:
     return f'{kind}({given})' if isinstance(kind, str) else f'{kind.__name__}({given})'
 
 
+def trained_weights(run: Run, args: argparse.Namespace) -> tuple[dict, list[Figure], list[str]]:
+    """What is known of the last checkpoint: facts, figures, and what could not be said of it."""
+    path, notes = run.checkpoint, []
+    if path is None:
+        return {}, [], ['There is no checkpoint: no position bias, no receptive fields.']
+    try:
+        tensors, _ = unwrap(read_checkpoint(str(path)), str(path))
+    except (ValueError, OSError) as error:
+        return {}, [], [f'The last checkpoint cannot be read: {error}']
+    facts = {
+        'checkpoint': f'{path.name}, {sum(t.numel() for t in tensors.values()) / 1e6:.1f} '
+        'million numbers',
+        'its SHA-256': file_sha256(str(path)),
+    }
+    figures = []
+    try:
+        figures += tables(path)
+    except ValueError as error:
+        notes.append(f'No position bias: {error}')
+    if args.images != 'none':
+        figures += receptive_fields(run, args, notes.append)
+    return facts, figures, notes
+
+
+def pictures_of(paths: list[Path], notes: list[str]) -> list[Figure]:
+    """Pictures, as far as they can be read."""
+    figures = []
+    for path in paths[:MAX_PICTURES]:
+        try:
+            figures.append(picture(path, path.name))
+        except OSError as error:
+            notes.append(f'{path.name} is not shown: {error}')
+    if len(paths) > MAX_PICTURES:
+        notes.append(f'{MAX_PICTURES} of {len(paths)} pictures are shown.')
+    return figures
+
+
 def sections(run: Run, args: argparse.Namespace) -> dict:
     """Everything that the page says about a run."""
-    trained, notes = [], []
-    if run.checkpoint is None:
-        notes.append('There is no checkpoint: no position bias, no receptive fields.')
-    else:
-        try:
-            trained += tables(run.checkpoint)
-        except ValueError as error:
-            notes.append(f'No position bias: {error}')
-        if args.images != 'none':
-            try:
-                trained.append(receptive_fields(run, args))
-            except (ValueError, FileNotFoundError) as error:
-                notes.append(f'Receptive fields were not measured: {error}')
+    facts, trained, notes = trained_weights(run, args)
     monitored = gaussians(run)
     if not monitored:
         notes.append(
             'Amplitudes and sigmas over time are not known: mmgab.GABMonitorHook was not in '
             'custom_hooks, or there is no Gaussian.'
         )
-    shown = run.pictures[:MAX_PICTURES]
-    if len(run.pictures) > len(shown):
-        notes.append(f'{len(shown)} of {len(run.pictures)} pictures are shown.')
     return dict(
         name=run.folder.resolve().name,
-        settings=settings(run),
+        settings=settings(run) | facts,
         metrics=run.metrics,
         curves=curves(run),
         monitored=monitored,
         trained=trained,
-        pictures=[picture(path, path.name) for path in shown],
+        pictures=pictures_of(run.pictures, notes),
         notes=notes,
         commands=run.commands,
         environment=run.environment,
@@ -131,8 +146,9 @@ def readable(value: float) -> str:
 def page(work_dir: Path, runs: list[Run], args: argparse.Namespace) -> str:
     """The page's HTML."""
     overview: list[Figure] = []
+    notes: list[str] = []
     if runs[0].folder != work_dir:
-        overview = [picture(path, path.name) for path in sorted(work_dir.glob('*.png'))]
+        overview = pictures_of(sorted(work_dir.glob('*.png')), notes)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -145,6 +161,7 @@ def page(work_dir: Path, runs: list[Run], args: argparse.Namespace) -> str:
         title=work_dir.resolve().name,
         when=datetime.datetime.now().astimezone().strftime('%Y-%m-%d %H:%M %Z'),
         overview=overview,
+        notes=notes,
         runs=[sections(run, args) for run in tqdm(runs, 'report', unit='run')],
     )
 
@@ -152,9 +169,11 @@ def page(work_dir: Path, runs: list[Run], args: argparse.Namespace) -> str:
 def main() -> None:
     """Write the page, or say in a sentence why not."""
     args = parse_args()
+    if args.out.is_dir():
+        sys.exit(f'error: --out: {args.out} is a folder')
     try:
         html = page(args.work_dir, find_runs(args.work_dir), args)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f'error: {error}')
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(html)

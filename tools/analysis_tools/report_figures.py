@@ -21,9 +21,9 @@ from mmgab.analysis.plots import ErfPicture, curves_svg, layer_curves_svg, plot_
 from mmgab.checkpoints import Contents, read_checkpoint
 
 _KIND = {'.png': 'png', '.jpg': 'jpeg', '.jpeg': 'jpeg'}
-# Where training is slow or fast; nothing that is learned.
 _LAYERS = 6  # of a figure, so that it fits on a sheet of paper
-_DEPTHS = (2, 2, 6, 2)  # SwinGAB's own
+_DEPTHS = (2, 2, 6, 2)  # of a Swin that says nothing else
+# Where training is slow or fast; nothing that is learned.
 _NO_LOSS = {'data_time', 'time', 'epoch', 'iter', 'step', 'memory', 'base_lr'}
 
 
@@ -78,14 +78,24 @@ def curves(run: Run) -> list[Figure]:
         for caption, (own, label) in groups.items()
         if any(name in names for name in own)
     ]
-    validation = [r for r in records if 'iter' not in r and not any('gab/' in name for name in r)]
+    validation = _validations(records)
     metrics = [name for name in (validation[0] if validation else {}) if name not in _NO_LOSS]
     # MMDetection writes -1 where there is no object of a size.
     metrics = [name for name in metrics if all(record.get(name, 0) >= 0 for record in validation)]
     if metrics and len(validation) > 1:
-        unit = 'epoch' if 'Epoch' in run.config.train_cfg.get('type', '') else 'iteration'
-        svg = curves_svg(_lines(validation, metrics, 'step'), unit, 'metric')
+        svg = curves_svg(_lines(validation, metrics, 'iter'), 'iteration', 'metric')
         found.append(Figure('Metrics on the validation set', svg))
+    return found
+
+
+def _validations(records: list[dict]) -> list[dict]:
+    """Records of validations, with the iteration after which they were made."""
+    found, iteration = [], 0
+    for record in records:
+        if 'iter' in record:
+            iteration = record['iter']
+        elif not any(name.startswith('gab/') for name in record):
+            found.append(dict(record, iter=iteration))
     return found
 
 
@@ -144,19 +154,28 @@ def tables(checkpoint: Path) -> list[Figure]:
     return figures
 
 
-def receptive_fields(run: Run, args: Namespace) -> Figure:
-    """Receptive field of the last map's centre, with fresh weights and with the trained ones.
+def receptive_fields(run: Run, args: Namespace, note: Callable[[str], None]) -> list[Figure]:
+    """Receptive field of the last map's centre, with the weights of the start and the trained ones.
 
-    Raises:
-        FileNotFoundError: If the images are not there.
-        ValueError: If nothing could be measured.
+    Args:
+        run: The run.
+        args: ``images``, ``num``, ``seed`` and ``size``.
+        note: Called with a sentence for each field that cannot be measured.
+
+    Returns:
+        One figure, or none.
     """
-    config, pictures, found = run.starts[-1] / 'vis_data' / 'config.py', [], []
-    for when, checkpoint in (('before training', None), ('after', str(run.checkpoint))):
+    pictures, found, heading = [], [], ''
+    start = run.config.get('load_from')
+    for when, checkpoint in (('at the start', start), ('after training', str(run.checkpoint))):
         torch.manual_seed(args.seed)
-        target = Target(str(config), checkpoint, _last_layer(run), size=tuple(args.size))
-        subject = build_subject(target)
-        erf = _measured(subject, args, f'{run.folder.name} {when}')
+        target = Target(str(run.config_file), checkpoint, *_last_map(run), tuple(args.size))
+        try:
+            subject = build_subject(target)
+            erf = _measured(subject, args, f'{run.folder.name} {when}')
+        except (ValueError, KeyError, OSError) as error:
+            note(f'The receptive field {when} was not measured: {error}')
+            continue
         pictures.append(ErfPicture(when, erf.sums[0].mean, erf.centre(0)))
         numbers = describe_map(erf.sums[0].mean, erf.centre(0))
         found.append(
@@ -164,19 +183,34 @@ def receptive_fields(run: Run, args: Namespace) -> Figure:
             f'{numbers["fit_sigma_x"]:.0f} x {numbers["fit_sigma_y"]:.0f} pixels wide (sigma), '
             f'R² {numbers["fit_r_squared"]:.2f}'
         )
-    heading = (
-        f'{subject.about["layer"]}, protocol {erf.protocol}, {erf.sums[0].count} images '
-        f'({args.images}), {erf.size[0]} x {erf.size[1]} pixels'
-    )
-    caption = f'What the centre of the last map answers to; {"; ".join(found)}.'
-    return drawn(lambda path: plot_erfs({'': pictures}, heading, path), caption)
+        heading = (
+            f'{subject.about["layer"]}, protocol {erf.protocol}, {erf.sums[0].count} images '
+            f'({args.images}), {erf.size[0]} x {erf.size[1]} pixels'
+        )
+    if not pictures:
+        return []
+    caption = f'What the centre of the last map answers to; {"; ".join(found)}. {_start(run, args)}'
+    return [drawn(lambda path: plot_erfs({'': pictures}, heading, path), caption)]
 
 
-def _last_layer(run: Run) -> str | None:
-    """Our last stage: the norm behind it makes a constant of the mean, before it is trained."""
+def _start(run: Run, args: Namespace) -> str:
+    """What a run started from, in a sentence."""
+    init_cfg = run.config.model.backbone.get('init_cfg') or {}
+    source = run.config.get('load_from') or init_cfg.get('checkpoint')
+    if source:
+        return f'It started from {Path(source).name}.'
+    return f'It started from random weights, of which these are a new draw (seed {args.seed}).'
+
+
+def _last_map(run: Run) -> tuple[str | None, int | None]:
+    """The last stage of a Swin: the norm behind it makes a constant of the mean at the start."""
     backbone = run.config.model.backbone
-    is_ours = str(backbone.type).endswith('SwinGAB')
-    return f'backbone.stages.{len(backbone.get("depths", _DEPTHS)) - 1}' if is_ours else None
+    kind, last = str(backbone.type), len(backbone.get('depths', _DEPTHS)) - 1
+    if kind.endswith('SwinGAB'):
+        return f'backbone.stages.{last}', None
+    if kind.endswith('SwinTransformer'):
+        return f'backbone.stages.{last}', 0
+    return None, None
 
 
 def _measured(subject: Subject, args: Namespace, title: str) -> Erf:

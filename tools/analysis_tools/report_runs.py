@@ -25,16 +25,22 @@ class Run:
 
     Attributes:
         folder: Its work dir.
-        starts: Folders of its starts, one for each time that training began or was resumed.
+        starts: Folders of its starts, one for each time that training began or was resumed, and
+            logged something.
     """
 
     folder: Path
     starts: list[Path]
 
     @property
-    def config(self) -> Config:
+    def config_file(self) -> Path:
         """Settings of the last start."""
-        return Config.fromfile(self.starts[-1] / 'vis_data' / 'config.py')
+        return self.starts[-1] / 'vis_data' / 'config.py'
+
+    @property
+    def config(self) -> Config:
+        """The same, read."""
+        return Config.fromfile(self.config_file)
 
     @property
     def checkpoint(self) -> Path | None:
@@ -53,8 +59,8 @@ class Run:
         kept: list[dict] = []
         for start in self.starts:
             records = _read_records(start / _SCALARS)
-            first = next((record['iter'] for record in records if 'iter' in record), math.inf)
-            kept = [*_before(first, kept), *records]
+            steps = [step for step in map(_iteration, records) if step is not None]
+            kept = [*_before(min(steps, default=math.inf), kept), *records]
         return kept
 
     @property
@@ -86,9 +92,10 @@ class Run:
     @property
     def pictures(self) -> list[Path]:
         """Pictures beside its checkpoints, and those that were drawn in its starts and tests."""
-        drawn = [p for pattern in ('2*', '*/2*') for p in self.folder.glob(f'{pattern}/**/*')]
-        return [p for p in [*sorted(self.folder.glob('*')), *sorted(drawn)]
-                if p.suffix in _PICTURES and 'predictions' not in p.parts]  # fmt: skip
+        beside = sorted(self.folder.glob('*'))
+        patterns = ('2*/**/*', '*/2*/**/*', '**/vis_image/*')
+        drawn = sorted({path for pattern in patterns for path in self.folder.glob(pattern)})
+        return [path for path in [*beside, *drawn] if path.suffix in _PICTURES]
 
 
 def find_runs(work_dir: Path) -> list[Run]:
@@ -109,13 +116,29 @@ def find_runs(work_dir: Path) -> list[Run]:
     return runs
 
 
+def _iteration(record: dict) -> int | None:
+    """Where in training a record is from; a validation's step may count epochs."""
+    is_monitor = any(name.startswith('gab/') for name in record)
+    return record['step'] if is_monitor else record.get('iter')
+
+
 def _before(iteration: float, records: list[dict]) -> Iterator[dict]:
-    return takewhile(lambda record: record.get('iter', 0) < iteration, records)
+    def is_before(record: dict) -> bool:
+        step = _iteration(record)
+        return step is None or step < iteration
+
+    return takewhile(is_before, records)
 
 
 def _runs(folders: list[Path]) -> list[Run]:
-    starts = {f: sorted(file.parents[1] for file in f.glob(f'2*/{_SCALARS}')) for f in folders}
-    return [Run(folder, own) for folder, own in starts.items() if own]
+    runs = []
+    for folder in folders:
+        starts = sorted(file.parents[1] for file in folder.glob(f'2*/{_SCALARS}'))
+        # One that was stopped before it logged anything trained nothing.
+        trained = [s for s in starts if any('iter' in r for r in _read_records(s / _SCALARS))]
+        if trained:
+            runs.append(Run(folder, trained))
+    return runs
 
 
 def _read_records(file: Path) -> list[dict]:

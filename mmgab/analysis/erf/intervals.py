@@ -37,10 +37,22 @@ def describe_sums(
     start = GaussianSurface(**fit)
     draws = np.random.default_rng(seed)
     drawn = [
-        describe(sums.resampled(draws), start=start if start.is_found else None)
+        _aligned(describe(sums.resampled(draws), start=start if start.is_found else None), whole)
         for _ in tqdm(range(samples if sums.count > 1 else 0), 'intervals', leave=False)
     ]
     return with_intervals(whole, drawn)
+
+
+def _aligned(sample: dict[str, float], whole: dict[str, float]) -> dict[str, float]:
+    """A sample whose Gaussian has its axes named as those of the whole.
+
+    Near 45 degrees the narrow axis is x in one sample and y in the next, and the angle jumps.
+    """
+    quarters = round((sample['fit_angle'] - whole['fit_angle']) / 90)
+    axes = (sample['fit_sigma_x'], sample['fit_sigma_y'])
+    x, y = axes if quarters % 2 == 0 else axes[::-1]
+    angle = sample['fit_angle'] - 90 * quarters
+    return dict(sample, fit_sigma_x=x, fit_sigma_y=y, fit_angle=angle)
 
 
 def with_intervals(
@@ -53,11 +65,14 @@ def with_intervals(
         samples: Of maps of drawn images; none for no intervals.
 
     Returns:
-        For each number ``value``, and ``low`` and ``high`` where there are samples.
+        For each number ``value``, and ``low`` and ``high`` where there are samples; not for
+        ``fit_is_found``, which is no quantity.
     """
     rows = {name: {'value': number} for name, number in numbers.items()}
     if samples:
         for name, row in rows.items():
+            if name == 'fit_is_found':
+                continue
             drawn = [sample[name] for sample in samples]
             row['low'], row['high'] = (float(q) for q in np.quantile(drawn, (0.025, 0.975)))
     return rows

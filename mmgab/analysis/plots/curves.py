@@ -1,5 +1,6 @@
 """Curves as SVG for a page: text stays text, and takes the colour of the text around it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from io import StringIO
 
@@ -69,4 +70,6 @@ def _finish(figure: plt.Figure, axes: plt.Axes, xlabel: str, ylabel: str) -> str
     figure.savefig(file, format='svg', transparent=True, metadata=dict(Date=None))
     plt.close(figure)
     svg = file.getvalue()
-    return svg[svg.index('<svg') :].replace(_INK, 'currentColor')
+    svg = svg[svg.index('<svg') :].replace(_INK, 'currentColor')
+    svg = re.sub('<g id="[^"]*"', '<g', svg)  # the same in every figure, and nobody refers to them
+    return svg.replace('<svg ', f'<svg role="img" aria-label="{ylabel} over {xlabel}" ', 1)
