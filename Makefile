@@ -10,16 +10,19 @@ else
   SETUP := setup
 endif
 
-.PHONY: help setup demo test check format clean
+.PHONY: help setup demo erf-study test check format clean
 
 help:  ## This list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 10
 
 setup:  ## Make or update .venv: 5 to 15 minutes the first time
 	@$(PYTHON) tools/setup_env.py $(if $(MMCV_WHEEL),--mmcv $(MMCV_WHEEL))
 
 demo: $(SETUP)  ## Train and evaluate on real nuclei: boxes, masks, pixels, pictures; 5 minutes
 	$(PY) -W ignore tools/demo.py
+
+erf-study: $(SETUP)  ## Measure what docs/erf.md says about the paper's claims; 20 minutes
+	$(PY) -W ignore tools/analysis_tools/erf_study.py
 
 test: $(SETUP)  ## The whole test suite
 	$(PY) -m pytest
