@@ -7,4 +7,3 @@ python tools/train.py configs/mask_rcnn_swin_nuclei.py
 _base_ = './mask_rcnn_swin_gab_nuclei.py'
 
 model = dict(backbone=dict(gab_cfg=None))
-custom_hooks = [dict(type='mmgab.LabelRangeHook')]  # there is no Gaussian to monitor

@@ -7,4 +7,3 @@ python tools/train.py configs/upernet_swin_nuclei.py
 _base_ = './upernet_swin_gab_nuclei.py'
 
 model = dict(backbone=dict(gab_cfg=None))
-custom_hooks = [dict(type='mmgab.LabelRangeHook')]  # there is no Gaussian to monitor

@@ -80,9 +80,9 @@ def export(contents: Contents, project: str, meta: Mapping | None = None) -> tup
     else:
         tensors = _in_container(tensors, layout)
         left += contents.others
-    gaussians = [name for name in tensors if '.gaussian.' in name]
-    if gaussians and project != 'mmgab':
-        raise ValueError(f'{project} has no place for {grouped(gaussians)} of {contents.source}')
+    ours = [name for name in tensors if '.gaussian.' in name or '.broadcast.' in name]
+    if ours and project != 'mmgab':
+        raise ValueError(f'{project} has no place for {grouped(ours)} of {contents.source}')
     left += contents.apart
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     if layout.wrapper is None:

@@ -17,6 +17,7 @@ from .files import read_checkpoint
 from .match import NOTHING, Excuses, LoadReport, grouped, match
 
 _GAUSSIAN = r'(.*\.)?stages\.\d+\.blocks\.\d+\.attn\.w_msa\.gaussian\.(amplitude|sigma)'
+_BROADCAST = r'(.*\.)?stages\.\d+\.blocks\.\d+\.broadcast\.(share|scale|gate)'
 _DERIVED = r'.*\.(attn_mask|relative_position_index|relative_coords_table)'
 _OUTPUT_NORM = r'norm\d\.(weight|bias)'
 _CLASSIFIER = r'head\.fc\.(weight|bias)'
@@ -34,10 +35,10 @@ def load(
 ) -> LoadReport:
     """Load a Swin into a backbone, whole or not at all.
 
-    The file may lack all Gaussians and, if it comes from classification, all output norms but the
-    last. It may have what a backbone has no place for: a classifier's head, output norms of stages
-    that are not returned, derived tensors. Tables of another window and absolute position
-    embeddings of another image size are resized.
+    The file may lack all Gaussians, all tensors of Context Broadcasting and, if it comes from
+    classification, all output norms but the last. It may have what a backbone has no place for: a
+    classifier's head, output norms of stages that are not returned, derived tensors. Tables of
+    another window and absolute position embeddings of another image size are resized.
 
     Args:
         model: The backbone, a :class:`mmgab.models.SwinGAB`.
@@ -96,7 +97,7 @@ def load_whole_model(
     own = model.state_dict()
     theirs, ours = find_swins(tensors), find_swins(own)
     layouts = ' and '.join(dict.fromkeys(layout.name for layout in theirs.values()))
-    absences = _absent_gaussians(tensors)
+    absences = _absent_methods(tensors)
     if theirs and len(ours) == 1:
         place = next(iter(ours))
         contents = Contents.of(checkpoint, source, place if place in theirs else None)
@@ -117,19 +118,21 @@ def load_whole_model(
 
 
 def _absences(contents: Contents, place: str) -> str:
-    """What a file need not have, as it has nothing of the kind: Gaussians, norms of stages.
+    """What a file need not have, as it has nothing of the kind: Gaussians, norms of stages, ...
 
     A classifier has one norm, after the last stage.
     """
     last = last_stage(contents.swin)
-    absences = _absent_gaussians(contents.swin)
+    absences = _absent_methods(contents.swin)
     if last > 0 and not contents.has_stage_norms():
         absences += rf'|{re.escape(place)}norm[0-{last - 1}]\.(weight|bias)'
     return absences
 
 
-def _absent_gaussians(names: Iterable[str]) -> str:
-    return NOTHING if any('.gaussian.' in name for name in names) else _GAUSSIAN
+def _absent_methods(names: Iterable[str]) -> str:
+    methods = {'.gaussian.': _GAUSSIAN, '.broadcast.': _BROADCAST}
+    absent = [p for part, p in methods.items() if not any(part in name for name in names)]
+    return '|'.join(absent) or NOTHING
 
 
 def _excuses_of_a_start(absences: str, places: Iterable[str]) -> Excuses:

@@ -2,6 +2,7 @@
 
 from .config import load_config
 from .gab_monitor_hook import GABMonitorHook
+from .image_shapes_hook import ImageShapesHook
 from .label_range_hook import LabelRangeHook
 from .preflight import check_data, check_work_dir
 from .runner import CheckedRunner, leave_processes
@@ -10,6 +11,7 @@ from .trained_model import build_model, load_weights
 __all__ = [
     'CheckedRunner',
     'GABMonitorHook',
+    'ImageShapesHook',
     'LabelRangeHook',
     'build_model',
     'check_data',

@@ -26,7 +26,8 @@ class GABMonitorHook(Hook):
     on where heads have their own. ``gab/LAYER/share`` is the bias' part of the scores, ``|bias| /
     (|bias| + |content|)``, in the iteration's first image; it is there after the first iterations,
     and TensorBoard gets its histogram as well. TensorBoard, and any other backend of MMEngine,
-    shows them: ``visualizer=dict(vis_backends=[dict(type='TensorboardVisBackend'), ...])``.
+    shows them: ``visualizer=dict(vis_backends=[dict(type='TensorboardVisBackend'), ...])``. A Swin
+    without Gaussians has shares alone.
 
     Args:
         interval: Iterations from one record to the next; the first and the last are always there.
@@ -48,13 +49,10 @@ class GABMonitorHook(Hook):
         """Record what training starts from.
 
         Raises:
-            ValueError: If the model has no Gaussian: there would be nothing to see.
+            ValueError: If the model has no window attention: there would be nothing to see.
         """
-        if not gaussian_parameters(_unwrapped(runner.model)):
-            raise ValueError(
-                'GABMonitorHook: the model has no Gaussian; is its backbone mmgab.SwinGAB, and '
-                'gab_cfg not None?'
-            )
+        with watch_attention(_unwrapped(runner.model)):
+            pass  # it says so
         self._record(runner, runner.iter)
 
     def before_train_iter(
@@ -85,6 +83,8 @@ class GABMonitorHook(Hook):
 
     def _record(self, runner: Runner, step: int) -> None:
         parameters = gaussian_parameters(_unwrapped(runner.model))
+        if not parameters:
+            return
         scalars = gaussian_scalars(parameters)
         runner.visualizer.add_scalars(scalars, step=step)
         heights = [value for name, value in scalars.items() if '/A' in name]

@@ -1,5 +1,7 @@
 """Residual connections with stochastic depth (arXiv 1603.09382)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -38,3 +40,10 @@ class DropPath(nn.Module):
     def extra_repr(self) -> str:
         """Probability, for ``print(model)``."""
         return f'drop_prob={self.drop_prob}'
+
+
+def linear_rates(last: float, depths: Sequence[int]) -> list[list[float]]:
+    """Rate of every block, stage by stage: linear from 0 in the first block to the last one's."""
+    steps = max(sum(depths) - 1, 1)
+    blocks = iter(range(sum(depths)))
+    return [[last * next(blocks) / steps for _ in range(depth)] for depth in depths]

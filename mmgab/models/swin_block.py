@@ -30,6 +30,8 @@ class SwinBlock(nn.Module):
         norm_cfg: Norm layers.
         with_cp: Compute the block again in backward instead of keeping what it makes; with
             ``'selective'`` the hidden channels of its feed-forward network alone, half of that.
+        broadcast: One of :mod:`~.context_broadcast`, the last step of the feed-forward network;
+            None for none.
         attention: Further arguments of :class:`~.window_attention.WindowMSA`.
     """
 
@@ -45,6 +47,7 @@ class SwinBlock(nn.Module):
         act_cfg: Mapping = GELU,
         norm_cfg: Mapping = LAYER_NORM,
         with_cp: bool | str = False,
+        broadcast: type[nn.Module] | None = None,
         **attention,
     ) -> None:
         super().__init__()
@@ -61,17 +64,32 @@ class SwinBlock(nn.Module):
             drop_rate,
             keep_hidden=with_cp != 'selective',
         )
+        self.broadcast = None if broadcast is None else broadcast(embed_dims)
         self.drop_path = DropPath(drop_path_rate)
 
-    def forward(self, x: Tensor, hw_shape: tuple[int, int]) -> Tensor:
-        """Transform tokens ``(B, H * W, C)`` of the grid ``hw_shape``; same shape out."""
-        if self.with_cp:
-            return checkpoint(self._forward, x, hw_shape, use_reentrant=False)
-        return self._forward(x, hw_shape)
+    def forward(
+        self, x: Tensor, hw_shape: tuple[int, int], is_real: Tensor | None = None
+    ) -> Tensor:
+        """Transform tokens.
 
-    def _forward(self, x: Tensor, hw_shape: tuple[int, int]) -> Tensor:
+        Args:
+            x: ``(B, H * W, C)``.
+            hw_shape: ``(H, W)``.
+            is_real: ``(B, H * W)``, which of them are not padding of the batch; None where all are.
+
+        Returns:
+            ``(B, H * W, C)``.
+        """
+        if self.with_cp:
+            return checkpoint(self._forward, x, hw_shape, is_real, use_reentrant=False)
+        return self._forward(x, hw_shape, is_real)
+
+    def _forward(self, x: Tensor, hw_shape: tuple[int, int], is_real: Tensor | None) -> Tensor:
         x = self.drop_path(x, self.attn(x, hw_shape, self.norm1))
-        return self.drop_path(x, self.ffn(x, self.norm2))
+        branch = self.ffn(x, self.norm2)
+        if self.broadcast is not None:
+            branch = self.broadcast(branch, is_real)
+        return self.drop_path(x, branch)
 
 
 class SwinBlockSequence(nn.Module):
@@ -101,8 +119,10 @@ class SwinBlockSequence(nn.Module):
         )
         self.downsample = downsample
 
-    def forward(self, x: Tensor, hw_shape: tuple[int, int]) -> Tensor:
-        """Transform tokens ``(B, H * W, C)`` of the grid ``hw_shape``; same shape out."""
+    def forward(
+        self, x: Tensor, hw_shape: tuple[int, int], is_real: Tensor | None = None
+    ) -> Tensor:
+        """Transform tokens, see :meth:`SwinBlock.forward`."""
         for block in self.blocks:
-            x = block(x, hw_shape)
+            x = block(x, hw_shape, is_real)
         return x

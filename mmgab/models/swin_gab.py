@@ -23,6 +23,9 @@ from .arguments import (
     check_widths,
     positive_pair,
 )
+from .context_broadcast import build_broadcasts
+from .drop_path import linear_rates
+from .image_shapes import ImageShapes
 from .init_cfg import checked_init_cfg, load_arguments
 from .patch_embedding import PatchEmbedding
 from .patch_merging import PatchMerging
@@ -76,6 +79,10 @@ class SwinGAB(AdaptiveModule, BaseModule):
             :func:`mmgab.checkpoints.load`, which says what may be loaded.
         gab_cfg: Arguments of :class:`~.gaussian_bias.GaussianBias`, the same for all layers, by
             default the paper's; ``None`` is plain Swin, as in the stock backbones.
+        cb_cfg: Context Broadcasting (arXiv 2210.08457): ``type`` is ``'CB'``, ``'CBS'`` or
+            ``'CBG'``, see :mod:`~.context_broadcast`; ``stages`` are those that have it, by default
+            all. ``None`` is none. Means are over an image without the batch's padding where
+            :class:`mmgab.engine.ImageShapesHook` tells its shape, else over all tokens.
         attn_backend: How attention is computed: ``'sdpa'`` with torch's fused kernel, keeping only
             its inputs for backward; ``'explicit'`` step by step, keeping the probabilities;
             ``'auto'`` fused unless attention weights are dropped.
@@ -112,6 +119,7 @@ class SwinGAB(AdaptiveModule, BaseModule):
         frozen_stages: int = -1,
         init_cfg: Mapping | None = None,
         gab_cfg: Mapping | None = _PAPER_GAUSSIAN,
+        cb_cfg: Mapping | None = None,
         attn_backend: str = 'auto',
     ) -> None:
         super().__init__(init_cfg=checked_init_cfg(pretrained, init_cfg))
@@ -150,7 +158,10 @@ class SwinGAB(AdaptiveModule, BaseModule):
         attention.update(attn_backend=attn_backend)
         block = dict(drop_rate=drop_rate, act_cfg=act_cfg, norm_cfg=norm_cfg, with_cp=with_cp)
         block.update(attention, window_size=positive_pair('window_size', window_size))
-        drop_path_rates = _drop_path_rates(drop_path_rate, depths)
+        drop_path_rates = linear_rates(drop_path_rate, depths)
+        broadcasts = build_broadcasts(cb_cfg, len(depths))
+        shapes = ImageShapes(patch_size, strides[1 : len(depths)])
+        self.image_shapes = None if cb_cfg is None else shapes
         merges = [positive_pair('strides', stride) for stride in strides[1 : len(depths)]] + [None]
         self.stages = nn.ModuleList()
         for i, channels in enumerate(self.num_features):
@@ -162,6 +173,7 @@ class SwinGAB(AdaptiveModule, BaseModule):
                 num_heads=num_heads[i],
                 feedforward_channels=int(mlp_ratio * channels),
                 gab_cfg=gab_cfg,
+                broadcast=broadcasts[i],
                 **block,
             )
             self.stages.append(stage)
@@ -232,7 +244,8 @@ class SwinGAB(AdaptiveModule, BaseModule):
         x = self.drop_after_pos(x)
         outs = []
         for i, stage in enumerate(self.stages):
-            x = stage(x, hw_shape)
+            shapes = self.image_shapes
+            x = stage(x, hw_shape, None if shapes is None else shapes.real_tokens(i, x, hw_shape))
             if i in self.out_indices:
                 out = getattr(self, f'norm{i}')(x).unflatten(1, hw_shape)
                 outs.append(out.permute(0, 3, 1, 2).contiguous())  # (B, Ci, Hi, Wi)
@@ -285,10 +298,3 @@ class SwinGAB(AdaptiveModule, BaseModule):
         super()._save_to_state_dict(destination, prefix, keep_vars)
         if self.absolute_pos_embed is not None and hasattr(destination, '_metadata'):
             destination._metadata[prefix[:-1]]['pretrain_grid'] = self.pretrain_grid
-
-
-def _drop_path_rates(last: float, depths: Sequence[int]) -> list[list[float]]:
-    """Rate of every block, stage by stage: linear from 0 in the first block to the last one's."""
-    steps = max(sum(depths) - 1, 1)
-    blocks = iter(range(sum(depths)))
-    return [[last * next(blocks) / steps for _ in range(depth)] for depth in depths]

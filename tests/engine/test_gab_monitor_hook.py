@@ -1,10 +1,13 @@
 """The monitor in a real run of MMEngine's runner, with TensorBoard's own reader."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 
 from mmgab.engine import GABMonitorHook
 from mmgab.engine import gab_monitor_hook as monitor
@@ -97,7 +100,7 @@ def test_nothing_is_looked_at_between_two_records(tmp_path, small_swin, monkeypa
         monitor, 'watch_attention', lambda *a, **k: looks.append(1) or watch(*a, **k)
     )
     runner, _ = train(tmp_path, small_swin, iterations=9, interval=4)
-    assert len(looks) == 3  # iterations 4, 8 and 9
+    assert len(looks) == 4  # whether there is anything, and iterations 4, 8 and 9
     assert not any(module._forward_pre_hooks for module in runner.model.modules())
 
 
@@ -109,9 +112,19 @@ def test_the_log_has_a_line_a_record(tmp_path, small_swin):
     assert 'after 0 iterations: A 1.000 to 1.000 logits, sigma 5.00 to 5.00 tokens' in lines[0]
 
 
-def test_a_model_without_a_gaussian_is_refused(tmp_path, small_swin):
-    with pytest.raises(ValueError, match='the model has no Gaussian; is its backbone'):
-        train(tmp_path, dict(small_swin, gab_cfg=None))
+def test_of_a_swin_without_gaussians_shares_alone_are_recorded(tmp_path, small_swin):
+    _, events = train(tmp_path, dict(small_swin, gab_cfg=None), side=448)
+    names = [name for name in events.Tags()['scalars'] if name.startswith('gab/')]
+    assert len(names) == sum(small_swin['depths'])
+    assert all(name.endswith('/share') for name in names)
+    (log,) = tmp_path.rglob('*.log')
+    assert 'Gaussians after' not in log.read_text()
+
+
+def test_a_model_without_window_attention_is_refused():
+    runner = SimpleNamespace(model=nn.Linear(1, 1))
+    with pytest.raises(ValueError, match='Linear has no window attention with a position bias'):
+        GABMonitorHook().before_train(runner)
 
 
 def test_an_interval_of_nothing_is_refused():

@@ -1,0 +1,10 @@
+"""The twin of mask_rcnn_swin_gab_nuclei.py with Context Broadcasting in place of the Gaussian.
+
+python tools/dataset_converters/nuclei.py
+python tools/train.py configs/mask_rcnn_swin_cb_nuclei.py
+"""
+
+_base_ = './mask_rcnn_swin_nuclei.py'
+
+model = dict(backbone=dict(cb_cfg=dict(type='CB')))
+custom_hooks = [*_base_.custom_hooks, dict(type='mmgab.ImageShapesHook')]

@@ -1,0 +1,59 @@
+"""A hook that tells a backbone which part of a batch is its images, and which is padding."""
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+from mmgab.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ImageShapesHook(Hook):
+    """Give the backbone, :class:`mmgab.models.SwinGAB`, the ``img_shape`` of every data sample.
+
+    Images of a batch are padded to a common canvas. With this hook Context Broadcasting takes its
+    means over real pixels only, so that an image's features do not depend on the size of the image
+    beside it; without, over all tokens.
+    """
+
+    def __init__(self) -> None:
+        self._handles: list[RemovableHandle] = []
+
+    def before_run(self, runner: Runner) -> None:
+        """Look on whenever a detector or segmentor is called.
+
+        Raises:
+            ValueError: If there is no backbone that takes shapes.
+        """
+        models = [m for m in runner.model.modules() if _takes_shapes(getattr(m, 'backbone', None))]
+        if not models:
+            raise ValueError(
+                'ImageShapesHook: no backbone takes image shapes; is it mmgab.SwinGAB, and cb_cfg '
+                'not None?'
+            )
+        for model in models:
+            self._handles.append(model.register_forward_pre_hook(_note_shapes, with_kwargs=True))
+            forget = model.register_forward_hook(_forget_shapes, always_call=True)
+            self._handles.append(forget)
+
+    def after_run(self, runner: Runner) -> None:
+        """Leave the model as it was."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+
+def _takes_shapes(backbone: nn.Module | None) -> bool:
+    return getattr(backbone, 'image_shapes', None) is not None
+
+
+def _note_shapes(model: nn.Module, args: tuple, kwargs: dict) -> None:
+    samples = kwargs.get('data_samples', args[1] if len(args) > 1 else None)
+    shapes = [getattr(sample, 'img_shape', None) for sample in samples or []]
+    if shapes and None not in shapes:
+        model.backbone.image_shapes.shapes = [tuple(shape[:2]) for shape in shapes]
+
+
+def _forget_shapes(model: nn.Module, args: tuple, output: object) -> None:
+    model.backbone.image_shapes.shapes = None
