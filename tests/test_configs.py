@@ -31,7 +31,8 @@ NAMES_OF_THE_ISSUE = {
     *(f'mask_rcnn_swin_t{gab}_coco_1x' for gab in ('', '_gab')),
     *(f'cascade_mask_rcnn_swin_s{gab}_coco' for gab in ('', '_gab')),
     *(f'retinanet_swin_t{gab}_coco' for gab in ('', '_gab')),
-    *(f'{head}_swin{gab}_nuclei' for head in ('mask_rcnn', 'upernet') for gab in ('', '_gab')),
+    *(f'{head}_swin{method}_nuclei' for head in ('mask_rcnn', 'upernet')
+      for method in ('', '_gab', '_cb')),
 }  # fmt: skip
 
 
