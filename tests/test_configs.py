@@ -32,7 +32,7 @@ NAMES_OF_THE_ISSUE = {
     *(f'cascade_mask_rcnn_swin_s{gab}_coco' for gab in ('', '_gab')),
     *(f'retinanet_swin_t{gab}_coco' for gab in ('', '_gab')),
     *(f'{head}_swin{method}_nuclei' for head in ('mask_rcnn', 'upernet')
-      for method in ('', '_gab', '_cb')),
+      for method in ('', '_gab', '_cb', '_gpsa')),
 }  # fmt: skip
 
 

@@ -80,7 +80,7 @@ def export(contents: Contents, project: str, meta: Mapping | None = None) -> tup
     else:
         tensors = _in_container(tensors, layout)
         left += contents.others
-    ours = [name for name in tensors if '.gaussian.' in name or '.broadcast.' in name]
+    ours = [n for n in tensors if any(p in n for p in ('.gaussian.', '.local.', '.broadcast.'))]
     if ours and project != 'mmgab':
         raise ValueError(f'{project} has no place for {grouped(ours)} of {contents.source}')
     left += contents.apart

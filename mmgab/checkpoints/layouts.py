@@ -19,6 +19,7 @@ from .name_template import NameTemplate
 _BLOCK = 'stages.{s}.blocks.{b}'
 _ATTENTION = f'{_BLOCK}.attn.w_msa'
 _GAUSSIAN = (f'{_ATTENTION}.gaussian.amplitude', f'{_ATTENTION}.gaussian.sigma')
+_LOCAL = (f'{_ATTENTION}.local.position', f'{_ATTENTION}.local.gate')
 _BROADCAST = tuple(f'{_BLOCK}.broadcast.{name}' for name in ('share', 'scale', 'gate'))
 _MERGING = 'stages.{s}.downsample'
 # Norms, qkv, projection, and the two layers of the feed-forward network.
@@ -126,7 +127,7 @@ OPENMMLAB = Layout(
         _PARTS,
         'attn.w_msa',
         _MERGING,
-        **{name: name for name in ('norm{s}', HEAD, *_GAUSSIAN, *_BROADCAST)},
+        **{name: name for name in ('norm{s}', HEAD, *_GAUSSIAN, *_LOCAL, *_BROADCAST)},
         **_POSITION,
     ),
     unfolds=True,

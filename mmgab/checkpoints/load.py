@@ -17,6 +17,7 @@ from .files import read_checkpoint
 from .match import NOTHING, Excuses, LoadReport, grouped, match
 
 _GAUSSIAN = r'(.*\.)?stages\.\d+\.blocks\.\d+\.attn\.w_msa\.gaussian\.(amplitude|sigma)'
+_LOCAL = r'(.*\.)?stages\.\d+\.blocks\.\d+\.attn\.w_msa\.local\.(position|gate)'
 _BROADCAST = r'(.*\.)?stages\.\d+\.blocks\.\d+\.broadcast\.(share|scale|gate)'
 _DERIVED = r'.*\.(attn_mask|relative_position_index|relative_coords_table)'
 _OUTPUT_NORM = r'norm\d\.(weight|bias)'
@@ -35,7 +36,7 @@ def load(
 ) -> LoadReport:
     """Load a Swin into a backbone, whole or not at all.
 
-    The file may lack all Gaussians, all tensors of Context Broadcasting and, if it comes from
+    The file may lack all Gaussians, all gates, all of Context Broadcasting and, if it comes from
     classification, all output norms but the last. It may have what a backbone has no place for: a
     classifier's head, output norms of stages that are not returned, derived tensors. Tables of
     another window and absolute position embeddings of another image size are resized.
@@ -130,7 +131,7 @@ def _absences(contents: Contents, place: str) -> str:
 
 
 def _absent_methods(names: Iterable[str]) -> str:
-    methods = {'.gaussian.': _GAUSSIAN, '.broadcast.': _BROADCAST}
+    methods = {'.gaussian.': _GAUSSIAN, '.local.': _LOCAL, '.broadcast.': _BROADCAST}
     absent = [p for part, p in methods.items() if not any(part in name for name in names)]
     return '|'.join(absent) or NOTHING
 

@@ -129,6 +129,22 @@ def check_choice(name: str, value: object, choices: Sequence) -> None:
         raise ValueError(f'{name} must be one of {tuple(choices)}, got {value!r}')
 
 
+def chosen_stages(name: str, stages: object, num_stages: int) -> Sequence[int]:
+    """Read the stages that have something; None is all.
+
+    Raises:
+        ValueError: If one is out of range, or there is none.
+    """
+    if stages is None:
+        return range(num_stages)
+    is_list = isinstance(stages, Sequence) and not isinstance(stages, str)
+    if not is_list or not stages or not all(_is_int(s) and 0 <= s < num_stages for s in stages):
+        raise ValueError(
+            f'{name}: stages must be from 0 to {num_stages - 1}, at least one, got {stages!r}'
+        )
+    return stages
+
+
 def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 

@@ -5,10 +5,12 @@ that attends locally. It is the last step of a feed-forward network, before its 
 """
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+
+from .arguments import chosen_stages
 
 
 class ContextBroadcast(nn.Module):
@@ -103,16 +105,12 @@ def build_broadcasts(cb_cfg: Mapping | None, num_stages: int) -> list[type[nn.Mo
     for key in cb_cfg:
         if key not in ('type', 'stages'):
             raise ValueError(f"cb_cfg has no key {key!r}. Known keys: ['type', 'stages']")
-    kind, stages = cb_cfg.get('type'), cb_cfg.get('stages', range(num_stages))
+    kind = cb_cfg.get('type')
     if kind not in _TYPES:
         close = difflib.get_close_matches(str(kind).upper(), _TYPES, n=1)
         hint = f'; did you mean {close[0]!r}?' if close else ''
         raise ValueError(f'cb_cfg: type must be one of {list(_TYPES)}, got {kind!r}{hint}')
-    is_list = isinstance(stages, Sequence) and not isinstance(stages, str)
-    if not is_list or not stages or any(stage not in range(num_stages) for stage in stages):
-        raise ValueError(
-            f'cb_cfg: stages must be from 0 to {num_stages - 1}, at least one, got {stages!r}'
-        )
+    stages = chosen_stages('cb_cfg', cb_cfg.get('stages'), num_stages)
     return [_TYPES[kind] if stage in stages else None for stage in range(num_stages)]
 
 

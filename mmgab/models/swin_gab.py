@@ -1,6 +1,6 @@
 """SwinGAB: the stock Swin backbone with a Gaussian attention bias in every window attention."""
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 
 import torch
 from mmcv.cnn import build_norm_layer
@@ -25,19 +25,21 @@ from .arguments import (
 )
 from .context_broadcast import build_broadcasts
 from .drop_path import linear_rates
+from .frozen_stages import FrozenStages
+from .gated_attention import GatedWindowMSA, build_attentions
 from .image_shapes import ImageShapes
 from .init_cfg import checked_init_cfg, load_arguments
 from .patch_embedding import PatchEmbedding
 from .patch_merging import PatchMerging
 from .position_embedding import fit_tokens, resize_tokens
 from .swin_block import GELU, LAYER_NORM, SwinBlockSequence
-from .window_attention import ATTENTION_BACKENDS, WindowMSA
+from .window_attention import WindowMSA, check_backend
 
 _PAPER_GAUSSIAN: dict = {}  # GaussianBias' own defaults
 
 
 @MODELS.register_module()
-class SwinGAB(AdaptiveModule, BaseModule):
+class SwinGAB(AdaptiveModule, FrozenStages, BaseModule):
     """Swin Transformer (arXiv 2103.14030) with a Gaussian attention bias (arXiv 2305.04722).
 
     Takes every argument of MMDetection's and MMSegmentation's ``SwinTransformer`` with the same
@@ -83,6 +85,9 @@ class SwinGAB(AdaptiveModule, BaseModule):
             ``'CBG'``, see :mod:`~.context_broadcast`; ``stages`` are those that have it, by default
             all. ``None`` is none. Means are over an image without the batch's padding where
             :class:`mmgab.engine.ImageShapesHook` tells its shape, else over all tokens.
+        gpsa_cfg: Gated positional self-attention (arXiv 2103.10697): arguments of
+            :class:`~.gated_attention.GatedWindowMSA`, and ``stages``, by default all; ``None`` is
+            plain window attention.
         attn_backend: How attention is computed: ``'sdpa'`` with torch's fused kernel, keeping only
             its inputs for backward; ``'explicit'`` step by step, keeping the probabilities;
             ``'auto'`` fused unless attention weights are dropped.
@@ -120,6 +125,7 @@ class SwinGAB(AdaptiveModule, BaseModule):
         init_cfg: Mapping | None = None,
         gab_cfg: Mapping | None = _PAPER_GAUSSIAN,
         cb_cfg: Mapping | None = None,
+        gpsa_cfg: Mapping | None = None,
         attn_backend: str = 'auto',
     ) -> None:
         super().__init__(init_cfg=checked_init_cfg(pretrained, init_cfg))
@@ -129,15 +135,11 @@ class SwinGAB(AdaptiveModule, BaseModule):
         check_stage_choices(out_indices, frozen_stages, len(depths))
         check_widths(in_channels, embed_dims, mlp_ratio)
         check_scale(qk_scale)
-        check_rates(drop_rate=drop_rate, attn_drop_rate=attn_drop_rate)
-        check_rates(drop_path_rate=drop_path_rate)
+        check_rates(
+            drop_rate=drop_rate, attn_drop_rate=attn_drop_rate, drop_path_rate=drop_path_rate
+        )
         check_choice('with_cp', with_cp, (True, False, 'selective'))
-        check_choice('attn_backend', attn_backend, ATTENTION_BACKENDS)
-        if attn_backend == 'sdpa' and attn_drop_rate:
-            raise ValueError(
-                f"attn_backend='sdpa' drops no attention weights: attn_drop_rate must be 0, got "
-                f"{attn_drop_rate}; with 'auto' attention goes by steps where it drops"
-            )
+        check_backend(attn_backend, attn_drop_rate, gpsa_cfg is not None)
         self.convert_weights = convert_weights
         self.out_indices = out_indices
         self.frozen_stages = frozen_stages
@@ -160,6 +162,7 @@ class SwinGAB(AdaptiveModule, BaseModule):
         block.update(attention, window_size=positive_pair('window_size', window_size))
         drop_path_rates = linear_rates(drop_path_rate, depths)
         broadcasts = build_broadcasts(cb_cfg, len(depths))
+        attentions = build_attentions(gpsa_cfg, len(depths))
         shapes = ImageShapes(patch_size, strides[1 : len(depths)])
         self.image_shapes = None if cb_cfg is None else shapes
         merges = [positive_pair('strides', stride) for stride in strides[1 : len(depths)]] + [None]
@@ -174,13 +177,14 @@ class SwinGAB(AdaptiveModule, BaseModule):
                 feedforward_channels=int(mlp_ratio * channels),
                 gab_cfg=gab_cfg,
                 broadcast=broadcasts[i],
+                make_attention=attentions[i],
                 **block,
             )
             self.stages.append(stage)
         for i in out_indices:
             self.add_module(f'norm{i}', build_norm_layer(norm_cfg, self.num_features[i])[1])
         self._reset_parameters()
-        self._freeze()
+        self.freeze_()
 
     def _reset_parameters(self) -> None:
         """Initialise as the stock backbones do; bias tables and Gaussians have done so already."""
@@ -189,29 +193,11 @@ class SwinGAB(AdaptiveModule, BaseModule):
                 trunc_normal_(module.weight, std=0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+        for module in self.modules():
+            if isinstance(module, GatedWindowMSA):
+                module.init_values_()
         if self.absolute_pos_embed is not None:
             trunc_normal_(self.absolute_pos_embed, std=0.02)
-
-    def _frozen_modules(self) -> Iterator[nn.Module]:
-        if self.frozen_stages >= 0:
-            yield from (self.patch_embed, self.drop_after_pos)
-        for i in range(self.frozen_stages):
-            yield self.stages[i]
-            if i in self.out_indices:
-                yield getattr(self, f'norm{i}')
-
-    def _freeze(self) -> None:
-        for module in self._frozen_modules():
-            module.requires_grad_(False)
-        if self.frozen_stages >= 0 and self.absolute_pos_embed is not None:
-            self.absolute_pos_embed.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> 'SwinGAB':
-        """Set training mode everywhere but in the frozen stages; returns the module itself."""
-        super().train(mode)
-        for module in self._frozen_modules():
-            module.eval()
-        return self
 
     def init_weights(self) -> None:
         """Load the checkpoint of ``init_cfg``, if there is one, and log what was loaded.
@@ -270,7 +256,10 @@ class SwinGAB(AdaptiveModule, BaseModule):
         """
         layers = [m for m in self.modules() if isinstance(m, WindowMSA) and m.gaussian is not None]
         if not layers:
-            raise ValueError('nothing to fold: no layer has a Gaussian (folded already, or plain)')
+            raise ValueError(
+                'nothing to fold: no layer has a Gaussian (folded already, or plain; gates of '
+                'gpsa_cfg are no part of a table)'
+            )
         for layer in layers:
             layer.fold_()
         return self

@@ -1,7 +1,7 @@
 """Window attention and its shifted form (Swin Transformer, arXiv 2103.14030, section 3.2)."""
 
 import math
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 
 import torch
 from mmengine.model.weight_init import trunc_normal_
@@ -18,11 +18,28 @@ from mmgab.functional import (
 )
 
 from .adaptive import AdaptiveModule
+from .arguments import check_choice
 from .gaussian_bias import GaussianBias
 from .geometry import window_geometry
 from .lean_layers import is_exporting, linear_of_norm, linear_parts
 
 ATTENTION_BACKENDS = ('auto', 'sdpa', 'explicit')
+
+
+def check_backend(attn_backend: str, attn_drop_rate: float, is_gated: bool) -> None:
+    """Check that a backend can do what is asked for.
+
+    Raises:
+        ValueError: If it is not known, or is the fused kernel and weights are dropped or mixed.
+    """
+    check_choice('attn_backend', attn_backend, ATTENTION_BACKENDS)
+    if attn_backend == 'sdpa' and attn_drop_rate:
+        raise ValueError(
+            f"attn_backend='sdpa' drops no attention weights: attn_drop_rate must be 0, got "
+            f"{attn_drop_rate}; with 'auto' attention goes by steps where it drops"
+        )
+    if attn_backend == 'sdpa' and is_gated:
+        raise ValueError("attn_backend='sdpa' mixes no weights, as gpsa_cfg asks: use 'auto'")
 
 
 class WindowMSA(AdaptiveModule, nn.Module):
@@ -229,6 +246,7 @@ class ShiftWindowMSA(nn.Module):
         num_heads: Attention heads.
         window_size: Height and width of the window, in tokens.
         shift: Shift the windows by half their size.
+        make_attention: :class:`WindowMSA`, or what makes another one of its kind.
         attention: Further arguments of :class:`WindowMSA`.
     """
 
@@ -238,12 +256,13 @@ class ShiftWindowMSA(nn.Module):
         num_heads: int,
         window_size: tuple[int, int],
         shift: bool = False,
+        make_attention: Callable[..., WindowMSA] = WindowMSA,
         **attention,
     ) -> None:
         super().__init__()
         self.window_size = window_size
         self.shift_size = (window_size[0] // 2, window_size[1] // 2) if shift else (0, 0)
-        self.w_msa = WindowMSA(embed_dims, num_heads, window_size, **attention)
+        self.w_msa = make_attention(embed_dims, num_heads, window_size, **attention)
 
     def forward(self, x: Tensor, hw_shape: tuple[int, int], norm: nn.Module) -> Tensor:
         """Attend inside the windows of a token grid.

@@ -1,0 +1,144 @@
+"""Gated positional self-attention (d'Ascoli et al., ICML 2021, arXiv 2103.10697) in windows.
+
+Written from the paper's equations: its public code is not under a free licence.
+"""
+
+import difflib
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from mmgab.functional import mask_bias
+
+from .arguments import check_choice, chosen_stages
+from .geometry import window_geometry
+from .window_attention import WindowMSA
+
+
+class LocalPosition(nn.Module):
+    r"""Scores of position alone, and how much they count: one set for each head.
+
+    .. math:: p^h(\delta) = v^h \cdot (\delta_x, \delta_y, |\delta|^2), \quad
+              g^h = \sigma(\lambda^h)
+
+    for the offset :math:`\delta` of key from query, in tokens (arXiv 2103.10697, section 3). At
+    the start :math:`v^h = \alpha (2 \Delta^h_x, 2 \Delta^h_y, -1)`, so that after softmax the head
+    looks at a Gaussian about :math:`\Delta^h` with variance :math:`1 / (2 \alpha)`.
+
+    The centres are those of a square of ``floor(sqrt(heads))`` by as many, one token apart, as in
+    the paper. Heads that are left over, which the paper's head counts do not have, look about the
+    token itself with a quarter of the strength, that is twice as far: that rule is ours.
+
+    Args:
+        num_heads: Heads of the layer.
+        strength: The :math:`\alpha` above, per squared token.
+        gate: The :math:`\lambda` that all heads start from.
+
+    Raises:
+        TypeError: If ``strength`` or ``gate`` is not a number.
+        ValueError: If one is not finite, or ``strength`` is not positive.
+    """
+
+    def __init__(self, num_heads: int, strength: float, gate: float) -> None:
+        super().__init__()
+        for name, value in (('strength', strength), ('gate', gate)):
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise TypeError(f'gpsa_cfg: {name} must be a number, got {value!r}')
+            if not math.isfinite(value) or (name == 'strength' and value <= 0):
+                raise ValueError(f'gpsa_cfg: {name} must be finite, strength above 0, got {value}')
+        side = math.isqrt(num_heads)
+        middle = (side - 1) / 2
+        centres = [(x - middle, y - middle) for x in range(side) for y in range(side)]
+        rows = [strength * torch.tensor((2 * x, 2 * y, -1.0)) for x, y in centres]
+        rows += [strength / 4 * torch.tensor((0, 0, -1.0))] * (num_heads - len(rows))
+        self.position = nn.Parameter(torch.stack(rows))  # (heads, 3)
+        self.gate = nn.Parameter(torch.full((num_heads,), float(gate)))
+
+    def forward(self, offsets: Tensor) -> Tensor:
+        """Scores of offsets ``(T, 2)``, ``(dy, dx)`` of key from query: ``(T, heads)``."""
+        squared = offsets.square().sum(dim=1, keepdim=True)
+        return torch.cat((offsets.flip(1), squared), dim=1) @ self.position.t()
+
+    @property
+    def share(self) -> Tensor:
+        """How much position counts in each head, from 0 to 1: ``(heads, 1, 1)``."""
+        return self.gate.sigmoid()[:, None, None]
+
+
+class GatedWindowMSA(WindowMSA):
+    r"""Window attention whose heads choose between content and position.
+
+    .. math:: A^h = (1 - g^h)\, \mathrm{softmax}(q k^T + B) + g^h\, \mathrm{softmax}(p^h)
+
+    (arXiv 2103.10697, section 3, with Swin's table, and the Gaussian if there is one, as
+    :math:`B`). The mask of a shifted layer enters both softmaxes. It goes by steps: weights are
+    mixed, which torch's fused kernel does not do.
+
+    Args:
+        args: As of :class:`WindowMSA`.
+        strength: See :class:`LocalPosition`.
+        gate: See :class:`LocalPosition`: 1, the paper's, makes position count 0.73, which suits
+            training from scratch; for pretrained weights, which know nothing of it, start below -2.
+        values: ``'identity'`` passes tokens on as they are at the start, as in the paper;
+            ``'random'`` leaves the values as a Swin's. What a checkpoint has replaces either.
+        kwargs: As of :class:`WindowMSA`.
+
+    Raises:
+        ValueError: If ``values`` is neither; see :class:`LocalPosition` for the others.
+    """
+
+    def __init__(
+        self, *args, strength: float = 1.0, gate: float = 1.0, values: str = 'identity', **kwargs
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        check_choice('gpsa_cfg: values', values, ('identity', 'random'))
+        self.values = values
+        self.local = LocalPosition(self.num_heads, strength, gate)
+
+    def weights(self, q: Tensor, k: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
+        """Attention weights, see :meth:`WindowMSA.weights`."""
+        content = super().weights(q, k, bias, mask)
+        offsets, index = window_geometry(self.window_size, bias.device)
+        # The index is of query from key; of key from query is what is wanted.
+        scores = self.local(-offsets)[index].permute(2, 0, 1)  # (heads, N, N)
+        position = mask_bias(scores, mask).softmax(dim=-1)
+        share = self.local.share
+        return (content * (1 - share) + position * share).to(content.dtype)
+
+    def init_values_(self) -> None:
+        """Make values those of the tokens, where that is asked for, in place of what was drawn."""
+        if self.values == 'identity':
+            nn.init.eye_(self.qkv.weight.detach().chunk(3)[2])
+
+
+def build_attentions(gpsa_cfg: Mapping | None, num_stages: int) -> list[Callable[..., WindowMSA]]:
+    """What makes the attention of each stage.
+
+    Args:
+        gpsa_cfg: Keyword arguments of :class:`GatedWindowMSA`, and ``stages``, those that have it,
+            by default all; None for plain window attention.
+        num_stages: Stages of the network.
+
+    Raises:
+        TypeError: If ``gpsa_cfg`` is not a mapping.
+        ValueError: If a key or a stage is not known.
+    """
+    if gpsa_cfg is None:
+        return [WindowMSA] * num_stages
+    if not isinstance(gpsa_cfg, Mapping):
+        raise TypeError(f'gpsa_cfg must be a dict or None (no gates), got {gpsa_cfg!r}')
+    arguments = dict(gpsa_cfg)
+    stages = chosen_stages('gpsa_cfg', arguments.pop('stages', None), num_stages)
+    signature = inspect.signature(GatedWindowMSA.__init__).parameters.values()
+    known = [one.name for one in signature if one.kind is one.KEYWORD_ONLY]
+    for key in arguments:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1)
+            hint = f'; did you mean {close[0]!r}?' if close else ''
+            raise ValueError(f'gpsa_cfg has no key {key!r}{hint} Known keys: {[*known, "stages"]}')
+    gated = partial(GatedWindowMSA, **arguments)
+    return [gated if stage in stages else WindowMSA for stage in range(num_stages)]
