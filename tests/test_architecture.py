@@ -18,7 +18,7 @@ ALLOWED = {
     'registry': set(),
     'checkpoints': {'functional', 'models.gaussian_bias'},
     'models': {'functional', 'registry', 'checkpoints'},
-    'engine': {'checkpoints', 'registry', 'analysis.attention_maps'},  # for GABMonitorHook
+    'engine': {'functional', 'checkpoints', 'registry', 'analysis.attention_maps'},
     'analysis': {'functional'},
     'deployment': set(),
 }

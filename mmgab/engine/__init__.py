@@ -4,6 +4,7 @@ from .config import load_config
 from .gab_monitor_hook import GABMonitorHook
 from .image_shapes_hook import ImageShapesHook
 from .label_range_hook import LabelRangeHook
+from .patch_diversity_hook import PatchDiversityHook
 from .preflight import check_data, check_work_dir
 from .runner import CheckedRunner, leave_processes
 from .trained_model import build_model, load_weights
@@ -13,6 +14,7 @@ __all__ = [
     'GABMonitorHook',
     'ImageShapesHook',
     'LabelRangeHook',
+    'PatchDiversityHook',
     'build_model',
     'check_data',
     'check_work_dir',

@@ -14,7 +14,7 @@ class ImageShapesHook(Hook):
 
     Images of a batch are padded to a common canvas. With this hook Context Broadcasting takes its
     means over real pixels only, so that an image's features do not depend on the size of the image
-    beside it; without, over all tokens.
+    beside it, and :class:`PatchDiversityHook` compares real pixels only; without, all tokens.
     """
 
     def __init__(self) -> None:
@@ -29,8 +29,7 @@ class ImageShapesHook(Hook):
         models = [m for m in runner.model.modules() if _takes_shapes(getattr(m, 'backbone', None))]
         if not models:
             raise ValueError(
-                'ImageShapesHook: no backbone takes image shapes; is it mmgab.SwinGAB, and cb_cfg '
-                'not None?'
+                'ImageShapesHook: no backbone takes image shapes; is it mmgab.SwinGAB?'
             )
         for model in models:
             self._handles.append(model.register_forward_pre_hook(_note_shapes, with_kwargs=True))

@@ -11,6 +11,7 @@ from .gaussian import (
 )
 from .geometry_cache import remember
 from .lean_layers import feed_forward, normed_linear
+from .patch_diversity import contrastive_diversity, cosine_diversity
 from .relative_position import (
     relative_offsets,
     relative_position_index,
@@ -29,6 +30,8 @@ __all__ = [
     'WindowOrder',
     'attend_in_exported_windows',
     'attend_in_windows',
+    'contrastive_diversity',
+    'cosine_diversity',
     'feed_forward',
     'fit_gaussian',
     'gaussian_table',

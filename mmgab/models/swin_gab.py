@@ -163,8 +163,7 @@ class SwinGAB(AdaptiveModule, FrozenStages, BaseModule):
         drop_path_rates = linear_rates(drop_path_rate, depths)
         broadcasts = build_broadcasts(cb_cfg, len(depths))
         attentions = build_attentions(gpsa_cfg, len(depths))
-        shapes = ImageShapes(patch_size, strides[1 : len(depths)])
-        self.image_shapes = None if cb_cfg is None else shapes
+        self.image_shapes = ImageShapes(patch_size, strides[1 : len(depths)])
         merges = [positive_pair('strides', stride) for stride in strides[1 : len(depths)]] + [None]
         self.stages = nn.ModuleList()
         for i, channels in enumerate(self.num_features):
@@ -230,8 +229,7 @@ class SwinGAB(AdaptiveModule, FrozenStages, BaseModule):
         x = self.drop_after_pos(x)
         outs = []
         for i, stage in enumerate(self.stages):
-            shapes = self.image_shapes
-            x = stage(x, hw_shape, None if shapes is None else shapes.real_tokens(i, x, hw_shape))
+            x = stage(x, hw_shape, self.image_shapes.real_tokens(i, x, hw_shape))
             if i in self.out_indices:
                 out = getattr(self, f'norm{i}')(x).unflatten(1, hw_shape)
                 outs.append(out.permute(0, 3, 1, 2).contiguous())  # (B, Ci, Hi, Wi)

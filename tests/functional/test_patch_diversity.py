@@ -1,0 +1,67 @@
+"""Closed forms beside sums over pairs, their ends, padding, and memory."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmgab.functional import contrastive_diversity, cosine_diversity
+
+
+def pairs(first, last):
+    """Cosines of all pairs of tokens of an image, and which are of two different ones."""
+    cosines = F.cosine_similarity(first[:, None], last[None, :], dim=2)
+    return cosines, ~torch.eye(len(first), dtype=torch.bool)
+
+
+def test_the_mean_cosine_is_that_of_all_pairs():
+    x = torch.randn(3, 17, 8)
+    expected = [cosines[apart].mean() for cosines, apart in (pairs(image, image) for image in x)]
+    torch.testing.assert_close(cosine_diversity(x), torch.stack(expected).mean())
+
+
+def test_the_contrast_is_that_of_all_pairs():
+    first, last = torch.randn(3, 17, 8), torch.randn(3, 17, 8)
+    expected = []
+    for early, late in zip(first, last, strict=True):
+        cosines, apart = pairs(early, late)
+        own, others = cosines.diag(), (cosines * apart).sum(dim=1) / 16
+        expected.append(-torch.log(own.exp() / (own.exp() + others.exp())).mean())
+    torch.testing.assert_close(contrastive_diversity(first, last), torch.stack(expected).mean())
+
+
+def test_tokens_that_are_all_the_same_are_the_worst():
+    same, other = torch.randn(1, 1, 8).expand(2, 17, 8), torch.randn(2, 17, 8)
+    assert cosine_diversity(same) == pytest.approx(1)
+    assert cosine_diversity(other) < 0.5
+    # No token tells where it comes from: even odds.
+    assert contrastive_diversity(other, same) == pytest.approx(torch.log(torch.tensor(2.0)))
+    assert contrastive_diversity(other, other) < contrastive_diversity(other, same)
+
+
+def test_padding_is_left_out_and_images_of_one_token_have_no_pairs():
+    first, last = torch.randn(2, 17, 8), torch.randn(2, 17, 8)
+    is_real = torch.ones(2, 17, dtype=torch.bool)
+    is_real[0, 11:] = False
+    is_real[1, 1:] = False
+    torch.testing.assert_close(cosine_diversity(last, is_real), cosine_diversity(last[:1, :11]))
+    torch.testing.assert_close(
+        contrastive_diversity(first, last, is_real),
+        contrastive_diversity(first[:1, :11], last[:1, :11]),
+    )
+    assert cosine_diversity(last[:, :1]) == 0
+    assert contrastive_diversity(first[:, :1], last[:, :1]) == 0
+
+
+def test_the_late_layer_learns_and_the_early_one_does_not():
+    first, last = (torch.randn(2, 17, 8, requires_grad=True) for _ in range(2))
+    (cosine_diversity(last) + contrastive_diversity(first, last)).backward()
+    assert first.grad is None
+    assert torch.isfinite(last.grad).all()
+    assert last.grad.abs().max() > 0
+
+
+def test_as_many_tokens_as_a_large_image_has_fit():
+    # All pairs of them would be 17 GB.
+    tokens = torch.randn(1, 65536, 4, requires_grad=True)
+    (cosine_diversity(tokens) + contrastive_diversity(tokens, tokens)).backward()
+    assert torch.isfinite(tokens.grad).all()
