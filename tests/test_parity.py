@@ -88,10 +88,12 @@ def test_every_option_means_what_it_means_there(stock, option, small_swin):
 @pytest.mark.parametrize('stock', STOCK)
 def test_every_argument_has_its_name_place_and_default(stock):
     ours = dict(inspect.signature(SwinGAB).parameters)
-    gaussian, backend = ours.pop('gab_cfg'), ours.pop('attn_backend')
+    names = ['gab_cfg', 'attn_backend', 'cb_cfg', 'gpsa_cfg']
+    assert list(ours)[-4:] == names
+    gaussian, backend, *others = (ours.pop(name) for name in names)
     assert gaussian.default is not None
     assert backend.default == 'auto'
-    assert list(inspect.signature(SwinGAB).parameters)[-2:] == ['gab_cfg', 'attn_backend']
+    assert [other.default for other in others] == [None, None]
     theirs = inspect.signature(stock).parameters
     if stock is SegSwin:  # which has one argument less
         del ours['convert_weights']

@@ -81,6 +81,9 @@ class SwinGAB(AdaptiveModule, FrozenStages, BaseModule):
             :func:`mmgab.checkpoints.load`, which says what may be loaded.
         gab_cfg: Arguments of :class:`~.gaussian_bias.GaussianBias`, the same for all layers, by
             default the paper's; ``None`` is plain Swin, as in the stock backbones.
+        attn_backend: How attention is computed: ``'sdpa'`` with torch's fused kernel, keeping only
+            its inputs for backward; ``'explicit'`` step by step, keeping the probabilities;
+            ``'auto'`` fused unless attention weights are dropped.
         cb_cfg: Context Broadcasting (arXiv 2210.08457): ``type`` is ``'CB'``, ``'CBS'`` or
             ``'CBG'``, see :mod:`~.context_broadcast`; ``stages`` are those that have it, by default
             all. ``None`` is none. Means are over an image without the batch's padding where
@@ -88,9 +91,6 @@ class SwinGAB(AdaptiveModule, FrozenStages, BaseModule):
         gpsa_cfg: Gated positional self-attention (arXiv 2103.10697): arguments of
             :class:`~.gated_attention.GatedWindowMSA`, and ``stages``, by default all; ``None`` is
             plain window attention.
-        attn_backend: How attention is computed: ``'sdpa'`` with torch's fused kernel, keeping only
-            its inputs for backward; ``'explicit'`` step by step, keeping the probabilities;
-            ``'auto'`` fused unless attention weights are dropped.
 
     Raises:
         TypeError: If an argument is of the wrong type.
@@ -124,9 +124,9 @@ class SwinGAB(AdaptiveModule, FrozenStages, BaseModule):
         frozen_stages: int = -1,
         init_cfg: Mapping | None = None,
         gab_cfg: Mapping | None = _PAPER_GAUSSIAN,
+        attn_backend: str = 'auto',
         cb_cfg: Mapping | None = None,
         gpsa_cfg: Mapping | None = None,
-        attn_backend: str = 'auto',
     ) -> None:
         super().__init__(init_cfg=checked_init_cfg(pretrained, init_cfg))
         patch_size = positive_pair('patch_size', patch_size)
