@@ -72,7 +72,7 @@ def test_geometry_needs_torch_alone_and_only_one_module_needs_matplotlib(path):
 
 def test_the_package_and_its_registry_are_cheap_to_import():
     """A failing import in the registry module would be swallowed by MMEngine."""
-    assert list(imports(PACKAGE / '__init__.py')) == []
+    assert list(imports(PACKAGE / '__init__.py')) == ['importlib']
     assert {name.split('.')[0] for name in imports(PACKAGE / 'registry.py')} == {'mmengine'}
 
 

@@ -2,6 +2,16 @@
 
 from .gaussian_bias import GaussianBias, gaussian_table
 from .swin_gab import SwinGAB
+from .timm_gaussian import add_gaussian_bias, fold_gaussian_bias, remove_gaussian_bias
 from .window_attention import ShiftWindowMSA, WindowMSA
 
-__all__ = ['GaussianBias', 'ShiftWindowMSA', 'SwinGAB', 'WindowMSA', 'gaussian_table']
+__all__ = [
+    'GaussianBias',
+    'ShiftWindowMSA',
+    'SwinGAB',
+    'WindowMSA',
+    'add_gaussian_bias',
+    'fold_gaussian_bias',
+    'gaussian_table',
+    'remove_gaussian_bias',
+]

@@ -1,0 +1,144 @@
+"""The Gaussian in timm's networks, in both of timm's routes."""
+
+import pytest
+import timm
+import torch
+from timm.layers import set_fused_attn
+from torch import nn
+
+import mmgab
+from mmgab.models import fold_gaussian_bias, remove_gaussian_bias
+
+SMALL = dict(embed_dim=24, depth=2, num_heads=2, img_size=48, num_classes=0)
+NETWORKS = {
+    'vit, MLP': ('vit_relpos_small_patch16_224', SMALL),
+    'vit, Swin-V2 MLP': ('vit_relpos_small_patch16_224', dict(SMALL, rel_pos_type='mlp_swin')),
+    'vit, MLP, class token': (
+        'vit_relpos_small_patch16_224', dict(SMALL, class_token=True, global_pool='token')
+    ),
+    'vit, shared MLP': ('vit_srelpos_small_patch16_224', dict(SMALL, rel_pos_dim=8)),
+    'vit, table': ('vit_relpos_small_patch16_224', dict(SMALL, rel_pos_type='bias')),
+    'vit, table, class token': (
+        'vit_relpos_small_patch16_224',
+        dict(SMALL, rel_pos_type='bias', class_token=True, global_pool='token'),
+    ),
+    'Swin': (
+        'swin_tiny_patch4_window7_224',
+        dict(embed_dim=8, depths=(2, 2), num_heads=(2, 2), img_size=64, window_size=4,
+             num_classes=0),
+    ),
+}  # fmt: skip
+TABLES = [name for name in NETWORKS if 'MLP' not in name]
+every_network = pytest.mark.parametrize('name', NETWORKS)
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was():
+    yield
+    set_fused_attn(True)
+
+
+def build(name, fused=2):
+    """A network of timm, and an image; 2 is the route that timm calls experimental."""
+    set_fused_attn(bool(fused), experimental=fused == 2)
+    torch.manual_seed(0)
+    architecture, arguments = NETWORKS[name]
+    model = timm.create_model(architecture, **arguments).eval()
+    for module in model.modules():
+        if isinstance(module, nn.Linear):  # as after training: attention is not uniform
+            nn.init.normal_(module.weight, std=0.3)
+        elif hasattr(module, 'gamma'):  # LayerScale, which starts at 1e-5
+            nn.init.ones_(module.gamma)
+    return model, torch.randn(2, 3, arguments['img_size'], arguments['img_size'])
+
+
+def biases(model):
+    """Every relative position of a network, ``(heads, N, N)``."""
+    found = [m.get_bias()[0] for m in model.modules() if hasattr(m, 'get_bias')]
+    return found + [m._get_rel_pos_bias()[0] for m in model.modules()
+                    if hasattr(m, '_get_rel_pos_bias')]  # fmt: skip
+
+
+def sliced_and_stacked(side, height, sigma):
+    """The Gaussian of every pair, as the paper's code makes it: one large map, a slice a query."""
+    steps = torch.arange(1.0 - side, side)
+    large = height * torch.exp(-(steps[:, None] ** 2 + steps[None, :] ** 2) / (2 * sigma**2))
+    rows = []
+    for i in range(side):
+        for j in range(side):
+            part = large[side - 1 - i : 2 * side - 1 - i, side - 1 - j : 2 * side - 1 - j]
+            rows.append(part.flatten())
+    return torch.stack(rows)
+
+
+@every_network
+def test_the_bias_gains_the_gaussian_of_the_papers_code(name):
+    model, _ = build(name)
+    before = [bias.clone() for bias in biases(model)]
+    mmgab.add_gaussian_bias(model, amplitude=1.5, sigma=1.2)
+    for plain, bias in zip(before, biases(model), strict=True):
+        gained = bias - plain
+        prefix = 'class token' in name
+        side = round((gained.shape[-1] - prefix) ** 0.5)
+        expected = sliced_and_stacked(side, 1.5**2, 1.2).expand_as(gained[:, prefix:, prefix:])
+        torch.testing.assert_close(gained[:, prefix:, prefix:], expected, rtol=1e-4, atol=1e-5)
+        if prefix:
+            assert gained[:, 0].abs().max() == gained[:, :, 0].abs().max() == 0
+
+
+@every_network
+def test_both_routes_of_timm_see_it(name):
+    outputs = []
+    for fused in (0, 2):
+        model, x = build(name, fused)
+        plain = model.forward_features(x)
+        mmgab.add_gaussian_bias(model, amplitude=2.0, sigma=1.0)
+        outputs.append(model.forward_features(x))
+        assert (outputs[-1] - plain).abs().max() > 1e-2
+    torch.testing.assert_close(*outputs, rtol=1e-3, atol=1e-4)
+
+
+@every_network
+def test_it_learns_and_goes_again(name):
+    model, x = build(name)
+    plain, names = model(x), list(model.state_dict())
+    mmgab.add_gaussian_bias(model, per_head=True)
+    own = {n: p for n, p in model.named_parameters() if '.gaussian.' in n}
+    assert {n.rpartition('.')[2] for n in own} == {'amplitude', 'sigma'}
+    (model(x) * torch.randn(())).square().sum().backward()
+    # Of the last block only the class token is read, whose row has no Gaussian.
+    unread = 'blocks.1.' if 'class token' in name else 'none'
+    assert all(p.grad.abs().max() > 0 for n, p in own.items() if unread not in n)
+    remove_gaussian_bias(model)
+    assert list(model.state_dict()) == names
+    assert torch.equal(model(x), plain)
+
+
+@pytest.mark.parametrize('name', TABLES)
+def test_folded_it_is_a_network_of_timm_with_the_same_function(name):
+    model, x = build(name)
+    mmgab.add_gaussian_bias(model, amplitude=2.0, sigma=1.0)
+    expected = model(x)
+    tensors = fold_gaussian_bias(model).state_dict()
+    fresh, _ = build(name)
+    fresh.load_state_dict(tensors)
+    torch.testing.assert_close(fresh(x), expected)
+
+
+def test_what_cannot_be_done_is_said():
+    with pytest.raises(ValueError, match='ResNet has no relative-position table'):
+        mmgab.add_gaussian_bias(timm.create_model('resnet10t'))
+    model, _ = build('vit, MLP')
+    with pytest.raises(ValueError, match='has no Gaussians'):
+        remove_gaussian_bias(model)
+    mmgab.add_gaussian_bias(model)
+    with pytest.raises(ValueError, match='has Gaussians already'):
+        mmgab.add_gaussian_bias(model)
+    with pytest.raises(ValueError, match='RelPosMlp, which is no table'):
+        fold_gaussian_bias(model)
+    with pytest.raises(ValueError, match="gab_cfg has no key 'sigam'; did you mean 'sigma'"):
+        mmgab.add_gaussian_bias(build('Swin')[0], sigam=1)
+    model.patch_embed.strict_img_size = False
+    model.blocks[0].attn.rel_pos.set_window_size((4, 4))
+    with pytest.raises(ValueError, match='set the image size before add_gaussian_bias'):
+        model.blocks[0].attn.rel_pos.get_bias()
