@@ -61,7 +61,7 @@ def drawn(draw: Callable[[Path], object], caption: str) -> Figure:
 
 
 def curves(run: Run) -> list[Figure]:
-    """Losses, learning rate and gradients over iterations; metrics over epochs or iterations."""
+    """Losses, learning rate, gradients, and metrics of validations, over iterations."""
     records = run.scalars
     training = [record for record in records if 'loss' in record]
     names = [name for name in (training[0] if training else {}) if name not in _NO_LOSS]
@@ -74,7 +74,7 @@ def curves(run: Run) -> list[Figure]:
         'Norm of the gradient': (['grad_norm'], 'norm'),
     }
     found = [
-        Figure(caption, curves_svg(_lines(training, own, 'iter'), 'iteration', label))
+        Figure(caption, curves_svg(_lines(training, own), 'iteration', label))
         for caption, (own, label) in groups.items()
         if any(name in names for name in own)
     ]
@@ -83,7 +83,7 @@ def curves(run: Run) -> list[Figure]:
     # MMDetection writes -1 where there is no object of a size.
     metrics = [name for name in metrics if all(record.get(name, 0) >= 0 for record in validation)]
     if metrics and len(validation) > 1:
-        svg = curves_svg(_lines(validation, metrics, 'iter'), 'iteration', 'metric')
+        svg = curves_svg(_lines(validation, metrics), 'iteration', 'metric')
         found.append(Figure('Metrics on the validation set', svg))
     return found
 
@@ -99,11 +99,11 @@ def _validations(records: list[dict]) -> list[dict]:
     return found
 
 
-def _lines(records: list[dict], names: list[str], over: str) -> dict[str, tuple]:
+def _lines(records: list[dict], names: list[str]) -> dict[str, tuple]:
     lines = {}
     for name in names:
         own = [record for record in records if name in record]
-        lines[name] = ([record[over] for record in own], [record[name] for record in own])
+        lines[name] = ([record['iter'] for record in own], [record[name] for record in own])
     return lines
 
 
