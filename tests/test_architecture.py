@@ -18,7 +18,7 @@ ALLOWED = {
     'registry': set(),
     'checkpoints': {'functional', 'models.gaussian_bias'},
     'models': {'functional', 'registry', 'checkpoints'},
-    'engine': {'functional', 'checkpoints', 'registry', 'analysis.attention_maps'},
+    'engine': {'checkpoints', 'registry', 'analysis.attention_maps'},  # for GABMonitorHook
     'analysis': {'functional'},
     'deployment': set(),
 }

@@ -1,20 +1,22 @@
 """A hook that adds patch diversity losses to any detector or segmentor."""
 
-import math
+from collections.abc import Mapping
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from mmgab.functional import contrastive_diversity, cosine_diversity
 from mmgab.registry import HOOKS
+
+PATCH_DIVERSITY = dict(type='mmgab.PatchDiversityLoss')
 
 
 @HOOKS.register_module()
 class PatchDiversityHook(Hook):
-    """Add ``loss_cosine`` and ``loss_contrastive`` to a model's losses (arXiv 2104.12753).
+    """Add patch diversity losses to a model's own (arXiv 2104.12753).
 
     Between the first and the last block of one stage of the backbone: tokens of different stages
     are of different patches. Padding of the batch is left out where the backbone knows image shapes
@@ -23,22 +25,12 @@ class PatchDiversityHook(Hook):
 
     Args:
         stage: Which stage; negative counts from the last.
-        cosine: Weight of :func:`mmgab.functional.cosine_diversity`; 0 leaves it out.
-        contrastive: Weight of :func:`mmgab.functional.contrastive_diversity`; 0 leaves it out.
-
-    Raises:
-        ValueError: If a weight is negative or not finite, or both are zero.
+        loss: Config of a loss of first and last tokens.
     """
 
-    def __init__(self, stage: int = -1, cosine: float = 0.5, contrastive: float = 0.5) -> None:
-        for name, weight in (('cosine', cosine), ('contrastive', contrastive)):
-            if not math.isfinite(weight) or weight < 0:
-                raise ValueError(f'PatchDiversityHook: {name} must be at least 0, got {weight!r}')
-        if not cosine and not contrastive:
-            raise ValueError(
-                'PatchDiversityHook: cosine and contrastive are both 0: nothing to add'
-            )
-        self.stage, self.cosine, self.contrastive = stage, cosine, contrastive
+    def __init__(self, stage: int = -1, loss: Mapping = PATCH_DIVERSITY) -> None:
+        self.stage = stage
+        self.loss = MODELS.build(dict(loss))
         self._handles: list[RemovableHandle] = []
         self._tokens: dict[str, Tensor] = {}
         self._is_real: Tensor | None = None
@@ -85,10 +77,4 @@ class PatchDiversityHook(Hook):
         # Losses are a dict of tensors; predictions, in a validation between, are not.
         if not model.training or not isinstance(output, dict) or first is None:
             return None
-        losses = dict(output)
-        if self.cosine:
-            losses['loss_cosine'] = self.cosine * cosine_diversity(last, self._is_real)
-        if self.contrastive:
-            contrast = contrastive_diversity(first, last, self._is_real)
-            losses['loss_contrastive'] = self.contrastive * contrast
-        return losses
+        return {**output, **self.loss(first, last, self._is_real)}

@@ -5,9 +5,8 @@ import torch
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
-from mmgab.engine import PatchDiversityHook
 from mmgab.functional import contrastive_diversity, cosine_diversity
-from mmgab.models import SwinGAB
+from mmgab.models import PatchDiversityLoss, SwinGAB
 
 
 class Model(BaseModel):
@@ -55,7 +54,7 @@ def test_losses_are_those_between_first_and_last_block(tmp_path, with_cp):
     blocks = model.backbone.stages[-1].blocks
     for block in (blocks[0], blocks[-1]):
         block.register_forward_hook(lambda module, inputs, output: kept.append(output.detach()))
-    train(model, tmp_path, cosine=0.25, contrastive=2)
+    train(model, tmp_path, loss=dict(type='mmgab.PatchDiversityLoss', cosine=0.25, contrastive=2))
     first, last = kept
     assert model.losses['loss_cosine'].item() == pytest.approx(0.25 * cosine_diversity(last).item())
     contrast = contrastive_diversity(first, last).item()
@@ -66,7 +65,7 @@ def test_losses_are_those_between_first_and_last_block(tmp_path, with_cp):
 
 def test_a_weight_of_zero_leaves_a_loss_out_and_nothing_stays_behind(tmp_path):
     model = Model()
-    train(model, tmp_path, cosine=0)
+    train(model, tmp_path, loss=dict(type='mmgab.PatchDiversityLoss', cosine=0))
     assert set(model.losses) == {'loss', 'loss_contrastive'}
     assert set(model(torch.randn(1, 3, 45, 70), mode='loss')) == {'loss'}
     assert not any(module._forward_hooks for module in model.modules())
@@ -84,6 +83,6 @@ def test_a_stage_that_cannot_be_compared_is_refused(tmp_path, depths, stage, com
 @pytest.mark.parametrize('weights', [dict(cosine=-1), dict(contrastive=float('nan'))])
 def test_weights_that_are_none_are_refused(weights):
     with pytest.raises(ValueError, match='must be at least 0'):
-        PatchDiversityHook(**weights)
-    with pytest.raises(ValueError, match='nothing to add'):
-        PatchDiversityHook(cosine=0, contrastive=0)
+        PatchDiversityLoss(**weights)
+    with pytest.raises(ValueError, match='both 0: there is none'):
+        PatchDiversityLoss(cosine=0, contrastive=0)
