@@ -1,4 +1,4 @@
-"""tools/analysis_tools/report.py on a trained detector, and its page in a real browser."""
+"""tools/analysis_tools/report.py on trained models, and its page in a real browser."""
 
 import html
 import json
@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from ..conftest import ROOT, run_tool
-from .runs import DETECTION, call, options
+from .runs import call
 
 TOOL = 'tools/analysis_tools/report.py'
 CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
@@ -36,14 +36,12 @@ addEventListener('load', () => {
 
 
 @pytest.fixture(scope='module')
-def work_dir(detector, nuclei, tmp_path_factory):
-    """A detector's work dir, tested there and its predictions drawn."""
-    folder = tmp_path_factory.mktemp('report') / 'nuclei <detector>'
-    shutil.copytree(detector, folder)
-    run_tool(
-        'tools/test.py', 'configs/mask_rcnn_swin_gab_nuclei.py', folder / 'epoch_1.pth',
-        '--work-dir', folder / 'test', '--show-dir', 'drawn', *options(nuclei, DETECTION),
-    )  # fmt: skip
+def work_dir(segmentor, tested_segmentor, nuclei, tmp_path_factory):
+    """A segmentor's work dir, with its test and a picture."""
+    folder = tmp_path_factory.mktemp('report') / 'nuclei <segmentor>'
+    shutil.copytree(segmentor, folder)
+    shutil.copytree(tested_segmentor, folder / 'test')
+    shutil.copy(next((nuclei / 'images' / 'val').iterdir()), folder / 'tile.png')
     return folder
 
 
@@ -63,7 +61,7 @@ def test_the_page_needs_nothing_but_itself(page):
 
 
 def test_the_page_says_what_was_trained_and_how_it_did(page, work_dir):
-    assert '<h2>nuclei &lt;detector&gt;</h2>' in page
+    assert '<h2>nuclei &lt;segmentor&gt;</h2>' in page
     results = json.loads((work_dir / 'test' / 'results.json').read_text())
     for name, value in results['metrics'].items():
         shown = re.search(rf'{name}</th><td class="number">([^<]+)</td>', page)[1]
