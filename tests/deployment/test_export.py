@@ -8,7 +8,7 @@ import torch
 from mmgab.deployment import ExportError, OpenSizes, export_onnx, export_program, verify
 from mmgab.models import SwinGAB
 
-SMALL = dict(embed_dims=8, depths=(2, 2), num_heads=(2, 2), window_size=4, out_indices=(0, 1))
+SMALL = dict(embed_dims=8, depths=(1, 2), num_heads=(2, 2), window_size=4, out_indices=(0, 1))
 
 
 @pytest.fixture(scope='module')

@@ -47,6 +47,7 @@ def train(model, work_dir, hooks):
         custom_hooks=hooks,
         default_hooks=dict(checkpoint=None),
         experiment_name=work_dir.name,
+        randomness=dict(seed=0),
     )
     runner.train()
 

@@ -44,6 +44,7 @@ def train(model, work_dir, **hook):
         custom_hooks=[dict(type='mmgab.PatchDiversityHook', **hook)],
         default_hooks=dict(checkpoint=None),
         experiment_name=work_dir.name,
+        randomness=dict(seed=0),
     )
     runner.train()
 
