@@ -1,6 +1,7 @@
 """Checks of a Swin's arguments: errors name the argument, the value and what would be right."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
 
 _DEFAULTS = dict(num_heads=(3, 6, 12, 24), strides=(4, 2, 2, 2))
 
@@ -127,6 +128,20 @@ def check_choice(name: str, value: object, choices: Sequence) -> None:
     """
     if not any(value is choice or value == choice for choice in choices):
         raise ValueError(f'{name} must be one of {tuple(choices)}, got {value!r}')
+
+
+def check_keys(name: str, cfg: Mapping, known: Iterable[str]) -> None:
+    """Check that a config has no key but those known.
+
+    Raises:
+        ValueError: If it has one; the message names the nearest.
+    """
+    known = list(known)
+    for key in cfg:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1)
+            hint = f'; did you mean {close[0]!r}?' if close else ';'
+            raise ValueError(f'{name} has no key {key!r}{hint} Known keys: {known}')
 
 
 def chosen_stages(name: str, stages: object, num_stages: int) -> Sequence[int]:

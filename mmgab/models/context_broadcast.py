@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from .arguments import chosen_stages
+from .arguments import check_keys, chosen_stages
 
 
 class ContextBroadcast(nn.Module):
@@ -102,9 +102,7 @@ def build_broadcasts(cb_cfg: Mapping | None, num_stages: int) -> list[type[nn.Mo
         return [None] * num_stages
     if not isinstance(cb_cfg, Mapping):
         raise TypeError(f'cb_cfg must be a dict or None (no broadcast), got {cb_cfg!r}')
-    for key in cb_cfg:
-        if key not in ('type', 'stages'):
-            raise ValueError(f"cb_cfg has no key {key!r}. Known keys: ['type', 'stages']")
+    check_keys('cb_cfg', cb_cfg, ('type', 'stages'))
     kind = cb_cfg.get('type')
     if kind not in _TYPES:
         close = difflib.get_close_matches(str(kind).upper(), _TYPES, n=1)

@@ -3,7 +3,6 @@
 Written from the paper's equations: its public code is not under a free licence.
 """
 
-import difflib
 import inspect
 import math
 from collections.abc import Callable, Mapping
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from mmgab.functional import mask_bias
 
-from .arguments import check_choice, chosen_stages
+from .arguments import check_choice, check_keys, chosen_stages
 from .geometry import window_geometry
 from .window_attention import WindowMSA
 
@@ -135,10 +134,6 @@ def build_attentions(gpsa_cfg: Mapping | None, num_stages: int) -> list[Callable
     stages = chosen_stages('gpsa_cfg', arguments.pop('stages', None), num_stages)
     signature = inspect.signature(GatedWindowMSA.__init__).parameters.values()
     known = [one.name for one in signature if one.kind is one.KEYWORD_ONLY]
-    for key in arguments:
-        if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1)
-            hint = f'; did you mean {close[0]!r}?' if close else ''
-            raise ValueError(f'gpsa_cfg has no key {key!r}{hint} Known keys: {[*known, "stages"]}')
+    check_keys('gpsa_cfg', gpsa_cfg, [*known, 'stages'])
     gated = partial(GatedWindowMSA, **arguments)
     return [gated if stage in stages else WindowMSA for stage in range(num_stages)]

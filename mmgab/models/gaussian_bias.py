@@ -1,6 +1,5 @@
 """The parameters of the Gaussian attention bias (Kim et al., BMVC 2023, arXiv 2305.04722)."""
 
-import difflib
 import inspect
 import math
 from collections.abc import Mapping, MutableMapping
@@ -10,6 +9,8 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmgab.functional import gaussian_table, split_gaussian
+
+from .arguments import check_keys
 
 _INITS = ('paper', 'fit')
 
@@ -76,11 +77,7 @@ class GaussianBias(nn.Module):
         if not isinstance(gab_cfg, Mapping):
             raise TypeError(f'gab_cfg must be a dict or None (plain Swin), got {gab_cfg!r}')
         known = [name for name in inspect.signature(cls).parameters if name != 'num_heads']
-        for key in gab_cfg:
-            if key not in known:
-                close = difflib.get_close_matches(str(key), known, n=1)
-                hint = f'; did you mean {close[0]!r}?' if close else ''
-                raise ValueError(f'gab_cfg has no key {key!r}{hint} Known keys: {known}')
+        check_keys('gab_cfg', gab_cfg, known)
         return cls(num_heads, **gab_cfg)
 
     def forward(self, offsets: Tensor) -> Tensor:

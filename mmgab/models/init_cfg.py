@@ -1,8 +1,9 @@
 """The checkpoint that a backbone starts from, as configs name it."""
 
-import difflib
 import warnings
 from collections.abc import Mapping
+
+from .arguments import check_keys
 
 # Beside the arguments of `load`: MMEngine's, which has the same meaning for any device.
 _OPTIONS = ('strict', 'resize', 'prefix', 'trust', 'sha256')
@@ -24,11 +25,7 @@ def checked_init_cfg(pretrained: str | None, init_cfg: Mapping | None) -> Mappin
         raise ValueError(f"init_cfg must be None or have type='Pretrained', got {init_cfg!r}")
     if not isinstance(init_cfg.get('checkpoint'), str):
         raise ValueError(f'init_cfg must name a checkpoint, a path or URL, got {init_cfg!r}')
-    for key in init_cfg:
-        if key not in _KEYS:
-            close = difflib.get_close_matches(str(key), _KEYS, n=1)
-            hint = f'; did you mean {close[0]!r}?' if close else ';'
-            raise ValueError(f'init_cfg has no key {key!r}{hint} Known keys: {list(_KEYS)}')
+    check_keys('init_cfg', init_cfg, _KEYS)
     return init_cfg
 
 
