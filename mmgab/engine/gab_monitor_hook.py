@@ -6,13 +6,14 @@ from contextlib import ExitStack
 import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.visualization import TensorboardVisBackend
 from torch import Tensor, nn
 
 from mmgab.analysis.attention_maps import AttentionStatistics, watch_attention
 from mmgab.registry import HOOKS
+
+from .wrapped_model import unwrapped
 
 _AMPLITUDE, _SIGMA = '.gaussian.amplitude', '.gaussian.sigma'
 
@@ -51,7 +52,7 @@ class GABMonitorHook(Hook):
         Raises:
             ValueError: If the model has no window attention: there would be nothing to see.
         """
-        with watch_attention(_unwrapped(runner.model)):
+        with watch_attention(unwrapped(runner.model)):
             pass  # it says so
         self._record(runner, runner.iter)
 
@@ -60,7 +61,7 @@ class GABMonitorHook(Hook):
     ) -> None:
         """Look on where the iteration will be recorded."""
         if self._is_due(runner) and is_main_process():
-            watch = watch_attention(_unwrapped(runner.model), images=1)
+            watch = watch_attention(unwrapped(runner.model), images=1)
             self._attention = self._watch.enter_context(watch)
 
     def after_train_iter(
@@ -82,7 +83,7 @@ class GABMonitorHook(Hook):
         return done % self.interval == 0 or done == runner.max_iters
 
     def _record(self, runner: Runner, step: int) -> None:
-        parameters = gaussian_parameters(_unwrapped(runner.model))
+        parameters = gaussian_parameters(unwrapped(runner.model))
         if not parameters:
             return
         scalars = gaussian_scalars(parameters)
@@ -159,7 +160,3 @@ def gaussian_scalars(parameters: dict[str, Tensor]) -> dict[str, float]:
 def _layer(attention: str) -> str:
     """Name of a block, from that of its attention."""
     return attention.removesuffix('.attn.w_msa')
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmgab.registry import HOOKS
+
+from .wrapped_model import unwrapped
 
 # Heads that predict the dataset's classes; a region proposal head has one class of its own.
 _CLASS_HEADS = ('bbox_head', 'mask_head', 'decode_head', 'auxiliary_head')
@@ -36,7 +37,7 @@ class LabelRangeHook(Hook):
             ValueError: If one has not; the message names it and both numbers.
         """
         num_classes = len(_classes(runner.train_dataloader.dataset))
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         for name, head in _class_heads(model):
             if num_classes and head.num_classes != num_classes:
                 raise ValueError(

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from mmgab.registry import HOOKS
+
+from .wrapped_model import unwrapped
 
 PATCH_DIVERSITY = dict(type='mmgab.PatchDiversityLoss')
 
@@ -41,7 +42,7 @@ class PatchDiversityHook(Hook):
         Raises:
             ValueError: If the backbone has no such stage, or only one block in it.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         stages = getattr(getattr(model, 'backbone', None), 'stages', ())
         if not -len(stages) <= self.stage < len(stages):
             raise ValueError(

@@ -15,6 +15,8 @@ from torch import nn
 from mmgab.checkpoints import load_whole_model, read_checkpoint
 from mmgab.checkpoints.contents import unwrap
 
+from .wrapped_model import unwrapped
+
 
 class CheckedRunner(Runner):
     """MMEngine's runner with two differences.
@@ -84,7 +86,7 @@ class CheckedRunner(Runner):
         if 'state_dict' not in checkpoint:  # where MMEngine's hooks look
             checkpoint = dict(checkpoint, state_dict=unwrap(checkpoint, filename)[0])
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        model = self.model.module if is_model_wrapper(self.model) else self.model
+        model = unwrapped(self.model)
         model = model.module if isinstance(model, BaseTTAModel) else model
         strict = (self._resume or self._is_testing) if strict is None else strict
         report = load_whole_model(model, checkpoint, filename, strict, resize=not self._resume)

@@ -1,0 +1,9 @@
+"""The model inside what distributes it."""
+
+from mmengine.model import is_model_wrapper
+from torch import nn
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model itself, where it is in a wrapper such as MMDistributedDataParallel."""
+    return model.module if is_model_wrapper(model) else model
