@@ -11,13 +11,12 @@ alone. The result is the same on every run.
 
 import argparse
 import importlib.util
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from pycocotools import mask as coco_mask
+from instance_files import SplitWriter
 
 TILE = 128  # pixels
 MIN_AREA = 20  # pixels; smaller pieces that the cut leaves at a tile's edge are not instances
@@ -75,44 +74,15 @@ def instances(numbers: np.ndarray) -> list[np.ndarray]:
     return [mask for mask in masks if mask.sum() >= MIN_AREA]
 
 
-def coco_annotation(mask: np.ndarray, image_id: int, annotation_id: int) -> dict:
-    """Describe one instance as COCO does; the mask is run-length encoded, so nothing is lost."""
-    encoded = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-    return dict(
-        id=annotation_id,
-        image_id=image_id,
-        category_id=1,
-        bbox=coco_mask.toBbox(encoded).tolist(),
-        area=int(mask.sum()),
-        iscrowd=0,
-        segmentation=dict(size=encoded['size'], counts=encoded['counts'].decode('ascii')),
-    )
-
-
-def write_split(split: Split, grey: np.ndarray, numbers: np.ndarray, out: Path) -> int:
-    """Write a split's tiles, label maps and annotation file; returns its number of instances."""
-    for kind in ('images', 'labels'):
-        (out / kind / split.name).mkdir(parents=True, exist_ok=True)
-    (out / 'annotations').mkdir(exist_ok=True)
-    images, annotations = [], []
-    for image_id, (row, col) in enumerate(tile_corners(split, grey.shape[1])):
+def write_split(split: Split, grey: np.ndarray, numbers: np.ndarray, out: Path) -> None:
+    """Write a split's tiles, label maps and annotation file."""
+    writer = SplitWriter(out, split.name, ['nucleus'], '2-D example of stardist, BSD-3-Clause')
+    for row, col in tile_corners(split, grey.shape[1]):
         window = np.s_[row : row + TILE, col : col + TILE]
-        name = f'r{row:03d}_c{col:03d}.png'
-        cv2.imwrite(str(out / 'images' / split.name / name), grey[window])
         label = (numbers[window] > 0).astype(np.uint8)  # 0 background, 1 nucleus
-        cv2.imwrite(str(out / 'labels' / split.name / name), label)
-        images.append(dict(id=image_id, file_name=name, height=TILE, width=TILE))
-        for mask in instances(numbers[window]):
-            annotations.append(coco_annotation(mask, image_id, len(annotations) + 1))
-    coco = dict(
-        info=dict(description='2-D example of stardist, BSD-3-Clause'),
-        images=images,
-        annotations=annotations,
-        categories=[dict(id=1, name='nucleus')],
-    )
-    (out / 'annotations' / f'instances_{split.name}.json').write_text(json.dumps(coco))
-    print(f'{split.name}: {len(images)} tiles, {len(annotations)} instances')
-    return len(annotations)
+        masks = [(1, mask) for mask in instances(numbers[window])]
+        writer.add(f'r{row:03d}_c{col:03d}.png', grey[window], label, masks)
+    writer.finish()
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""The network without any method: what the others are compared with."""

@@ -1,0 +1,111 @@
+"""What the study trains: tasks, arms and seeds, and the config of each run."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mmgab.engine import load_config
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = ROOT / 'configs' / 'study'
+ARMS = (
+    'none',
+    'gaussian_sigma_1',
+    'gaussian_sigma_2',
+    'gaussian_sigma_5',
+    'gaussian_per_head',
+    'cb',
+    'cbs',
+    'cbg',
+    'gpsa',
+    'gaussian_cb',
+    'diversity',
+)
+VIT_ARMS = ('none', 'gaussian_sigma_5', 'gpsa', 'cb')
+SEEDS = (0, 1, 2, 3, 4)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A network on a data set, and what it is judged by.
+
+    Attributes:
+        name: Of its config below ``configs/study``.
+        title: For figures and tables.
+        arms: Names of the configs below ``configs/study/arms``, the plain network first.
+        metrics: Two of the evaluator's, the one that is reported first.
+        scale: Factor that makes them per cent.
+    """
+
+    name: str
+    title: str
+    arms: tuple[str, ...]
+    metrics: tuple[str, str]
+    scale: float
+
+
+_BOXES = (('coco/bbox_mAP', 'coco/segm_mAP'), 100.0)
+_PIXELS = (('mIoU', 'mAcc'), 1.0)  # MMSegmentation reports per cent
+TASKS = (
+    Task('mask_rcnn_swin_digits', 'Mask R-CNN, Swin, digit scenes', ARMS, *_BOXES),
+    Task('upernet_swin_digits', 'UPerNet, Swin, digit scenes', ARMS, *_PIXELS),
+    Task('mask_rcnn_swin_nuclei', 'Mask R-CNN, Swin, nuclei', ARMS, *_BOXES),
+    Task('upernet_swin_nuclei', 'UPerNet, Swin, nuclei', ARMS, *_PIXELS),
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: a task, an arm, a seed."""
+
+    task: Task
+    arm: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """``TASK/ARM/SEED``, also the folder of its logs."""
+        return f'{self.task.name}/{self.arm}/{self.seed}'
+
+    @property
+    def config(self) -> Config:
+        """Everything that it is trained with."""
+        config = with_arm(CONFIGS / f'{self.task.name}.py', self.arm)
+        config.randomness = dict(seed=self.seed)
+        return config
+
+
+def with_arm(path: Path, arm: str) -> Config:
+    """A config with what an arm changes in it; an arm's hooks come after the config's own.
+
+    Raises:
+        FileNotFoundError: If there is no such config or arm.
+    """
+    config = load_config(str(path))
+    changes = load_config(str(CONFIGS / 'arms' / f'{arm}.py')).to_dict()
+    hooks = [*config.get('custom_hooks', []), *changes.pop('custom_hooks', [])]
+    changes = {key: value for key, value in changes.items() if key not in ('work_dir', 'launcher')}
+    config.merge_from_dict(changes)
+    config.custom_hooks = hooks
+    return config
+
+
+def config_hash(config: Config) -> str:
+    """Ten digits that change with anything in a config but where and with which seed it runs."""
+    content = config.to_dict()
+    for key in ('work_dir', 'launcher', 'randomness'):
+        content.pop(key, None)
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def all_runs() -> Iterator[Run]:
+    """Every run of the study, seed by seed, so that a part of them is a balanced part."""
+    for seed in SEEDS:
+        for task in TASKS:
+            for arm in task.arms:
+                yield Run(task, arm, seed)
