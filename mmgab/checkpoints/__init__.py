@@ -1,4 +1,4 @@
-"""Checkpoints of any Swin: read, detect the layout, match strictly, load, report; and out again."""
+"""Checkpoints of a Swin or plain ViT: read, detect, match strictly, load, report; out again."""
 
 from . import timm_hub  # noqa: F401  registers timm://
 from .contents import Contents
@@ -7,6 +7,7 @@ from .export import export
 from .files import read_checkpoint, write_checkpoint
 from .fold import fold, unfold
 from .load import load, load_whole_model
+from .load_vit import load_vit
 from .match import LoadReport
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     'export',
     'fold',
     'load',
+    'load_vit',
     'load_whole_model',
     'read_checkpoint',
     'rename_to_openmmlab',

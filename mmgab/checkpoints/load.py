@@ -19,6 +19,7 @@ from .match import NOTHING, Excuses, LoadReport, grouped, match
 _GAUSSIAN = r'(.*\.)?stages\.\d+\.blocks\.\d+\.attn\.w_msa\.gaussian\.(amplitude|sigma)'
 _LOCAL = r'(.*\.)?stages\.\d+\.blocks\.\d+\.attn\.w_msa\.local\.(position|gate)'
 _BROADCAST = r'(.*\.)?stages\.\d+\.blocks\.\d+\.broadcast\.(share|scale|gate)'
+_METHODS = {'.gaussian.': _GAUSSIAN, '.local.': _LOCAL, '.broadcast.': _BROADCAST}
 _DERIVED = r'.*\.(attn_mask|relative_position_index|relative_coords_table)'
 _OUTPUT_NORM = r'norm\d\.(weight|bias)'
 _CLASSIFIER = r'head\.fc\.(weight|bias)'
@@ -68,7 +69,7 @@ def load(
         excuses = Excuses(_ANYTHING, _ANYTHING, _ANYTHING)
     excuses = excuses if resize else replace(excuses, resized=NOTHING)
     layout = contents.layout.name
-    report = _load(model, contents.swin, contents.metadata, excuses, source, layout)
+    report = load_adapted(model, contents.swin, contents.metadata, excuses, source, layout)
     return replace(report, unexpected=[*report.unexpected, *contents.others, *contents.apart])
 
 
@@ -98,7 +99,7 @@ def load_whole_model(
     own = model.state_dict()
     theirs, ours = find_swins(tensors), find_swins(own)
     layouts = ' and '.join(dict.fromkeys(layout.name for layout in theirs.values()))
-    absences = _absent_methods(tensors)
+    absences = absent_methods(tensors)
     if theirs and len(ours) == 1:
         place = next(iter(ours))
         contents = Contents.of(checkpoint, source, place if place in theirs else None)
@@ -112,7 +113,7 @@ def load_whole_model(
     if strict:
         excuses = Excuses(unexpected=_DERIVED)
     excuses = excuses if resize else replace(excuses, resized=NOTHING)
-    report = _load(model, tensors, metadata, excuses, source, layouts or 'unknown')
+    report = load_adapted(model, tensors, metadata, excuses, source, layouts or 'unknown')
     if not report.loaded:
         raise ValueError(f'{source} does not fit the model: no tensor has a name in common with it')
     return report
@@ -124,14 +125,19 @@ def _absences(contents: Contents, place: str) -> str:
     A classifier has one norm, after the last stage.
     """
     last = last_stage(contents.swin)
-    absences = _absent_methods(contents.swin)
+    absences = absent_methods(contents.swin)
     if last > 0 and not contents.has_stage_norms():
         absences += rf'|{re.escape(place)}norm[0-{last - 1}]\.(weight|bias)'
     return absences
 
 
-def _absent_methods(names: Iterable[str]) -> str:
-    methods = {'.gaussian.': _GAUSSIAN, '.local.': _LOCAL, '.broadcast.': _BROADCAST}
+def absent_methods(names: Iterable[str], methods: Mapping[str, str] = _METHODS) -> str:
+    """Pattern of the methods' tensors that need not be there, as there are none of their kind.
+
+    Args:
+        names: Of all tensors.
+        methods: What all names of a method have in them, and their pattern.
+    """
     absent = [p for part, p in methods.items() if not any(part in name for name in names)]
     return '|'.join(absent) or NOTHING
 
@@ -153,7 +159,7 @@ def _in_place(name: str, place: str, own: Mapping[str, Tensor]) -> str:
     return name if re.fullmatch(_CLASSIFIER, name) and name in own else place + name
 
 
-def _load(
+def load_adapted(
     model: nn.Module,
     tensors: Mapping[str, Tensor],
     metadata: Mapping[str, Mapping],
@@ -161,14 +167,26 @@ def _load(
     source: str,
     layout: str,
 ) -> LoadReport:
-    """Let the modules adapt their tensors, compare, and load if all is well."""
+    """Let the modules adapt their tensors, compare, and load if all is well.
+
+    Args:
+        model: Where to.
+        tensors: What a file has, under the model's names.
+        metadata: What its modules noted, by what stands before their tensors' names.
+        excuses: Differences that are no reason to refuse it.
+        source: Path or URL, for the report.
+        layout: Whose layout the file is in, for the report.
+
+    Raises:
+        ValueError: If it does not fit; nothing is loaded.
+    """
     adapted, resized, notes = dict(tensors), [], dict(metadata)
     for path, module in model.named_modules():
         if hasattr(module, 'adapt_state_dict'):
             prefix = f'{path}.' if path else ''
             resized += module.adapt_state_dict(adapted, prefix, metadata.get(prefix, {}))
             notes[prefix] = {**metadata.get(prefix, {}), 'is_adapted': True}
-    fitted = [name for name in adapted if name not in tensors and re.fullmatch(_GAUSSIAN, name)]
+    fitted = [name for name in adapted if name not in tensors and '.gaussian.' in name]
     report = match(model.state_dict(), adapted, excuses, source, layout, resized, fitted)
     loaded = OrderedDict((name, adapted[name]) for name in report.loaded)
     loaded._metadata = {prefix[:-1]: note for prefix, note in notes.items()}

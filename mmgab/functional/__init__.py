@@ -13,6 +13,7 @@ from .geometry_cache import remember
 from .lean_layers import feed_forward, normed_linear
 from .patch_diversity import contrastive_diversity, cosine_diversity
 from .relative_position import (
+    pairs_of_table,
     relative_offsets,
     relative_position_index,
     resize_table,
@@ -37,6 +38,7 @@ __all__ = [
     'gaussian_table',
     'mask_bias',
     'normed_linear',
+    'pairs_of_table',
     'partition_windows',
     'relative_offsets',
     'relative_position_index',

@@ -45,6 +45,26 @@ def relative_position_index(window_size: tuple[int, int]) -> Tensor:
     return dy * (2 * ww - 1) + dx
 
 
+def pairs_of_table(table: Tensor, window_size: tuple[int, int]) -> Tensor:
+    """Value of every pair of tokens of a window, cut out of a table without an index.
+
+    An index has ``N * N`` integers, which at 64 x 64 tokens are 134 MB. Turned over, the table's
+    rows of one query are a crop of it, and the crops of all queries are views.
+
+    Args:
+        table: ``((2Wh-1)(2Ww-1), heads)``.
+        window_size: Height and width of the window, in tokens.
+
+    Returns:
+        ``(heads, N, N)``, query before key: the same as ``table[index].permute(2, 0, 1)`` with
+        :func:`relative_position_index`.
+    """
+    wh, ww = window_size
+    grid = table.t().unflatten(1, (2 * wh - 1, 2 * ww - 1)).flip(1, 2)
+    crops = grid.unfold(1, wh, 1).unfold(2, ww, 1)  # (heads, Wh, Ww, Wh, Ww), last query first
+    return crops.flip(1, 2).flatten(3).flatten(1, 2)
+
+
 def resize_table(table: Tensor, source: tuple[int, int], target: tuple[int, int]) -> Tensor:
     """Resize a relative-position table to another window, by the geometric method of BEiT.
 

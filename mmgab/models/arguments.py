@@ -1,4 +1,4 @@
-"""Checks of a Swin's arguments: errors name the argument, the value and what would be right."""
+"""Checks of a backbone's arguments: errors name the argument, the value and what would be right."""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,7 +37,7 @@ def check_stages(
         TypeError: If an argument is of the wrong type.
         ValueError: If one is out of range or does not fit another.
     """
-    _check_positive('embed_dims', embed_dims)
+    check_positive('embed_dims', embed_dims)
     for name, values in (('depths', depths), ('num_heads', num_heads), ('strides', strides)):
         _check_stage_list(name, values, depths)
     for stride in strides:
@@ -64,8 +64,21 @@ def check_patch(patch_size: tuple[int, int], strides: Sequence[int]) -> None:
         )
 
 
+def check_heads(embed_dims: int, depth: int, num_heads: int) -> None:
+    """Check a plain network's sizes, and that heads divide channels.
+
+    Raises:
+        ValueError: If one is no whole number from 1 up, or the heads do not divide the channels.
+    """
+    sizes = dict(embed_dims=embed_dims, depth=depth, num_heads=num_heads)
+    for name, value in sizes.items():
+        check_positive(name, value)
+    if embed_dims % num_heads:
+        raise ValueError(f'num_heads={num_heads} does not divide embed_dims={embed_dims}')
+
+
 def check_stage_choices(out_indices: Sequence[int], frozen_stages: int, num_stages: int) -> None:
-    """Check which stages are returned and which are frozen.
+    """Check which stages, or blocks of a plain network, are returned and which are frozen.
 
     Raises:
         TypeError: If ``frozen_stages`` or an index is not an int.
@@ -77,7 +90,7 @@ def check_stage_choices(out_indices: Sequence[int], frozen_stages: int, num_stag
     if not out_indices or min(out_indices) < 0 or max(out_indices) > last:
         raise ValueError(f'out_indices must be from 0 to {last}, at least one, got {out_indices!r}')
     if len(set(out_indices)) != len(out_indices):
-        raise ValueError(f'out_indices must not repeat a stage, got {out_indices!r}')
+        raise ValueError(f'out_indices must not repeat one, got {out_indices!r}')
     if not _is_int(frozen_stages):
         raise TypeError(f'frozen_stages must be an int, got {frozen_stages!r}')
     if not -1 <= frozen_stages <= num_stages:
@@ -86,13 +99,23 @@ def check_stage_choices(out_indices: Sequence[int], frozen_stages: int, num_stag
         )
 
 
+def check_positive(name: str, value: object) -> None:
+    """Check that an argument is a whole number from 1 up.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not _is_int(value) or value < 1:
+        raise ValueError(f'{name} must be an int of at least 1, got {value!r}')
+
+
 def check_widths(in_channels: int, embed_dims: int, mlp_ratio: float) -> None:
     """Check that images and feed-forward networks have channels.
 
     Raises:
         ValueError: If ``in_channels`` or ``mlp_ratio`` leaves one without.
     """
-    _check_positive('in_channels', in_channels)
+    check_positive('in_channels', in_channels)
     if not _is_number(mlp_ratio) or int(mlp_ratio * embed_dims) < 1:
         raise ValueError(f'mlp_ratio must be a number that leaves a width, got {mlp_ratio!r}')
 
@@ -144,20 +167,20 @@ def check_keys(name: str, cfg: Mapping, known: Iterable[str]) -> None:
             raise ValueError(f'{name} has no key {key!r}{hint} Known keys: {known}')
 
 
-def chosen_stages(name: str, stages: object, num_stages: int) -> Sequence[int]:
-    """Read the stages that have something; None is all.
+def chosen_places(name: str, places: str, chosen: object, number: int) -> Sequence[int]:
+    """Read the stages, or blocks, that have something; None is all.
 
     Raises:
         ValueError: If one is out of range, or there is none.
     """
-    if stages is None:
-        return range(num_stages)
-    is_list = isinstance(stages, Sequence) and not isinstance(stages, str)
-    if not is_list or not stages or not all(_is_int(s) and 0 <= s < num_stages for s in stages):
+    if chosen is None:
+        return range(number)
+    is_list = isinstance(chosen, Sequence) and not isinstance(chosen, str)
+    if not is_list or not chosen or not all(_is_int(s) and 0 <= s < number for s in chosen):
         raise ValueError(
-            f'{name}: stages must be from 0 to {num_stages - 1}, at least one, got {stages!r}'
+            f'{name}: {places} must be from 0 to {number - 1}, at least one, got {chosen!r}'
         )
-    return stages
+    return chosen
 
 
 def _is_int(value: object) -> bool:
@@ -166,11 +189,6 @@ def _is_int(value: object) -> bool:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _check_positive(name: str, value: object) -> None:
-    if not _is_int(value) or value < 1:
-        raise ValueError(f'{name} must be an int of at least 1, got {value!r}')
 
 
 def _check_stage_list(name: str, values: object, depths: Sequence) -> None:

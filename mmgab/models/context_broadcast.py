@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from .arguments import check_keys, chosen_stages
+from .arguments import check_keys, chosen_places
 
 
 class ContextBroadcast(nn.Module):
@@ -83,33 +83,36 @@ class GatedContextBroadcast(nn.Module):
 _TYPES = {'CB': ContextBroadcast, 'CBS': ScaledContextBroadcast, 'CBG': GatedContextBroadcast}
 
 
-def build_broadcasts(cb_cfg: Mapping | None, num_stages: int) -> list[type[nn.Module] | None]:
-    """What each stage's blocks broadcast with.
+def build_broadcasts(
+    cb_cfg: Mapping | None, number: int, places: str = 'stages'
+) -> list[type[nn.Module] | None]:
+    """What each stage's blocks, or each block, broadcast with.
 
     Args:
-        cb_cfg: ``type``, one of CB, CBS and CBG, and ``stages``, those that have it, by default
-            all; None for none.
-        num_stages: Stages of the network.
+        cb_cfg: ``type``, one of CB, CBS and CBG, and under the name ``places`` those that have it,
+            by default all; None for none.
+        number: How many stages or blocks there are.
+        places: ``'stages'`` or ``'blocks'``.
 
     Returns:
-        For each stage a class to call with its channels, or None.
+        For each place a class to call with its channels, or None.
 
     Raises:
         TypeError: If ``cb_cfg`` is not a mapping.
-        ValueError: If a key, the type or a stage is not known.
+        ValueError: If a key, the type or a place is not known.
     """
     if cb_cfg is None:
-        return [None] * num_stages
+        return [None] * number
     if not isinstance(cb_cfg, Mapping):
         raise TypeError(f'cb_cfg must be a dict or None (no broadcast), got {cb_cfg!r}')
-    check_keys('cb_cfg', cb_cfg, ('type', 'stages'))
+    check_keys('cb_cfg', cb_cfg, ('type', places))
     kind = cb_cfg.get('type')
     if kind not in _TYPES:
         close = difflib.get_close_matches(str(kind).upper(), _TYPES, n=1)
         hint = f'; did you mean {close[0]!r}?' if close else ''
         raise ValueError(f'cb_cfg: type must be one of {list(_TYPES)}, got {kind!r}{hint}')
-    stages = chosen_stages('cb_cfg', cb_cfg.get('stages'), num_stages)
-    return [_TYPES[kind] if stage in stages else None for stage in range(num_stages)]
+    chosen = chosen_places('cb_cfg', places, cb_cfg.get(places), number)
+    return [_TYPES[kind] if place in chosen else None for place in range(number)]
 
 
 def mean_token(x: Tensor, is_real: Tensor | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Gated positional self-attention (d'Ascoli et al., ICML 2021, arXiv 2103.10697) in windows.
+"""Gated positional self-attention (d'Ascoli et al., ICML 2021, arXiv 2103.10697).
 
 Written from the paper's equations: its public code is not under a free licence.
 """
@@ -11,10 +11,18 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from mmgab.functional import mask_bias
+from mmgab.functional import (
+    attend_in_windows,
+    mask_bias,
+    pairs_of_table,
+    relative_offsets,
+    window_order,
+)
 
-from .arguments import check_choice, check_keys, chosen_stages
+from .arguments import check_choice, check_keys, chosen_places
+from .biased_attention import BiasedMSA
 from .geometry import window_geometry
+from .grid_attention import GridMSA
 from .window_attention import WindowMSA
 
 
@@ -68,23 +76,22 @@ class LocalPosition(nn.Module):
         return self.gate.sigmoid()[:, None, None]
 
 
-class GatedWindowMSA(WindowMSA):
-    r"""Window attention whose heads choose between content and position.
+class Gates(BiasedMSA):
+    r"""Heads that choose between content and position; comes before an attention it is mixed into.
 
     .. math:: A^h = (1 - g^h)\, \mathrm{softmax}(q k^T + B) + g^h\, \mathrm{softmax}(p^h)
 
-    (arXiv 2103.10697, section 3, with Swin's table, and the Gaussian if there is one, as
-    :math:`B`). The mask of a shifted layer enters both softmaxes. It goes by steps: weights are
-    mixed, which torch's fused kernel does not do.
+    (arXiv 2103.10697, section 3, with the table, and the Gaussian if there is one, as :math:`B`).
+    It goes by steps: weights are mixed, which torch's fused kernel does not do.
 
     Args:
-        args: As of :class:`WindowMSA`.
+        args: As of the attention.
         strength: See :class:`LocalPosition`.
         gate: See :class:`LocalPosition`: 1, the paper's, makes position count 0.73, which suits
             training from scratch; for pretrained weights, which know nothing of it, start below -2.
         values: ``'identity'`` passes tokens on as they are at the start, as in the paper;
-            ``'random'`` leaves the values as a Swin's. What a checkpoint has replaces either.
-        kwargs: As of :class:`WindowMSA`.
+            ``'random'`` leaves the values as they are drawn. What a checkpoint has replaces either.
+        kwargs: As of the attention.
 
     Raises:
         ValueError: If ``values`` is neither; see :class:`LocalPosition` for the others.
@@ -98,12 +105,17 @@ class GatedWindowMSA(WindowMSA):
         self.values = values
         self.local = LocalPosition(self.num_heads, strength, gate)
 
-    def weights(self, q: Tensor, k: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
-        """Attention weights, see :meth:`WindowMSA.weights`."""
-        content = super().weights(q, k, bias, mask)
-        offsets, index = window_geometry(self.window_size, bias.device)
-        # The index is of query from key; of key from query is what is wanted.
-        scores = self.local(-offsets)[index].permute(2, 0, 1)  # (heads, N, N)
+    def mix(self, content: Tensor, scores: Tensor, mask: Tensor | None) -> Tensor:
+        """Attention weights of content and of position, mixed.
+
+        Args:
+            content: Weights ``(windows, heads, N, N)``.
+            scores: Of position, ``(heads, N, N)``, before softmax.
+            mask: ``(N, N)``, True where query and key must not see each other; None if all may.
+
+        Returns:
+            ``(windows, heads, N, N)``, rows sum to one.
+        """
         position = mask_bias(scores, mask).softmax(dim=-1)
         share = self.local.share
         return (content * (1 - share) + position * share).to(content.dtype)
@@ -114,26 +126,71 @@ class GatedWindowMSA(WindowMSA):
             nn.init.eye_(self.qkv.weight.detach().chunk(3)[2])
 
 
-def build_attentions(gpsa_cfg: Mapping | None, num_stages: int) -> list[Callable[..., WindowMSA]]:
-    """What makes the attention of each stage.
+class GatedWindowMSA(Gates, WindowMSA):
+    """Window attention with gates; the mask of a shifted layer enters both softmaxes."""
+
+    def weights(self, q: Tensor, k: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
+        """Attention weights, see :meth:`BiasedMSA.weights`."""
+        content = super().weights(q, k, bias, mask)
+        offsets, index = window_geometry(self.window_size, bias.device)
+        # The index is of query from key; of key from query is what is wanted.
+        scores = self.local(-offsets)[index].permute(2, 0, 1)  # (heads, N, N)
+        return self.mix(content, scores, mask)
+
+
+class GatedGridMSA(Gates, GridMSA):
+    """Attention on a whole grid, or in windows of it, with gates: ConViT's layer."""
+
+    def attend(
+        self,
+        qkv: Tensor,
+        bias: Tensor,
+        grid: tuple[int, int, int],
+        window_size: tuple[int, int],
+        shift: tuple[int, int],
+    ) -> Tensor:
+        """From queries, keys and values to values, see :meth:`BiasedMSA.attend`."""
+        offsets = relative_offsets(window_size, bias.device)
+        scores = pairs_of_table(self.local(-offsets), window_size)
+        order = window_order(grid[0], grid[1:], window_size, shift, qkv.device)
+        attend = partial(self._attend_gated, scores)
+        return attend_in_windows(qkv, self.qkv.bias, bias, order, attend)
+
+    def _attend_gated(
+        self, scores: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None
+    ) -> Tensor:
+        return self.attn_drop(self.mix(self.weights(q, k, bias, mask), scores, mask)) @ v
+
+
+def build_attentions(
+    gpsa_cfg: Mapping | None,
+    number: int,
+    plain: type[BiasedMSA] = WindowMSA,
+    gated: type[Gates] = GatedWindowMSA,
+    places: str = 'stages',
+) -> list[Callable[..., BiasedMSA]]:
+    """What makes the attention of each stage, or of each block.
 
     Args:
-        gpsa_cfg: Keyword arguments of :class:`GatedWindowMSA`, and ``stages``, those that have it,
-            by default all; None for plain window attention.
-        num_stages: Stages of the network.
+        gpsa_cfg: Keyword arguments of :class:`Gates`, and under the name ``places`` those that have
+            it, by default all; None for plain attention.
+        number: How many stages or blocks there are.
+        plain: Attention without gates.
+        gated: Attention with them.
+        places: ``'stages'`` or ``'blocks'``.
 
     Raises:
         TypeError: If ``gpsa_cfg`` is not a mapping.
-        ValueError: If a key or a stage is not known.
+        ValueError: If a key or a place is not known.
     """
     if gpsa_cfg is None:
-        return [WindowMSA] * num_stages
+        return [plain] * number
     if not isinstance(gpsa_cfg, Mapping):
         raise TypeError(f'gpsa_cfg must be a dict or None (no gates), got {gpsa_cfg!r}')
     arguments = dict(gpsa_cfg)
-    stages = chosen_stages('gpsa_cfg', arguments.pop('stages', None), num_stages)
-    signature = inspect.signature(GatedWindowMSA.__init__).parameters.values()
+    chosen = chosen_places('gpsa_cfg', places, arguments.pop(places, None), number)
+    signature = inspect.signature(Gates.__init__).parameters.values()
     known = [one.name for one in signature if one.kind is one.KEYWORD_ONLY]
-    check_keys('gpsa_cfg', gpsa_cfg, [*known, 'stages'])
-    gated = partial(GatedWindowMSA, **arguments)
-    return [gated if stage in stages else WindowMSA for stage in range(num_stages)]
+    check_keys('gpsa_cfg', gpsa_cfg, [*known, places])
+    make = partial(gated, **arguments)
+    return [make if place in chosen else plain for place in range(number)]

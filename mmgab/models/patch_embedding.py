@@ -41,13 +41,18 @@ class PatchEmbedding(nn.Module):
         Returns:
             Tokens ``(B, H * W, C)`` and ``(H, W)``, each side ceil(side / patch side).
         """
-        missing_h, missing_w = (
-            (side + patch - 1) // patch * patch - side
-            for side, patch in zip(x.shape[2:], self.patch_size, strict=True)
-        )
-        # Compiled, always: a branch would be a graph for each kind of size.
-        if torch.compiler.is_compiling() or missing_h or missing_w:
-            x = F.pad(x, (0, missing_w, 0, missing_h))
-        x = self.projection(x)  # (B, C, H, W)
+        x = self.projection(pad_to_patches(x, self.patch_size))  # (B, C, H, W)
         hw_shape = (x.shape[2], x.shape[3])
         return self.norm(x.flatten(2).transpose(1, 2)), hw_shape
+
+
+def pad_to_patches(x: Tensor, patch_size: tuple[int, int]) -> Tensor:
+    """Pad images ``(B, C, height, width)`` below and on the right until whole patches fit."""
+    missing_h, missing_w = (
+        (side + patch - 1) // patch * patch - side
+        for side, patch in zip(x.shape[2:], patch_size, strict=True)
+    )
+    # Compiled, always: a branch would be a graph for each kind of size.
+    if torch.compiler.is_compiling() or missing_h or missing_w:
+        return F.pad(x, (0, missing_w, 0, missing_h))
+    return x

@@ -23,6 +23,7 @@ from .arguments import (
     check_widths,
     positive_pair,
 )
+from .biased_attention import check_backend
 from .context_broadcast import build_broadcasts
 from .drop_path import linear_rates
 from .frozen_stages import FrozenStages
@@ -33,7 +34,7 @@ from .patch_embedding import PatchEmbedding
 from .patch_merging import PatchMerging
 from .position_embedding import fit_tokens, resize_tokens
 from .swin_block import GELU, LAYER_NORM, SwinBlockSequence
-from .window_attention import WindowMSA, check_backend
+from .window_attention import WindowMSA
 
 _PAPER_GAUSSIAN: dict = {}  # GaussianBias' own defaults
 
@@ -89,7 +90,7 @@ class SwinGAB(AdaptiveModule, FrozenStages, BaseModule):
             all. ``None`` is none. Means are over an image without the batch's padding where
             :class:`mmgab.engine.ImageShapesHook` tells its shape, else over all tokens.
         gpsa_cfg: Gated positional self-attention (arXiv 2103.10697): arguments of
-            :class:`~.gated_attention.GatedWindowMSA`, and ``stages``, by default all; ``None`` is
+            :class:`~.gated_attention.Gates`, and ``stages``, by default all; ``None`` is
             plain window attention.
 
     Raises:

@@ -9,46 +9,24 @@ from torch import Tensor, nn
 
 from mmgab.functional import (
     attend_in_exported_windows,
-    attend_in_windows,
-    mask_bias,
     resize_table,
     table_window,
-    window_attention,
-    window_order,
 )
 
 from .adaptive import AdaptiveModule
-from .arguments import check_choice
+from .biased_attention import BiasedMSA
 from .gaussian_bias import GaussianBias
 from .geometry import window_geometry
 from .lean_layers import is_exporting, linear_of_norm, linear_parts
 
-ATTENTION_BACKENDS = ('auto', 'sdpa', 'explicit')
 
-
-def check_backend(attn_backend: str, attn_drop_rate: float, is_gated: bool) -> None:
-    """Check that a backend can do what is asked for.
-
-    Raises:
-        ValueError: If it is not known, or is the fused kernel and weights are dropped or mixed.
-    """
-    check_choice('attn_backend', attn_backend, ATTENTION_BACKENDS)
-    if attn_backend == 'sdpa' and attn_drop_rate:
-        raise ValueError(
-            f"attn_backend='sdpa' drops no attention weights: attn_drop_rate must be 0, got "
-            f"{attn_drop_rate}; with 'auto' attention goes by steps where it drops"
-        )
-    if attn_backend == 'sdpa' and is_gated:
-        raise ValueError("attn_backend='sdpa' mixes no weights, as gpsa_cfg asks: use 'auto'")
-
-
-class WindowMSA(AdaptiveModule, nn.Module):
+class WindowMSA(AdaptiveModule, BiasedMSA):
     """Multi-head self-attention inside one window, with a relative-position bias.
 
     The bias is a learned table over the relative offsets, to which the Gaussian, itself a table
     over the same offsets, is added where there is one. A new bias overrides
-    :meth:`position_bias`, a new way from scores to weights overrides :meth:`weights`; nothing else
-    has to change.
+    :meth:`position_bias`, a new way from scores to weights overrides :meth:`~.BiasedMSA.weights`;
+    nothing else has to change.
 
     Parameter names are those of every OpenMMLab checkpoint.
 
@@ -61,7 +39,7 @@ class WindowMSA(AdaptiveModule, nn.Module):
         attn_drop_rate: Dropout probability of the attention weights.
         proj_drop_rate: Dropout probability of the output.
         gab_cfg: Arguments of :class:`GaussianBias`, or ``None`` for plain Swin.
-        attn_backend: One of ``ATTENTION_BACKENDS``, see :attr:`is_fused`.
+        attn_backend: One of ``ATTENTION_BACKENDS``, see :attr:`~.BiasedMSA.is_fused`.
     """
 
     def __init__(
@@ -78,19 +56,13 @@ class WindowMSA(AdaptiveModule, nn.Module):
     ) -> None:
         super().__init__()
         self.window_size = window_size
-        self.attn_backend = attn_backend
-        self.num_heads = num_heads
-        self.scale = qk_scale or (embed_dims // num_heads) ** -0.5
-
         self._table_rows = (2 * window_size[0] - 1) * (2 * window_size[1] - 1)
         self.relative_position_bias_table = nn.Parameter(torch.empty(self._table_rows, num_heads))
         trunc_normal_(self.relative_position_bias_table, std=0.02)
         self.gaussian = None if gab_cfg is None else GaussianBias.from_cfg(gab_cfg, num_heads)
 
-        self.qkv = nn.Linear(embed_dims, embed_dims * 3, bias=qkv_bias)
-        self.attn_drop = nn.Dropout(attn_drop_rate)
-        self.proj = nn.Linear(embed_dims, embed_dims)
-        self.proj_drop = nn.Dropout(proj_drop_rate)
+        rates = (attn_drop_rate, proj_drop_rate)
+        self.make_projections_(embed_dims, num_heads, qkv_bias, qk_scale, rates, attn_backend)
 
     def position_bias(self) -> Tensor:
         """Bias of every pair of tokens of a window: ``(heads, N, N)``, query before key."""
@@ -106,21 +78,6 @@ class WindowMSA(AdaptiveModule, nn.Module):
         with torch.no_grad():
             self.relative_position_bias_table += self.gaussian(offsets)
         self.gaussian = None
-
-    def weights(self, q: Tensor, k: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
-        """Attention weights from scaled and biased scores.
-
-        Args:
-            q: Queries ``(windows, heads, N, head_dim)``.
-            k: Keys, shaped like ``q``.
-            bias: ``(heads, N, N)``.
-            mask: ``(N, N)``, True where query and key must not see each other; None if all may.
-
-        Returns:
-            ``(windows, heads, N, N)``, rows sum to one.
-        """
-        scores = (q * self.scale) @ k.transpose(-2, -1) + mask_bias(bias, mask)
-        return scores.softmax(dim=-1).to(q.dtype)
 
     def forward(
         self, x: Tensor, hw_shape: tuple[int, int], shift: tuple[int, int], norm: nn.Module
@@ -139,30 +96,9 @@ class WindowMSA(AdaptiveModule, nn.Module):
         if is_exporting():
             return self._forward_exported(norm(x), hw_shape, shift)
         qkv = linear_of_norm(x, norm, self.qkv).flatten(0, 1)  # (B * H * W, 3 * C)
-        attended = self.attend(qkv, self.position_bias(), (x.shape[0], *hw_shape), shift)
+        grid = (x.shape[0], *hw_shape)
+        attended = self.attend(qkv, self.position_bias(), grid, self.window_size, shift)
         return self.proj_drop(self.proj(attended.view_as(x)))
-
-    def attend(
-        self, qkv: Tensor, bias: Tensor, grid: tuple[int, int, int], shift: tuple[int, int]
-    ) -> Tensor:
-        """Attention proper, from queries, keys and values to values.
-
-        Args:
-            qkv: ``(B * H * W, 3 * C)``.
-            bias: ``(heads, N, N)``.
-            grid: ``B``, ``H`` and ``W``.
-            shift: Rows and columns by which windows are shifted.
-
-        Returns:
-            ``(B * H * W, C)``.
-        """
-        # Padding is zeros after the norm, of which the projection leaves its bias.
-        inputs = (qkv, self.qkv.bias, bias)
-        if self.is_fused:
-            return window_attention(*inputs, grid, self.window_size, shift, self.scale)
-        batch, *hw_shape = grid
-        order = window_order(batch, tuple(hw_shape), self.window_size, shift, qkv.device)
-        return attend_in_windows(*inputs, order, self._attend_explicitly)
 
     def _forward_exported(
         self, x: Tensor, hw_shape: tuple[int, int], shift: tuple[int, int]
@@ -172,25 +108,9 @@ class WindowMSA(AdaptiveModule, nn.Module):
         parts = linear_parts(torch.cat((x, padding), dim=1), self.qkv, 3)
         grid, bias = (x.shape[0], *hw_shape), self.position_bias()
         attended = attend_in_exported_windows(
-            parts, bias, grid, self.window_size, shift, self._attend_explicitly
+            parts, bias, grid, self.window_size, shift, self.attend_by_steps
         )
         return self.proj_drop(self.proj(attended))
-
-    def _attend_explicitly(
-        self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None
-    ) -> Tensor:
-        return self.attn_drop(self.weights(q, k, bias, mask)) @ v
-
-    @property
-    def is_fused(self) -> bool:
-        """Whether attention takes torch's fused kernel, which is the faster one, or goes by steps.
-
-        Chosen here and nowhere else. Steps it is where they are asked for, where weights are
-        dropped, and where a subclass makes them in another way.
-        """
-        is_dropping = self.training and self.attn_drop.p > 0
-        is_own = type(self).weights is WindowMSA.weights
-        return self.attn_backend != 'explicit' and is_own and not is_dropping
 
     def adapt_state_dict(
         self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping

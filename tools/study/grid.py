@@ -55,6 +55,8 @@ TASKS = (
     Task('upernet_swin_digits', 'UPerNet, Swin, digit scenes', ARMS, *_PIXELS),
     Task('mask_rcnn_swin_nuclei', 'Mask R-CNN, Swin, nuclei', ARMS, *_BOXES),
     Task('upernet_swin_nuclei', 'UPerNet, Swin, nuclei', ARMS, *_PIXELS),
+    Task('mask_rcnn_vit_digits', 'Mask R-CNN, plain ViT, digit scenes', VIT_ARMS, *_BOXES),
+    Task('upernet_vit_digits', 'UPerNet, plain ViT, digit scenes', VIT_ARMS, *_PIXELS),
 )
 
 

@@ -1,0 +1,102 @@
+"""Load a plain ViT's checkpoint, timm's or our own, whole or not at all, with a report."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from torch import Tensor, nn
+
+from .contents import unwrap
+from .files import read_checkpoint
+from .load import absent_methods, load_adapted
+from .match import NOTHING, Excuses, LoadReport
+
+_QKV = re.compile(r'((?:.*\.)??)blocks\.\d+\.attn\.qkv\.weight')
+# A classifier's, and what a token that we do not have is for; timm saves no derived tensors.
+_UNEXPECTED = (
+    r'cls_token|(head|head_dist|fc_norm|norm)\.(weight|bias)|dist_token|reg_token|pos_embed'
+)
+_METHODS = {
+    '.gaussian.': r'blocks\.\d+\.attn\.gaussian\.(amplitude|sigma)',
+    '.local.': r'blocks\.\d+\.attn\.local\.(position|gate)',
+    '.broadcast.': r'blocks\.\d+\.broadcast\.(share|scale|gate)',
+}
+
+
+def load_vit(
+    model: nn.Module,
+    source: str,
+    strict: bool = True,
+    resize: bool = True,
+    prefix: str | None = None,
+    trust: bool = False,
+    sha256: str | None = None,
+) -> LoadReport:
+    """Load a plain ViT into a backbone, whole or not at all.
+
+    The file may lack all Gaussians, all gates and all of Context Broadcasting, and the final norm,
+    where its classifier has one of its own behind the mean of all tokens (``fc_norm``). It may have
+    what a backbone has no place for: a classifier's head, a class token, an absolute position
+    embedding that this network does without. Tables and position embeddings are resized.
+
+    Args:
+        model: The backbone, a :class:`mmgab.models.ViTGAB`.
+        source: What :func:`~.files.read_checkpoint` reads: timm's ``vit_relpos_*``,
+            ``vit_srelpos_*`` and ``vit_*``, or a ViTGAB, alone or in a detector or segmentor.
+        strict: Refuse what does not fit. Without, what fits is loaded; read the report.
+        resize: Resize tables and position embeddings of another size; without, refuse them.
+        prefix: What stands before the ViT's names, where a file holds several.
+        trust: See :func:`~.files.read_checkpoint`.
+        sha256: See :func:`~.files.read_checkpoint`.
+
+    Returns:
+        What was loaded, and what was not.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot be read, is no ViT, is one whose norms stand behind attention
+            (timm's ``*_rpn_*``, which has the same names), has values that are not finite, or does
+            not fit.
+    """
+    tensors, metadata = unwrap(read_checkpoint(source, trust=trust, sha256=sha256), source)
+    prefix = _choose_prefix(tensors, source, prefix)
+    vit = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+    others = [name for name in tensors if not name.startswith(prefix)]
+    notes = {p.removeprefix(prefix): n for p, n in metadata.items() if p.startswith(prefix)}
+    _refuse_norms_behind(vit, source)
+    excuses = Excuses(_absences(vit), _UNEXPECTED)
+    if not strict:
+        excuses = Excuses(r'.*', r'.*', r'.*')
+    excuses = excuses if resize else replace(excuses, resized=NOTHING)
+    layout = 'timm' if {'head.weight', 'cls_token'} & set(vit) else 'vit'
+    report = load_adapted(model, vit, notes, excuses, source, layout)
+    return replace(report, unexpected=[*report.unexpected, *others])
+
+
+def _choose_prefix(tensors: Mapping[str, Tensor], source: str, wanted: str | None) -> str:
+    found = list(dict.fromkeys(m[1] for name in tensors if (m := _QKV.fullmatch(name))))
+    if wanted is not None:
+        found = [prefix for prefix in found if prefix == wanted]
+    if len(found) != 1:
+        raise ValueError(
+            f'{source} holds {len(found)} plain ViTs'
+            f'{"" if wanted is None else f" under {wanted!r}"}, one is needed'
+            f'{": say prefix=, one of " + str(found) if found else ""}'
+        )
+    return found[0]
+
+
+def _refuse_norms_behind(vit: Mapping[str, Tensor], source: str) -> None:
+    """Another function with the same names: only a scale, which it lacks, tells them apart."""
+    is_relative = any('.rel_pos.' in name for name in vit)
+    is_classifier = 'head.weight' in vit
+    if is_relative and is_classifier and 'blocks.0.ls1.gamma' not in vit:
+        raise ValueError(
+            f"{source} has norms behind attention and feed-forward networks (timm's *_rpn_*), "
+            'which is another network; take one without rpn in its name'
+        )
+
+
+def _absences(vit: Mapping[str, Tensor]) -> str:
+    absent = absent_methods(vit, _METHODS)
+    return rf'{absent}|norm\.(weight|bias)' if 'fc_norm.weight' in vit else absent

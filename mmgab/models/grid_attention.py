@@ -1,0 +1,88 @@
+"""Attention of a plain ViT: over the whole token grid, or in windows of it that are not shifted."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from mmgab.functional import pairs_of_table, relative_offsets
+
+from .biased_attention import BiasedMSA
+from .gaussian_bias import GaussianBias
+from .lean_layers import linear_of_norm
+from .relative_positions import build_relative_position
+
+
+class GridMSA(BiasedMSA):
+    """Multi-head self-attention with a bias of relative positions, for grids of any size.
+
+    The bias is made in table space, ``(2H-1)(2W-1)`` offsets, where relative positions and the
+    Gaussian are added, and is cut into pairs from there: nothing of the size ``N * N`` is kept, and
+    the Gaussian needs no resize.
+
+    Args:
+        embed_dims: Channels ``C``.
+        num_heads: Attention heads; must divide ``embed_dims``.
+        grid_size: Height and width, in tokens, that a table is learned for: those of the window, or
+            of the images of pretraining.
+        window_size: Height and width of the windows, in tokens; None for the whole grid. Grids are
+            padded below and on the right until windows fit, and as in every Swin here what is
+            padded takes part.
+        qkv_bias: Add a learnable bias to queries, keys and values.
+        attn_drop_rate: Dropout probability of the attention weights.
+        proj_drop_rate: Dropout probability of the output.
+        rel_pos_cfg: See :func:`~.relative_positions.build_relative_position`.
+        gab_cfg: Arguments of :class:`GaussianBias`, or None.
+        attn_backend: One of ``ATTENTION_BACKENDS``, see :attr:`~.BiasedMSA.is_fused`.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        grid_size: tuple[int, int],
+        window_size: tuple[int, int] | None = None,
+        qkv_bias: bool = True,
+        attn_drop_rate: float = 0.0,
+        proj_drop_rate: float = 0.0,
+        rel_pos_cfg: Mapping | None = None,
+        gab_cfg: Mapping | None = None,
+        attn_backend: str = 'auto',
+    ) -> None:
+        super().__init__()
+        self.attention_window = window_size
+        rates = (attn_drop_rate, proj_drop_rate)
+        self.make_projections_(embed_dims, num_heads, qkv_bias, None, rates, attn_backend)
+        self.rel_pos = build_relative_position(rel_pos_cfg, grid_size, num_heads)
+        self.gaussian = None if gab_cfg is None else GaussianBias.from_cfg(gab_cfg, num_heads)
+
+    def pair_bias(self, window_size: tuple[int, int]) -> Tensor:
+        """Bias of every pair of tokens of a window: ``(heads, N, N)``, query before key."""
+        parts = []
+        if self.rel_pos is not None:
+            parts.append(self.rel_pos(window_size))
+        if self.gaussian is not None:
+            offsets = relative_offsets(window_size, self.proj.weight.device)
+            parts.append(self.gaussian(offsets))
+        tokens = window_size[0] * window_size[1]
+        if parts:
+            pairs = pairs_of_table(sum(parts), window_size)
+        else:
+            pairs = self.proj.weight.new_zeros(1, 1, 1)
+        return pairs.expand(self.num_heads, tokens, tokens)
+
+    def forward(self, x: Tensor, hw_shape: tuple[int, int], norm: nn.Module) -> Tensor:
+        """Attend.
+
+        Args:
+            x: Tokens ``(B, H * W, C)``.
+            hw_shape: ``(H, W)``.
+            norm: Applied to the tokens first.
+
+        Returns:
+            Tokens ``(B, H * W, C)``.
+        """
+        window = self.attention_window or tuple(hw_shape)
+        qkv = linear_of_norm(x, norm, self.qkv).flatten(0, 1)  # (B * H * W, 3 * C)
+        bias = self.pair_bias(window)
+        attended = self.attend(qkv, bias, (x.shape[0], *hw_shape), window, (0, 0))
+        return self.proj_drop(self.proj(attended.view_as(x)))

@@ -1,0 +1,122 @@
+"""One block of a plain ViT (arXiv 2010.11929, Figure 1), its names as in timm."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from mmcv.cnn import build_activation_layer, build_norm_layer
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from .biased_attention import BiasedMSA
+from .drop_path import DropPath
+
+
+class LayerScale(nn.Module):
+    """A learned factor for each channel of a branch (arXiv 2103.17239, equation 3).
+
+    Args:
+        channels: Channels ``C``.
+        start: What all factors start from.
+    """
+
+    def __init__(self, channels: int, start: float) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.full((channels,), float(start)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply ``(..., C)``."""
+        return x * self.gamma
+
+
+class Mlp(nn.Module):
+    """Two linear layers with an activation between them.
+
+    Args:
+        embed_dims: Channels ``C``.
+        hidden: Hidden channels.
+        act_cfg: The activation.
+        drop_rate: Dropout probability after the activation and after the output.
+    """
+
+    def __init__(self, embed_dims: int, hidden: int, act_cfg: Mapping, drop_rate: float) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(embed_dims, hidden)
+        self.act = build_activation_layer(act_cfg)
+        self.fc2 = nn.Linear(hidden, embed_dims)
+        self.drop = nn.Dropout(drop_rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Transform ``(..., C)``."""
+        return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
+
+
+class ViTBlock(nn.Module):
+    """Attention and a feed-forward network, each behind a norm and beside a residual.
+
+    Args:
+        embed_dims: Channels ``C``.
+        mlp_hidden: Hidden channels of the feed-forward network.
+        make_attention: Makes the attention, from ``embed_dims`` and its own arguments.
+        broadcast: One of :mod:`~.context_broadcast`, the last step of the feed-forward network;
+            None for none.
+        drop_rate: Dropout probability after the projections.
+        drop_path_rate: Probability that an image's whole branch is dropped in training.
+        layer_scale: What the factors of both branches start from; None for no factors.
+        act_cfg: Activation of the feed-forward network.
+        norm_cfg: Norm layers.
+        with_cp: Compute the block again in backward instead of keeping what it makes.
+        attention: Arguments of the attention.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        mlp_hidden: int,
+        make_attention: Callable[..., BiasedMSA],
+        broadcast: type[nn.Module] | None,
+        drop_rate: float,
+        drop_path_rate: float,
+        layer_scale: float | None,
+        act_cfg: Mapping,
+        norm_cfg: Mapping,
+        with_cp: bool,
+        **attention,
+    ) -> None:
+        super().__init__()
+
+        def scale() -> nn.Module:
+            return nn.Identity() if layer_scale is None else LayerScale(embed_dims, layer_scale)
+
+        self.with_cp = with_cp
+        self.norm1 = build_norm_layer(norm_cfg, embed_dims)[1]
+        self.attn = make_attention(embed_dims, proj_drop_rate=drop_rate, **attention)
+        self.ls1 = scale()
+        self.norm2 = build_norm_layer(norm_cfg, embed_dims)[1]
+        self.mlp = Mlp(embed_dims, mlp_hidden, act_cfg, drop_rate)
+        self.broadcast = None if broadcast is None else broadcast(embed_dims)
+        self.ls2 = scale()
+        self.drop_path = DropPath(drop_path_rate)
+
+    def forward(
+        self, x: Tensor, hw_shape: tuple[int, int], is_real: Tensor | None = None
+    ) -> Tensor:
+        """Transform tokens.
+
+        Args:
+            x: ``(B, H * W, C)``.
+            hw_shape: ``(H, W)``.
+            is_real: ``(B, H * W)``, which of them are not padding of the batch; None where all are.
+
+        Returns:
+            ``(B, H * W, C)``.
+        """
+        if self.with_cp:
+            return checkpoint(self._forward, x, hw_shape, is_real, use_reentrant=False)
+        return self._forward(x, hw_shape, is_real)
+
+    def _forward(self, x: Tensor, hw_shape: tuple[int, int], is_real: Tensor | None) -> Tensor:
+        x = self.drop_path(x, self.ls1(self.attn(x, hw_shape, self.norm1)))
+        branch = self.mlp(self.norm2(x))
+        if self.broadcast is not None:
+            branch = self.broadcast(branch, is_real)
+        return self.drop_path(x, self.ls2(branch))

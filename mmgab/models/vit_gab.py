@@ -1,0 +1,290 @@
+"""ViTGAB: a plain Vision Transformer with a Gaussian attention bias, for dense prediction."""
+
+from collections.abc import Mapping, MutableMapping, Sequence
+
+import torch
+from mmcv.cnn import build_norm_layer
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from mmengine.model.weight_init import trunc_normal_
+from torch import Tensor, nn
+
+from mmgab.checkpoints import load_vit
+from mmgab.registry import MODELS
+
+from .adaptive import AdaptiveModule
+from .arguments import (
+    check_choice,
+    check_heads,
+    check_rates,
+    check_stage_choices,
+    check_widths,
+    chosen_places,
+    positive_pair,
+)
+from .biased_attention import check_backend
+from .context_broadcast import build_broadcasts
+from .drop_path import linear_rates
+from .gated_attention import GatedGridMSA, Gates, build_attentions
+from .grid_attention import GridMSA
+from .image_shapes import ImageShapes
+from .init_cfg import checked_init_cfg, load_arguments
+from .position_embedding import fit_tokens, resize_tokens
+from .relative_positions import RelPosMlp
+from .vit_block import ViTBlock
+from .vit_patches import ViTPatches
+
+_PAPER_GAUSSIAN: dict = {}  # GaussianBias' own defaults
+_GELU = dict(type='GELU')
+_LAYER_NORM = dict(type='LN', eps=1e-6)
+
+
+@MODELS.register_module()
+class ViTGAB(AdaptiveModule, BaseModule):
+    """Vision Transformer (arXiv 2010.11929) with a Gaussian attention bias (arXiv 2305.04722).
+
+    Names and values of its tensors are timm's; by default it is the paper's ViT-S, timm's
+    ``vit_relpos_small_patch16_224`` with Gaussians. With ``rel_pos_cfg=None``,
+    ``use_abs_pos_embed=True`` and ``layer_scale=None`` it is the ordinary ViT. There is no class
+    token, as in ViTDet (arXiv 2203.16527): one in a checkpoint is left out, and the report says so.
+
+    Args:
+        img_size: Height and width, in pixels, of the images of pretraining, whose grid tables and
+            absolute position embedding are learned for. For others they are resized.
+        patch_size: Side of a patch, in pixels.
+        in_channels: Channels of the image.
+        embed_dims: Channels ``C``.
+        depth: Number of blocks.
+        num_heads: Attention heads of every block.
+        mlp_ratio: Hidden channels of the feed-forward networks, in multiples of ``embed_dims``.
+        qkv_bias: Add a learnable bias to queries, keys and values.
+        rel_pos_cfg: Relative positions of every layer: ``dict(type='table')``,
+            ``dict(type='mlp', hidden=128)`` or None for none.
+        use_abs_pos_embed: Add a learned absolute position embedding to the patches.
+        layer_scale: What learned factors of every branch start from; None for none. (timm's 1e-6 is
+            for long schedules: training from scratch is slow with it.)
+        window_size: Side of the windows, or height and width, in tokens, of the blocks that have
+            windows; None where all blocks see the whole image.
+        global_blocks: Blocks that see the whole image where ``window_size`` is set; empty for none.
+        out_indices: Blocks whose output is returned; all are ``(B, C, H, W)``.
+        final_norm: Norm of the last block's output, where that is returned.
+        drop_rate: Dropout probability after projections and after the patch embedding.
+        attn_drop_rate: Dropout probability of attention weights.
+        drop_path_rate: Stochastic depth of the last block; it grows linearly from 0 in the first.
+        act_cfg: Activation of the feed-forward networks.
+        norm_cfg: All norm layers.
+        with_cp: Compute blocks again in backward, to save memory.
+        frozen_stages: 0 freezes the patch embedding, ``n`` also the first ``n`` blocks; -1 freezes
+            nothing. Takes effect here, before an optimizer is built.
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` or ``None``, with any argument of
+            :func:`mmgab.checkpoints.load_vit`.
+        gab_cfg: Arguments of :class:`~.gaussian_bias.GaussianBias`, the same for all layers, by
+            default the paper's; ``None`` for none.
+        attn_backend: As of :class:`~.swin_gab.SwinGAB`.
+        cb_cfg: Context Broadcasting, as of :class:`~.swin_gab.SwinGAB`, with ``blocks`` in place of
+            ``stages``.
+        gpsa_cfg: Gated positional self-attention (arXiv 2103.10697), as of SwinGAB, with ``blocks``
+            in place of ``stages``: ConViT has it in the first 10 of 12.
+
+    Raises:
+        TypeError: If an argument is of the wrong type.
+        ValueError: If an argument is out of range or does not fit another one.
+    """
+
+    def __init__(
+        self,
+        img_size: int | tuple[int, int] = 224,
+        patch_size: int | tuple[int, int] = 16,
+        in_channels: int = 3,
+        embed_dims: int = 384,
+        depth: int = 12,
+        num_heads: int = 6,
+        mlp_ratio: float = 4,
+        qkv_bias: bool = False,
+        rel_pos_cfg: Mapping | None = dict(type='mlp'),
+        use_abs_pos_embed: bool = False,
+        layer_scale: float | None = 1e-6,
+        window_size: int | tuple[int, int] | None = None,
+        global_blocks: Sequence[int] = (),
+        out_indices: Sequence[int] = (11,),
+        final_norm: bool = True,
+        drop_rate: float = 0.0,
+        attn_drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        act_cfg: Mapping = _GELU,
+        norm_cfg: Mapping = _LAYER_NORM,
+        with_cp: bool = False,
+        frozen_stages: int = -1,
+        init_cfg: Mapping | None = None,
+        gab_cfg: Mapping | None = _PAPER_GAUSSIAN,
+        attn_backend: str = 'auto',
+        cb_cfg: Mapping | None = None,
+        gpsa_cfg: Mapping | None = None,
+    ) -> None:
+        super().__init__(init_cfg=checked_init_cfg(None, init_cfg))
+        check_heads(embed_dims, depth, num_heads)
+        check_stage_choices(out_indices, frozen_stages, depth)
+        check_widths(in_channels, embed_dims, mlp_ratio)
+        check_rates(
+            drop_rate=drop_rate, attn_drop_rate=attn_drop_rate, drop_path_rate=drop_path_rate
+        )
+        check_choice('with_cp', with_cp, (True, False))
+        check_backend(attn_backend, attn_drop_rate, gpsa_cfg is not None)
+        patch_size = positive_pair('patch_size', patch_size)
+        height, width = positive_pair('img_size', img_size)
+        self.pretrain_grid = positive_pair(
+            'img_size // patch_size', (height // patch_size[0], width // patch_size[1])
+        )
+        self.out_indices = out_indices
+        self.frozen_stages = frozen_stages
+        self.image_shapes = ImageShapes(patch_size, ())
+
+        self.patch_embed = ViTPatches(in_channels, embed_dims, patch_size)
+        shape = (1, self.pretrain_grid[0] * self.pretrain_grid[1], embed_dims)
+        position = nn.Parameter(torch.empty(shape)) if use_abs_pos_embed else None
+        self.register_parameter('pos_embed', position)
+        self.pos_drop = nn.Dropout(drop_rate)
+        windows = _windows(window_size, global_blocks, depth)
+        rates = linear_rates(drop_path_rate, [depth])[0]
+        broadcasts = build_broadcasts(cb_cfg, depth, 'blocks')
+        attentions = build_attentions(gpsa_cfg, depth, GridMSA, GatedGridMSA, 'blocks')
+        self.blocks = nn.ModuleList(
+            ViTBlock(
+                embed_dims,
+                int(mlp_ratio * embed_dims),
+                attentions[i],
+                broadcasts[i],
+                drop_rate,
+                rates[i],
+                layer_scale,
+                act_cfg,
+                norm_cfg,
+                with_cp,
+                num_heads=num_heads,
+                grid_size=windows[i] or self.pretrain_grid,
+                window_size=windows[i],
+                qkv_bias=qkv_bias,
+                attn_drop_rate=attn_drop_rate,
+                rel_pos_cfg=rel_pos_cfg,
+                gab_cfg=gab_cfg,
+                attn_backend=attn_backend,
+            )
+            for i in range(depth)
+        )
+        has_norm = final_norm and depth - 1 in out_indices
+        self.norm = build_norm_layer(norm_cfg, embed_dims)[1] if has_norm else nn.Identity()
+        self._reset_parameters()
+        for module in self._frozen_modules():
+            module.requires_grad_(False)
+        if frozen_stages >= 0 and self.pos_embed is not None:
+            self.pos_embed.requires_grad_(False)
+
+    def _reset_parameters(self) -> None:
+        """Initialise as timm does; tables, networks of positions and Gaussians have done so."""
+        positions = [m for m in self.modules() if isinstance(m, RelPosMlp)]
+        kept = {id(module) for position in positions for module in position.modules()}
+        for module in self.modules():
+            if isinstance(module, nn.Linear) and id(module) not in kept:
+                trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for module in self.modules():
+            if isinstance(module, Gates):
+                module.init_values_()
+        if self.pos_embed is not None:
+            trunc_normal_(self.pos_embed, std=0.02)
+
+    def init_weights(self) -> None:
+        """Load the checkpoint of ``init_cfg``, if there is one, and log what was loaded.
+
+        Raises:
+            FileNotFoundError: If the checkpoint is not there.
+            ValueError: If it cannot be read, is no ViT, or does not fit this one.
+        """
+        if self.init_cfg is None:
+            print_log('ViTGAB: no init_cfg, training from scratch', logger='current')
+        else:
+            report = load_vit(self, **load_arguments(self.init_cfg))
+            print_log(str(report), logger='current')
+        self.is_init = True
+
+    def train(self, mode: bool = True) -> 'ViTGAB':
+        """Set training mode everywhere but in what is frozen; returns the module itself."""
+        super().train(mode)
+        for module in self._frozen_modules():
+            module.eval()
+        return self
+
+    def _frozen_modules(self) -> list[nn.Module]:
+        stem = [self.patch_embed, self.pos_drop] if self.frozen_stages >= 0 else []
+        return [*stem, *self.blocks[: max(self.frozen_stages, 0)]]
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Compute the feature maps of the blocks in ``out_indices``.
+
+        Args:
+            x: Images ``(B, in_channels, height, width)``.
+
+        Returns:
+            One map ``(B, C, H, W)`` for each, in the order of the blocks; a side is ceil(side /
+            patch side).
+        """
+        x, hw_shape = self.patch_embed(x)  # (B, H * W, C)
+        if self.pos_embed is not None:
+            x = x + resize_tokens(self.pos_embed, self.pretrain_grid, hw_shape)
+        x = self.pos_drop(x)
+        is_real = self.image_shapes.real_tokens(0, x, hw_shape)
+        outs = []
+        for i, block in enumerate(self.blocks):
+            x = block(x, hw_shape, is_real)
+            if i in self.out_indices:
+                out = self.norm(x) if i == len(self.blocks) - 1 else x
+                outs.append(out.unflatten(1, hw_shape).permute(0, 3, 1, 2).contiguous())
+        return outs
+
+    def adapt_state_dict(
+        self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping
+    ) -> list[str]:
+        """Bring timm's shared relative positions and a position embedding to our form.
+
+        See :meth:`AdaptiveModule.adapt_state_dict`.
+        """
+        shared = f'{prefix}shared_rel_pos.'
+        for name in [name for name in state_dict if name.startswith(shared)]:
+            tensor = state_dict.pop(name)
+            for i in range(len(self.blocks)):
+                state_dict[f'{prefix}blocks.{i}.attn.rel_pos.{name.removeprefix(shared)}'] = tensor
+        name = f'{prefix}pos_embed'
+        if name not in state_dict or self.pos_embed is None:
+            return []
+        position = state_dict[name]
+        if f'{prefix}cls_token' in state_dict and position.shape[1] != self.pos_embed.shape[1]:
+            position = position[:, 1:]
+        noted = local_metadata.get('pretrain_grid')
+        state_dict[name], is_resized = fit_tokens(position, self.pretrain_grid, noted)
+        return [name] if is_resized else []
+
+    def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
+        """Note the grid of a position embedding, whose length does not tell it."""
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self.pos_embed is not None and hasattr(destination, '_metadata'):
+            destination._metadata[prefix[:-1]]['pretrain_grid'] = self.pretrain_grid
+
+
+def _windows(
+    window_size: int | tuple[int, int] | None, global_blocks: Sequence[int], depth: int
+) -> list[tuple[int, int] | None]:
+    """Window of every block; None where it sees the whole image.
+
+    Raises:
+        ValueError: If blocks are named and there are no windows, or there is no such block.
+    """
+    if window_size is None:
+        if global_blocks:
+            raise ValueError(
+                f'global_blocks={global_blocks!r} without a window_size: all blocks are global'
+            )
+        return [None] * depth
+    window = positive_pair('window_size', window_size)
+    chosen = chosen_places('ViTGAB', 'global_blocks', global_blocks, depth) if global_blocks else ()
+    return [None if i in chosen else window for i in range(depth)]

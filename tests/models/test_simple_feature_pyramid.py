@@ -1,0 +1,36 @@
+import pytest
+import torch
+
+from mmgab.models import SimpleFeaturePyramid
+
+
+def test_levels_are_scaled_from_the_last_map_and_go_on_by_halves():
+    neck = SimpleFeaturePyramid(16, 8, num_outs=5)
+    maps = neck([torch.randn(2, 16, 3, 3), torch.randn(2, 16, 7, 5)])
+    sides = [tuple(m.shape[1:]) for m in maps]
+    assert sides == [(8, 28, 20), (8, 14, 10), (8, 7, 5), (8, 4, 3), (8, 2, 2)]
+
+
+def test_every_level_sees_the_map_and_every_parameter_learns():
+    neck = SimpleFeaturePyramid(16, 8)
+    x = torch.randn(1, 16, 7, 5, requires_grad=True)
+    weights = torch.linspace(-1, 1, 8)[:, None, None]
+    for out in neck([x]):
+        x.grad = None
+        (out * weights).square().sum().backward(retain_graph=True)
+        assert (x.grad.abs().sum(dim=1) > 0).all()
+    assert all(p.grad.abs().sum() > 0 for p in neck.parameters())
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (dict(scales=(3,)), 'scales must be of'),
+        (dict(scales=()), 'at least one'),
+        (dict(num_outs=2), 'num_outs must be at least 4'),
+        (dict(out_channels=0), 'out_channels must be an int of at least 1'),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        SimpleFeaturePyramid(**{'in_channels': 16, 'out_channels': 8, **arguments})
