@@ -1,5 +1,7 @@
 import pytest
 import torch
+from mmcv.ops import roi_align as mmcv_roi_align
+from torchvision.ops import roi_align
 
 from mmgab.models import SimpleFeaturePyramid
 
@@ -9,6 +11,14 @@ def test_levels_are_scaled_from_the_last_map_and_go_on_by_halves():
     maps = neck([torch.randn(2, 16, 3, 3), torch.randn(2, 16, 7, 5)])
     sides = [tuple(m.shape[1:]) for m in maps]
     assert sides == [(8, 28, 20), (8, 14, 10), (8, 7, 5), (8, 4, 3), (8, 2, 2)]
+
+
+def test_regions_are_cut_out_of_the_maps_as_torchvision_cuts_them():
+    """mmcv's RoIAlign takes a map that is not contiguous for one that is, silently."""
+    (level,) = SimpleFeaturePyramid(16, 8, scales=(1,))([torch.randn(1, 16, 9, 7)])
+    box = torch.tensor([[0, 1.0, 2.0, 5.0, 7.0]])
+    found = mmcv_roi_align(level, box, (3, 3), 1.0, 2, 'avg', True)
+    torch.testing.assert_close(found, roi_align(level.contiguous(), box, (3, 3), 1.0, 2, True))
 
 
 def test_every_level_sees_the_map_and_every_parameter_learns():

@@ -1,8 +1,9 @@
 """Train every arm of the study on every task with every seed, and write its page.
 
-    python tools/study/study.py                    go on where it stopped, then docs/study.md
-    python tools/study/study.py --only none/0      runs whose name has that: TASK/ARM/SEED
-    python tools/study/study.py --page             the page alone, from the results so far
+    python tools/study/study.py                          go on where it stopped, then docs/study.md
+    python tools/study/study.py --only none/0            runs whose name has that: TASK/ARM/SEED
+    python tools/study/study.py --page                   the page alone, from the results so far
+    python tools/study/study.py --dataset coco --gpus 8  the commands of the same study on COCO
 
 A run is a minute on one core; the results are in docs/study.csv, one line a run, and a run whose
 line is there, with the config as it is now, is not trained again. Kill it whenever you like.
@@ -11,18 +12,26 @@ line is there, with the config as it is now, is not trained again. Kill it whene
 import argparse
 import multiprocessing
 import os
+import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
 from pathlib import Path
 
 import torch
 from grid import ROOT, Run, all_runs, config_hash
+from page import write_page
+from plan import print_plan
 from results import Result, read_results, write_results
 from train_arm import train
 
 RESULTS = ROOT / 'docs' / 'study.csv'
-LOGS = ROOT / 'work_dirs' / 'study'
+PAGE = ROOT / 'docs' / 'study.md'
+FIGURES = ROOT / 'docs' / 'figures'
+LOGS = Path('work_dirs') / 'study'
+DATA = {'digits': 'digit_scenes.py', 'nuclei': 'nuclei.py'}
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,30 +40,58 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--only', default='', metavar='TEXT', help='runs whose name has that')
-    parser.add_argument(
-        '--jobs', type=int, default=os.cpu_count(), help='processes; one thread each'
-    )
+    parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='processes of one thread')
     parser.add_argument('--results', type=Path, default=RESULTS, help='table to go on with')
     parser.add_argument('--page', action='store_true', help='write the page, train nothing')
+    parser.add_argument('--dataset', choices=['coco', 'ade20k'], help='print the plan for it')
+    parser.add_argument('--gpus', type=int, default=8, help='of the plan')
+    parser.add_argument('--step-seconds', type=float, default=0.5, help='of a step, for the plan')
     args = parser.parse_args()
-    if args.jobs < 1:
-        parser.error(f'--jobs must be at least 1, got {args.jobs}')
+    for name in ('jobs', 'gpus', 'step_seconds'):
+        if getattr(args, name) <= 0:
+            parser.error(f'--{name.replace("_", "-")} must be above 0, got {getattr(args, name)}')
     return args
 
 
-def split_by_config(runs: list[Run], results: list[Result]) -> tuple[list[Run], list[Result]]:
-    """Runs that are still to do, and results that hold: those of the configs as they are now."""
-    hashes = {run.name: config_hash(run.config) for run in runs}
-    valid = [r for r in results if hashes.get(r.run, r.config) == r.config]
+def make_data() -> None:
+    """Make the data sets that are not there."""
+    for name, tool in DATA.items():
+        out = Path('data') / name
+        if not (out / 'annotations' / 'instances_val.json').exists():
+            converter = ROOT / 'tools' / 'dataset_converters' / tool
+            subprocess.run([sys.executable, converter, '-o', out], check=True)
+
+
+def still_to_do(runs: list[Run], results: list[Result]) -> tuple[list[Run], list[Result]]:
+    """Runs without a result, and the results that hold: those of the configs as they are now."""
+
+    @cache
+    def current(task: str, arm: str) -> str:
+        return config_hash(next(r for r in runs if (r.task.name, r.arm) == (task, arm)).config)
+
+    known = {run.name for run in runs}
+    valid = [r for r in results if r.run not in known or r.config == current(r.task, r.arm)]
     done = {result.run for result in valid}
     return [run for run in runs if run.name not in done], valid
+
+
+def start_worker() -> None:
+    """Give a process one thread, and end it with the one that started it, however that ends."""
+    torch.set_num_threads(1)
+    parent = multiprocessing.parent_process()
+
+    def leave_with_parent() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=leave_with_parent, daemon=True).start()
 
 
 def train_all(runs: list[Run], results: list[Result], path: Path, jobs: int) -> list[Result]:
     """Train runs beside each other; the table is written after each of them."""
     start = time.monotonic()
     context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(jobs, context, torch.set_num_threads, (1,)) as pool:
+    with ProcessPoolExecutor(jobs, context, start_worker) as pool:
         futures = [pool.submit(train, run, LOGS) for run in runs]
         try:
             for number, future in enumerate(as_completed(futures), start=1):
@@ -74,20 +111,27 @@ def train_all(runs: list[Run], results: list[Result], path: Path, jobs: int) -> 
 
 
 def main() -> None:
-    """Train what is not there yet, then write the page."""
+    """Train what is not there yet, then write the page; or print the plan."""
     args = parse_args()
-    os.chdir(ROOT)  # where the configs look for data
-    runs = [run for run in all_runs() if args.only in run.name]
-    if not runs:
-        sys.exit(f'no run has {args.only!r} in its name; the first is {next(all_runs()).name}')
     results = read_results(args.results)
-    missing, valid = split_by_config(runs, results)
-    stale = len(results) - len(valid)
-    if stale:
-        print(f'{stale} results are of configs that have changed since: trained again')
-    print(f'{len(runs)} runs, {len(runs) - len(missing)} done, logs in {LOGS.relative_to(ROOT)}')
+    if args.dataset:
+        print_plan(args.dataset, args.gpus, args.step_seconds, results, LOGS)
+        return
+    os.chdir(ROOT)  # where the configs look for data
+    every = list(all_runs())
+    runs = [run for run in every if args.only in run.name]
+    if not runs:
+        sys.exit(f'no run has {args.only!r} in its name; the first is {every[0].name}')
+    missing, valid = still_to_do(runs, results)
+    if len(valid) < len(results):
+        stale = len(results) - len(valid)
+        print(f'{stale} results are of configs that have changed since: they count no longer')
+    print(f'{len(runs)} runs, {len(runs) - len(missing)} done, logs in {LOGS}')
     if not args.page:
-        train_all(missing, valid, args.results, args.jobs)
+        make_data()
+        valid = train_all(missing, valid, args.results, args.jobs)
+    write_page(PAGE, FIGURES, valid, every)
+    print(f'Written: {PAGE.relative_to(ROOT)}')
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 """Figures; files only, no display is needed."""
 
 from .benchmark import plot_benchmark
+from .comparisons import MethodPicture, plot_comparison
 from .curves import curves_svg, layer_curves_svg
 from .erf import ErfPicture, plot_erf, plot_erf_difference, plot_erfs
 from .gaussians import plot_gaussians, plot_layers, plot_tables, plot_training
@@ -8,10 +9,12 @@ from .tiles import Tile, plot_instances, plot_label_maps
 
 __all__ = [
     'ErfPicture',
+    'MethodPicture',
     'Tile',
     'curves_svg',
     'layer_curves_svg',
     'plot_benchmark',
+    'plot_comparison',
     'plot_erf',
     'plot_erf_difference',
     'plot_erfs',

@@ -1,0 +1,67 @@
+"""The picture of a comparison of methods over seeds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .figures import Axes, plt, save
+
+_PLAIN = dict(color='black', linewidth=2.5, zorder=3)
+
+
+@dataclass(frozen=True)
+class MethodPicture:
+    """What is drawn of a method.
+
+    Attributes:
+        differences: To the reference, seed by seed.
+        interval: Of their mean; None for the reference itself.
+        curve: Mean score after each of some iterations.
+    """
+
+    differences: Sequence[float]
+    interval: tuple[float, float] | None
+    curve: Mapping[int, float]
+
+
+def plot_comparison(
+    methods: Mapping[str, MethodPicture], title: str, score: str, path: Path
+) -> None:
+    """Draw differences to a reference with their intervals, and how scores grew.
+
+    Args:
+        methods: By name, the reference first.
+        title: Of the whole.
+        score: What is compared, with its unit.
+        path: PNG file to write.
+    """
+    height = 1.6 + 0.34 * len(methods)
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(12, max(height, 3.6)), width_ratios=(3, 2), layout='constrained'
+    )
+    colours = plt.cm.tab20(range(len(methods)))
+    compared = [(name, row) for name, row in methods.items() if row.interval is not None]
+    for place, (name, row) in enumerate(compared):
+        _draw_differences(left, place, row, colours[list(methods).index(name)])
+    left.axvline(0, color='black', linewidth=1)
+    left.set_yticks(range(len(compared)), [name for name, _ in compared])
+    left.invert_yaxis()
+    reference = next(iter(methods))
+    left.set_xlabel(f'{score}, difference to {reference}: seeds, mean, 95 % interval')
+    for (name, row), colour in zip(methods.items(), colours, strict=True):
+        style = _PLAIN if name == reference else dict(color=colour)
+        right.plot(list(row.curve), list(row.curve.values()), label=name, marker='.', **style)
+    right.set(xlabel='iterations', ylabel=f'{score}, mean over seeds')
+    right.legend(fontsize=7)
+    for axes in (left, right):
+        axes.grid(alpha=0.2)
+        axes.spines[['top', 'right']].set_visible(False)
+    figure.suptitle(title)
+    save(figure, path)
+
+
+def _draw_differences(axes: Axes, place: int, row: MethodPicture, colour: Sequence[float]) -> None:
+    mean = sum(row.differences) / len(row.differences)
+    axes.plot(row.differences, [place] * len(row.differences), 'o', color=colour, alpha=0.45)
+    axes.plot(row.interval, [place] * 2, color='black', linewidth=2)
+    axes.plot([mean], [place], 'D', color='black', markersize=6)

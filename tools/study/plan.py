@@ -1,0 +1,56 @@
+"""The study at full scale: its exact commands, and about how long they take."""
+
+from pathlib import Path
+from statistics import mean
+
+from grid import ARMS, ROOT, SEEDS, TASKS, with_arm
+from paired import compare
+from results import Result
+
+# Base config, images in training, epochs or None, images of a step on 8 GPUs.
+_DATASETS = {
+    'coco': ('mask_rcnn_swin_s_coco.py', 36 * 117_266),
+    'ade20k': ('upernet_swin_s_ade20k.py', 160_000 * 16),
+}
+# A pretrained network knows nothing of gates: they start low there.
+_PRETRAINED = {'gpsa': 'gpsa_pretrained'}
+
+
+def costs(results: list[Result]) -> dict[str, float]:
+    """CPU time of every arm relative to the plain network's, mean over the study's tasks."""
+    rows = [row for task in TASKS for row in compare(results, task.name, task.arms)]
+    found = {arm: [row.cost for row in rows if row.arm == arm] for arm in ARMS}
+    return {arm: mean(values) if values else 1.0 for arm, values in found.items()}
+
+
+def print_plan(
+    dataset: str, gpus: int, step_seconds: float, results: list[Result], folder: Path
+) -> None:
+    """Write the config of every arm, and print the commands that train and test it.
+
+    Args:
+        dataset: ``'coco'`` or ``'ade20k'``.
+        gpus: Of one machine.
+        step_seconds: Of a step of the plain network with two images on each GPU.
+        results: Of the study as it is, for what the arms cost.
+        folder: Where the configs are written.
+    """
+    base, images = _DATASETS[dataset]
+    folder.mkdir(parents=True, exist_ok=True)
+    relative, hours = costs(results), 0.0
+    for arm in ARMS:
+        name = _PRETRAINED.get(arm, arm)
+        config = folder / f'{dataset}_{name}.py'
+        with_arm(ROOT / 'configs' / base, name).dump(config)
+        hours += len(SEEDS) * relative[arm] * images / (2 * gpus) * step_seconds / 3600
+        for seed in SEEDS:
+            work_dir = folder / f'{dataset}_{name}_{seed}'
+            print(
+                f'tools/dist_train.sh {config} {gpus} --work-dir {work_dir} --auto-scale-lr '
+                f'--cfg-options randomness.seed={seed}'
+            )
+    print(
+        f'# {len(ARMS) * len(SEEDS)} runs, about {hours:,.0f} hours of {gpus} GPUs if a step of the '
+        f'plain network takes {step_seconds} s, which is an assumption: time a step of yours, and '
+        'give it with --step-seconds. What the arms cost beside it is that of the small networks.'
+    )
