@@ -27,3 +27,9 @@ model = dict(
     neck=dict(type='mmgab.SimpleFeaturePyramid', in_channels=64, out_channels=32, scales=(2, 1)),
     decode_head=dict(in_channels=[32, 32]),
 )
+# It starts more slowly than the Swin.
+train_cfg = dict(max_iters=480, val_interval=96)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=20),
+    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=False, begin=20, end=480),
+]

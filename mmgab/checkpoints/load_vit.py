@@ -31,8 +31,9 @@ def load_vit(
     prefix: str | None = None,
     trust: bool = False,
     sha256: str | None = None,
+    leave_out: str | None = None,
 ) -> LoadReport:
-    """Load a plain ViT into a backbone, whole or not at all.
+    r"""Load a plain ViT into a backbone, whole or not at all.
 
     The file may lack all Gaussians, all gates and all of Context Broadcasting, and the final norm,
     where its classifier has one of its own behind the mean of all tokens (``fc_norm``). It may have
@@ -48,6 +49,8 @@ def load_vit(
         prefix: What stands before the ViT's names, where a file holds several.
         trust: See :func:`~.files.read_checkpoint`.
         sha256: See :func:`~.files.read_checkpoint`.
+        leave_out: Regular expression of whole names that are not taken from the file and keep their
+            values, such as ``r'.*rel_pos\..*'``: relative positions that are learned anew.
 
     Returns:
         What was loaded, and what was not.
@@ -62,15 +65,20 @@ def load_vit(
     prefix = _choose_prefix(tensors, source, prefix)
     vit = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
     others = [name for name in tensors if not name.startswith(prefix)]
+    left = [n for n in vit if re.fullmatch(leave_out or NOTHING, n)]
+    if leave_out and not left:
+        raise ValueError(f'leave_out={leave_out!r} fits the name of no tensor of {source}')
     notes = {p.removeprefix(prefix): n for p, n in metadata.items() if p.startswith(prefix)}
     _refuse_norms_behind(vit, source)
-    excuses = Excuses(_absences(vit), _UNEXPECTED)
+    absences = f'{_absences(vit)}|{leave_out or NOTHING}'
+    excuses = Excuses(absences, _UNEXPECTED)
     if not strict:
         excuses = Excuses(r'.*', r'.*', r'.*')
     excuses = excuses if resize else replace(excuses, resized=NOTHING)
     layout = 'timm' if {'head.weight', 'cls_token'} & set(vit) else 'vit'
-    report = load_adapted(model, vit, notes, excuses, source, layout)
-    return replace(report, unexpected=[*report.unexpected, *others])
+    taken = {name: tensor for name, tensor in vit.items() if name not in left}
+    report = load_adapted(model, taken, notes, excuses, source, layout)
+    return replace(report, unexpected=[*report.unexpected, *left, *others])
 
 
 def _choose_prefix(tensors: Mapping[str, Tensor], source: str, wanted: str | None) -> str:

@@ -1,17 +1,25 @@
 """The checkpoint that a backbone starts from, as configs name it."""
 
+import inspect
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from .arguments import check_keys
 
-# Beside the arguments of `load`: MMEngine's, which has the same meaning for any device.
-_OPTIONS = ('strict', 'resize', 'prefix', 'trust', 'sha256')
-_KEYS = ('type', 'checkpoint', 'map_location', *_OPTIONS)
+# Beside the arguments of a loader: MMEngine's last one has the same meaning for any device.
+_KEYS = ('type', 'checkpoint', 'map_location')
+_GIVEN = ('model', 'source')
 
 
-def checked_init_cfg(pretrained: str | None, init_cfg: Mapping | None) -> Mapping | None:
+def checked_init_cfg(
+    pretrained: str | None, init_cfg: Mapping | None, loader: Callable
+) -> Mapping | None:
     """Check ``init_cfg``, and turn the deprecated ``pretrained`` into it.
+
+    Args:
+        pretrained: A path or URL, or None.
+        init_cfg: As a config has it, or None.
+        loader: What will load it, whose arguments it may have.
 
     Raises:
         TypeError: If ``pretrained`` is not a string.
@@ -25,7 +33,8 @@ def checked_init_cfg(pretrained: str | None, init_cfg: Mapping | None) -> Mappin
         raise ValueError(f"init_cfg must be None or have type='Pretrained', got {init_cfg!r}")
     if not isinstance(init_cfg.get('checkpoint'), str):
         raise ValueError(f'init_cfg must name a checkpoint, a path or URL, got {init_cfg!r}')
-    check_keys('init_cfg', init_cfg, _KEYS)
+    options = [name for name in inspect.signature(loader).parameters if name not in _GIVEN]
+    check_keys('init_cfg', init_cfg, [*_KEYS, *options])
     return init_cfg
 
 
@@ -40,6 +49,6 @@ def _from_pretrained(pretrained: str, init_cfg: Mapping | None) -> Mapping:
 
 
 def load_arguments(init_cfg: Mapping) -> dict:
-    """Arguments of :func:`mmgab.checkpoints.load`, but for the model."""
-    options = {key: init_cfg[key] for key in _OPTIONS if key in init_cfg}
+    """Arguments of a loader, but for the model."""
+    options = {key: value for key, value in init_cfg.items() if key not in _KEYS}
     return dict(source=init_cfg['checkpoint'], **options)

@@ -129,7 +129,7 @@ class SwinGAB(AdaptiveModule, FrozenStages, BaseModule):
         cb_cfg: Mapping | None = None,
         gpsa_cfg: Mapping | None = None,
     ) -> None:
-        super().__init__(init_cfg=checked_init_cfg(pretrained, init_cfg))
+        super().__init__(init_cfg=checked_init_cfg(pretrained, init_cfg, load))
         patch_size = positive_pair('patch_size', patch_size)
         check_stages(depths, num_heads, strides, embed_dims)
         check_patch(patch_size, strides)
@@ -213,7 +213,7 @@ class SwinGAB(AdaptiveModule, FrozenStages, BaseModule):
             print_log(str(report), logger='current')
         self.is_init = True
 
-    def forward(self, x: Tensor) -> list[Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the feature maps of the stages in ``out_indices``.
 
         Args:
@@ -236,7 +236,7 @@ class SwinGAB(AdaptiveModule, FrozenStages, BaseModule):
                 outs.append(out.permute(0, 3, 1, 2).contiguous())  # (B, Ci, Hi, Wi)
             if stage.downsample is not None:
                 x, hw_shape = stage.downsample(x, hw_shape)
-        return outs
+        return tuple(outs)
 
     def _position_embedding(self, hw_shape: tuple[int, int]) -> Tensor:
         """Absolute position embedding ``(1, H * W, C)`` for a grid of any size."""

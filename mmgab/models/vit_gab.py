@@ -121,7 +121,7 @@ class ViTGAB(AdaptiveModule, BaseModule):
         cb_cfg: Mapping | None = None,
         gpsa_cfg: Mapping | None = None,
     ) -> None:
-        super().__init__(init_cfg=checked_init_cfg(None, init_cfg))
+        super().__init__(init_cfg=checked_init_cfg(None, init_cfg, load_vit))
         check_heads(embed_dims, depth, num_heads)
         check_stage_choices(out_indices, frozen_stages, depth)
         check_widths(in_channels, embed_dims, mlp_ratio)
@@ -219,7 +219,7 @@ class ViTGAB(AdaptiveModule, BaseModule):
         stem = [self.patch_embed, self.pos_drop] if self.frozen_stages >= 0 else []
         return [*stem, *self.blocks[: max(self.frozen_stages, 0)]]
 
-    def forward(self, x: Tensor) -> list[Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the feature maps of the blocks in ``out_indices``.
 
         Args:
@@ -240,7 +240,7 @@ class ViTGAB(AdaptiveModule, BaseModule):
             if i in self.out_indices:
                 out = self.norm(x) if i == len(self.blocks) - 1 else x
                 outs.append(out.unflatten(1, hw_shape).permute(0, 3, 1, 2).contiguous())
-        return outs
+        return tuple(outs)
 
     def adapt_state_dict(
         self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping

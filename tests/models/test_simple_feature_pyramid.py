@@ -14,7 +14,7 @@ def test_levels_are_scaled_from_the_last_map_and_go_on_by_halves():
 
 
 def test_regions_are_cut_out_of_the_maps_as_torchvision_cuts_them():
-    """mmcv's RoIAlign takes a map that is not contiguous for one that is, silently."""
+    """RoIAlign of mmcv takes a map that is not contiguous for one that is, silently."""
     (level,) = SimpleFeaturePyramid(16, 8, scales=(1,))([torch.randn(1, 16, 9, 7)])
     box = torch.tensor([[0, 1.0, 2.0, 5.0, 7.0]])
     found = mmcv_roi_align(level, box, (3, 3), 1.0, 2, 'avg', True)

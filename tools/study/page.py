@@ -74,8 +74,8 @@ def _verdicts(compared: dict[Task, list[Comparison]]) -> Iterator[str]:
     yield '\n### Verdicts\n\n'
     yield (
         f'Of {len(tested)} comparisons {counts[BETTER]} are better than the plain network, '
-        f'{counts[WORSE]} are worse, and in {counts[UNSEEN]} no effect is seen: the interval of the '
-        'mean difference holds 0.\n\n'
+        f'{counts[WORSE]} are worse, and in {counts[UNSEEN]} no effect is seen: the interval of '
+        'the mean difference holds 0.\n\n'
     )
     names = list(dict.fromkeys(row.arm for row in rows))
     yield '| arm | ' + ' | '.join(task.title for task in compared) + ' |\n'

@@ -50,7 +50,7 @@ def print_plan(
                 f'--cfg-options randomness.seed={seed}'
             )
     print(
-        f'# {len(ARMS) * len(SEEDS)} runs, about {hours:,.0f} hours of {gpus} GPUs if a step of the '
-        f'plain network takes {step_seconds} s, which is an assumption: time a step of yours, and '
-        'give it with --step-seconds. What the arms cost beside it is that of the small networks.'
+        f'# {len(ARMS) * len(SEEDS)} runs, about {hours:,.0f} hours of {gpus} GPUs if a step of '
+        f'the plain network takes {step_seconds} s, which is an assumption: time a step of yours, '
+        'and give it with --step-seconds. Costs of the arms are those of the small networks.'
     )

@@ -1,0 +1,21 @@
+"""Mask R-CNN, ViT-B with the Gaussian bias, COCO 2017, 36 epochs.
+
+    tools/dist_train.sh configs/mask_rcnn_vit_b_gab_coco.py 8
+    tools/dist_test.sh configs/mask_rcnn_vit_b_gab_coco.py CHECKPOINT 8
+
+Hardware  8 GPUs x 2 images; memory not measured here.
+Time      not measured here.
+Score     none reported by arXiv 2305.04722 for a plain ViT on COCO, and not run here.
+Twin      mask_rcnn_vit_b_coco.py
+"""
+
+_base_ = './_base_/mask_rcnn_vit_gab_coco.py'
+
+model = dict(
+    backbone=dict(
+        embed_dims=768,
+        num_heads=12,
+        init_cfg=dict(type='Pretrained', checkpoint='timm://vit_relpos_base_patch16_224'),
+    ),
+    neck=dict(in_channels=768),
+)

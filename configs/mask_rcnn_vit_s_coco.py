@@ -1,0 +1,11 @@
+"""The twin of mask_rcnn_vit_s_gab_coco.py without the Gaussian: all else the same.
+
+    tools/dist_train.sh configs/mask_rcnn_vit_s_coco.py 8
+    tools/dist_test.sh configs/mask_rcnn_vit_s_coco.py CHECKPOINT 8
+
+Hardware, batch, time and reported scores: see the twin.
+"""
+
+_base_ = './mask_rcnn_vit_s_gab_coco.py'
+
+model = dict(backbone=dict(gab_cfg=None))

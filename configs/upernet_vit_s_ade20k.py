@@ -1,0 +1,11 @@
+"""The twin of upernet_vit_s_gab_ade20k.py without the Gaussian: all else the same.
+
+    tools/dist_train.sh configs/upernet_vit_s_ade20k.py 8
+    tools/dist_test.sh configs/upernet_vit_s_ade20k.py CHECKPOINT 8
+
+Hardware, batch, time and reported scores: see the twin.
+"""
+
+_base_ = './upernet_vit_s_gab_ade20k.py'
+
+model = dict(backbone=dict(gab_cfg=None))

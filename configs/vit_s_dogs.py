@@ -1,0 +1,11 @@
+"""The twin of vit_s_gab_dogs.py without the Gaussian: all else the same.
+
+    python tools/dataset_converters/split_classes.py data/dogs
+    python tools/train.py configs/vit_s_dogs.py
+
+Hardware, time and reported scores: see the twin.
+"""
+
+_base_ = './vit_s_gab_dogs.py'
+
+model = dict(backbone=dict(gab_cfg=None))
