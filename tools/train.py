@@ -43,7 +43,7 @@ def apply_training_flags(config: Config, args: argparse.Namespace) -> None:
     if args.amp:
         config.optim_wrapper.type = 'AmpOptimWrapper'
         config.optim_wrapper.loss_scale = 'dynamic'
-    if config.optim_wrapper.type == 'AmpOptimWrapper' and get_device() == 'cpu':
+    if config.optim_wrapper.get('type') == 'AmpOptimWrapper' and get_device() == 'cpu':
         print('Mixed precision is left out: there is no accelerator, MMEngine has none on the CPU')
         config.optim_wrapper.type = 'OptimWrapper'
         for key in ('loss_scale', 'dtype', 'use_fsdp'):

@@ -82,6 +82,11 @@ def watch_attention(
             handle.remove()
 
 
+def has_window_attention(model: nn.Module) -> bool:
+    """Whether a network has a layer that :func:`watch_attention` can look at."""
+    return any(map(_is_attention, model.modules()))
+
+
 def _is_attention(module: nn.Module) -> bool:
     return all(hasattr(module, name) for name in ('position_bias', 'weights', 'window_size'))
 

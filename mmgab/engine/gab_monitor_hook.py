@@ -10,7 +10,11 @@ from mmengine.runner import Runner
 from mmengine.visualization import TensorboardVisBackend
 from torch import Tensor, nn
 
-from mmgab.analysis.attention_maps import AttentionStatistics, watch_attention
+from mmgab.analysis.attention_maps import (
+    AttentionStatistics,
+    has_window_attention,
+    watch_attention,
+)
 from mmgab.registry import HOOKS
 
 from .wrapped_model import unwrapped
@@ -28,7 +32,7 @@ class GABMonitorHook(Hook):
     (|bias| + |content|)``, in the iteration's first image; it is there after the first iterations,
     and TensorBoard gets its histogram as well. TensorBoard, and any other backend of MMEngine,
     shows them: ``visualizer=dict(vis_backends=[dict(type='TensorboardVisBackend'), ...])``. A Swin
-    without Gaussians has shares alone.
+    without Gaussians has shares alone, a plain ViT has Gaussians alone.
 
     Args:
         interval: Iterations from one record to the next; the first and the last are always there.
@@ -50,17 +54,19 @@ class GABMonitorHook(Hook):
         """Record what training starts from.
 
         Raises:
-            ValueError: If the model has no window attention: there would be nothing to see.
+            ValueError: If the model has no attention of ours: there would be nothing to see.
         """
-        with watch_attention(unwrapped(runner.model)):
-            pass  # it says so
+        model = unwrapped(runner.model)
+        self._has_windows = has_window_attention(model)
+        if not self._has_windows and not any(hasattr(m, 'gaussian') for m in model.modules()):
+            raise ValueError(f'GABMonitorHook: {type(model).__name__} has no attention of mmgab')
         self._record(runner, runner.iter)
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
     ) -> None:
         """Look on where the iteration will be recorded."""
-        if self._is_due(runner) and is_main_process():
+        if self._has_windows and self._is_due(runner) and is_main_process():
             watch = watch_attention(unwrapped(runner.model), images=1)
             self._attention = self._watch.enter_context(watch)
 
@@ -159,4 +165,4 @@ def gaussian_scalars(parameters: dict[str, Tensor]) -> dict[str, float]:
 
 def _layer(attention: str) -> str:
     """Name of a block, from that of its attention."""
-    return attention.removesuffix('.attn.w_msa')
+    return attention.removesuffix('.w_msa').removesuffix('.attn')

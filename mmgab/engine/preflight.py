@@ -71,6 +71,7 @@ def _paths(dataset: Mapping) -> Iterator[str]:
     if root:
         yield root
     prefixes = dataset.get('data_prefix') or {}
-    for entry in (dataset.get('ann_file'), *prefixes.values()):
+    prefixes = prefixes.values() if isinstance(prefixes, Mapping) else [prefixes]  # one, a string
+    for entry in (dataset.get('ann_file'), *prefixes):
         if isinstance(entry, str) and entry and _REMOTE not in entry:
             yield str(Path(root) / entry)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.model import BaseModel
+from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
@@ -19,7 +20,7 @@ class Model(BaseModel):
 
     def __init__(self, backbone):
         super().__init__()
-        self.backbone = SwinGAB(**backbone)
+        self.backbone = MODELS.build({'type': 'mmgab.SwinGAB', **backbone})
 
     def forward(self, inputs, mode='tensor'):
         outs = self.backbone(inputs)
@@ -107,7 +108,7 @@ def test_nothing_is_looked_at_between_two_records(tmp_path, small_swin, monkeypa
         monitor, 'watch_attention', lambda *a, **k: looks.append(1) or watch(*a, **k)
     )
     runner, _ = train(tmp_path, small_swin, iterations=9, interval=4)
-    assert len(looks) == 4  # whether there is anything, and iterations 4, 8 and 9
+    assert len(looks) == 3  # iterations 4, 8 and 9
     assert not any(module._forward_pre_hooks for module in runner.model.modules())
 
 
@@ -128,9 +129,18 @@ def test_of_a_swin_without_gaussians_shares_alone_are_recorded(tmp_path, small_s
     assert 'Gaussians after' not in log.read_text()
 
 
-def test_a_model_without_window_attention_is_refused():
+@pytest.mark.parametrize('gab_cfg', [None, {}])
+def test_of_a_plain_vit_gaussians_alone_are_recorded(tmp_path, gab_cfg):
+    vit = dict(type='mmgab.ViTGAB', embed_dims=16, depth=2, num_heads=2, out_indices=(1,))
+    _, events = train(tmp_path, dict(vit, layer_scale=None, gab_cfg=gab_cfg))
+    names = {name for name in events.Tags()['scalars'] if name.startswith('gab/')}
+    kinds = () if gab_cfg is None else ('amplitude', 'A', 'sigma')
+    assert names == {f'gab/backbone.blocks.{i}/{kind}' for i in range(2) for kind in kinds}
+
+
+def test_a_model_without_attention_of_ours_is_refused():
     runner = SimpleNamespace(model=nn.Linear(1, 1))
-    with pytest.raises(ValueError, match='Linear has no window attention with a position bias'):
+    with pytest.raises(ValueError, match='Linear has no attention of mmgab'):
         GABMonitorHook().before_train(runner)
 
 

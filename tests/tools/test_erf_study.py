@@ -1,21 +1,15 @@
 """The study's own measures and verdicts; the study itself is `make erf-study`."""
 
-import sys
-
 import numpy as np
 import pytest
 import torch
+from erf_study_measures import beyond, beyond_map, fit_bump
+from erf_study_networks import BIASES, GAUSSIANS, NO_POSITION, TABLE, set_bias_
+from erf_study_page import FAILS, HOLDS, MARK, PARTLY, Row, write_page
 from torch import nn
 
 from mmgab.analysis.erf import ContributionSums, Erf
 from mmgab.analysis.erf.units import centre
-
-from ..conftest import ROOT
-
-sys.path.append(str(ROOT / 'tools' / 'analysis_tools'))
-from erf_study_measures import beyond, beyond_map, fit_bump
-from erf_study_networks import BIASES, GAUSSIANS, NO_POSITION, TABLE, set_bias_
-from erf_study_page import FAILS, HOLDS, MARK, PARTLY, Row, write_page
 
 SIDE, STRIDE = 224, 16
 

@@ -6,12 +6,12 @@ import math
 import pytest
 import timm
 import torch
+from gab_params import layers_of
 from PIL import Image
 
 from mmgab.checkpoints import Contents, read_checkpoint
 from mmgab.models import SwinGAB
 
-from ..conftest import ROOT
 from .runs import call
 
 TOOL = 'tools/analysis_tools/gab_params.py'
@@ -55,10 +55,7 @@ def test_a_gaussian_in_the_table_of_any_swin_is_found(tmp_path, capsys, monkeypa
         assert math.hypot(fit['row'] - 3, fit['col'] - 3) < 0.01
 
 
-def test_maps_are_over_the_offset_of_key_from_query(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
-    from gab_params import layers_of
-
+def test_maps_are_over_the_offset_of_key_from_query(tmp_path):
     model = SwinGAB(embed_dims=8, depths=(1,), num_heads=(1,), out_indices=(0,), gab_cfg=None)
     attention = model.stages[0].blocks[0].attn.w_msa
     table = attention.relative_position_bias_table.detach()

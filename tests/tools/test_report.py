@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 import pytest
+import report_runs
 
 from ..conftest import ROOT, run_tool
 from .runs import call
@@ -117,21 +118,18 @@ def train_records(*iterations, loss):
     return [dict(iter=i, loss=loss, step=i) for i in iterations]
 
 
-def find_runs(work_dir, starts, monkeypatch):
+def find_runs(work_dir, starts):
     """Runs of a work dir with the given records of each start."""
     for number, records in enumerate(starts):
         file = work_dir / 'run' / f'2026010{number}_000000' / 'vis_data' / 'scalars.json'
         file.parent.mkdir(parents=True)
         file.write_text(''.join(json.dumps(record) + '\n' for record in records))
-    monkeypatch.syspath_prepend(str(ROOT / 'tools' / 'analysis_tools'))
-    import report_runs
-
     return report_runs.find_runs(work_dir)
 
 
 def test_a_resumed_run_is_one_curve(tmp_path, monkeypatch):
     first, second = train_records(1, 2, 3, 4, loss=1), train_records(3, 4, 5, loss=2)
-    (run,) = find_runs(tmp_path, [first, second], monkeypatch)
+    (run,) = find_runs(tmp_path, [first, second])
     with (run.starts[-1] / 'vis_data' / 'scalars.json').open('a') as torn:
         torn.write('{"iter": 6, "lo')
     assert [(r['iter'], r['loss']) for r in run.scalars] == [(1, 1), (2, 1), (3, 2), (4, 2), (5, 2)]
@@ -144,7 +142,7 @@ def test_a_run_from_scratch_in_the_same_folder_is_alone(tmp_path, monkeypatch):
     first = [monitor(0, 1), *train_records(9, 18, loss=1), dict(mAP=0.1, step=1)]
     second = [monitor(0, 2), *train_records(9, loss=2), dict(mAP=0.2, step=1)]
     stopped = [monitor(0, 3)]
-    (run,) = find_runs(tmp_path, [first, second, stopped], monkeypatch)
+    (run,) = find_runs(tmp_path, [first, second, stopped])
     assert run.scalars == second
     assert run.starts[-1].name == '20260101_000000'
 
@@ -152,7 +150,7 @@ def test_a_run_from_scratch_in_the_same_folder_is_alone(tmp_path, monkeypatch):
 def test_a_validation_stands_at_the_iteration_that_it_followed(tmp_path, monkeypatch):
     records = [*train_records(9, loss=1), dict(mIoU=1, step=1), *train_records(18, loss=1),
                dict(mIoU=2, step=2)]  # fmt: skip
-    (run,) = find_runs(tmp_path, [records], monkeypatch)
+    (run,) = find_runs(tmp_path, [records])
     from report_figures import _validations
 
     assert [(r['iter'], r['mIoU']) for r in _validations(run.scalars)] == [(9, 1), (18, 2)]
