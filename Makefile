@@ -10,7 +10,7 @@ else
   SETUP := setup
 endif
 
-.PHONY: help setup demo erf-study test check format clean
+.PHONY: help setup demo erf-study study test check format clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 10
@@ -23,6 +23,9 @@ demo: $(SETUP)  ## Train and evaluate on real nuclei: boxes, masks, pixels, pict
 
 erf-study: $(SETUP)  ## Measure what docs/erf.md says about the paper's claims; 20 minutes
 	$(PY) -W ignore tools/analysis_tools/erf_study.py
+
+study: $(SETUP)  ## Train all methods on all tasks over seeds, docs/study.md; 2 hours, goes on
+	$(PY) -W ignore tools/study/study.py
 
 test: $(SETUP)  ## The whole test suite
 	$(PY) -m pytest
@@ -37,5 +40,5 @@ format: $(SETUP)  ## Apply the format
 	$(PY) -m ruff check --fix .
 
 clean:  ## Remove .venv, data and work dirs that were made here
-	rm -rf .venv data/nuclei work_dirs/demo build dist *.egg-info
+	rm -rf .venv data/nuclei data/digits work_dirs/demo work_dirs/study build dist *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -16,9 +16,10 @@ from .conversion import find_swins, last_stage
 from .files import read_checkpoint
 from .match import NOTHING, Excuses, LoadReport, grouped, match
 
-_GAUSSIAN = r'(.*\.)?stages\.\d+\.blocks\.\d+\.attn\.w_msa\.gaussian\.(amplitude|sigma)'
-_LOCAL = r'(.*\.)?stages\.\d+\.blocks\.\d+\.attn\.w_msa\.local\.(position|gate)'
-_BROADCAST = r'(.*\.)?stages\.\d+\.blocks\.\d+\.broadcast\.(share|scale|gate)'
+# In a Swin's blocks, or a plain ViT's.
+_GAUSSIAN = r'(.*\.)?blocks\.\d+\.attn\.(w_msa\.)?gaussian\.(amplitude|sigma)'
+_LOCAL = r'(.*\.)?blocks\.\d+\.attn\.(w_msa\.)?local\.(position|gate)'
+_BROADCAST = r'(.*\.)?blocks\.\d+\.broadcast\.(share|scale|gate)'
 _METHODS = {'.gaussian.': _GAUSSIAN, '.local.': _LOCAL, '.broadcast.': _BROADCAST}
 _DERIVED = r'.*\.(attn_mask|relative_position_index|relative_coords_table)'
 _OUTPUT_NORM = r'norm\d\.(weight|bias)'
@@ -131,14 +132,9 @@ def _absences(contents: Contents, place: str) -> str:
     return absences
 
 
-def absent_methods(names: Iterable[str], methods: Mapping[str, str] = _METHODS) -> str:
-    """Pattern of the methods' tensors that need not be there, as there are none of their kind.
-
-    Args:
-        names: Of all tensors.
-        methods: What all names of a method have in them, and their pattern.
-    """
-    absent = [p for part, p in methods.items() if not any(part in name for name in names)]
+def absent_methods(names: Iterable[str]) -> str:
+    """Pattern of the methods' tensors that a file need not have, as it has none of their kind."""
+    absent = [p for part, p in _METHODS.items() if not any(part in name for name in names)]
     return '|'.join(absent) or NOTHING
 
 
@@ -186,7 +182,7 @@ def load_adapted(
             prefix = f'{path}.' if path else ''
             resized += module.adapt_state_dict(adapted, prefix, metadata.get(prefix, {}))
             notes[prefix] = {**metadata.get(prefix, {}), 'is_adapted': True}
-    fitted = [name for name in adapted if name not in tensors and '.gaussian.' in name]
+    fitted = [name for name in adapted if name not in tensors and re.fullmatch(_GAUSSIAN, name)]
     report = match(model.state_dict(), adapted, excuses, source, layout, resized, fitted)
     loaded = OrderedDict((name, adapted[name]) for name in report.loaded)
     loaded._metadata = {prefix[:-1]: note for prefix, note in notes.items()}

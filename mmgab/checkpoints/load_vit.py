@@ -16,11 +16,6 @@ _QKV = re.compile(r'((?:.*\.)??)blocks\.\d+\.attn\.qkv\.weight')
 _UNEXPECTED = (
     r'cls_token|(head|head_dist|fc_norm|norm)\.(weight|bias)|dist_token|reg_token|pos_embed'
 )
-_METHODS = {
-    '.gaussian.': r'blocks\.\d+\.attn\.gaussian\.(amplitude|sigma)',
-    '.local.': r'blocks\.\d+\.attn\.local\.(position|gate)',
-    '.broadcast.': r'blocks\.\d+\.broadcast\.(share|scale|gate)',
-}
 
 
 def load_vit(
@@ -106,5 +101,5 @@ def _refuse_norms_behind(vit: Mapping[str, Tensor], source: str) -> None:
 
 
 def _absences(vit: Mapping[str, Tensor]) -> str:
-    absent = absent_methods(vit, _METHODS)
+    absent = absent_methods(vit)
     return rf'{absent}|norm\.(weight|bias)' if 'fc_norm.weight' in vit else absent

@@ -6,7 +6,7 @@ import torch
 from mmengine.registry import MODELS
 from torch import nn
 
-from mmgab.checkpoints import load_vit
+from mmgab.checkpoints import load_vit, load_whole_model
 from mmgab.functional import gaussian_table, relative_offsets
 from mmgab.models import ViTGAB
 from mmgab.models.gated_attention import GatedGridMSA
@@ -246,6 +246,34 @@ def test_its_own_file_comes_back_at_any_place(tmp_path):
         assert len(report.loaded) == report.total
         found = again.state_dict()
         assert all(torch.equal(found[n], tensor) for n, tensor in model.state_dict().items())
+
+
+def test_what_is_left_out_keeps_its_values_and_is_named(timm_file):
+    _, path = timm_file('MLP')
+    model = vit(rel_pos_cfg=dict(type='mlp'), layer_scale=1e-6, final_norm=False, gab_cfg={})
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    report = load_vit(model, path, leave_out=r'.*rel_pos\..*')
+    after = model.state_dict()
+    assert all(torch.equal(before[n], after[n]) for n in after if '.rel_pos.' in n)
+    assert not torch.equal(before['blocks.0.attn.qkv.weight'], after['blocks.0.attn.qkv.weight'])
+    assert any('.rel_pos.' in name for name in report.unexpected)
+    with pytest.raises(ValueError, match=r'leave_out.*fits the name of no tensor'):
+        load_vit(model, path, leave_out='rel_pos')
+
+
+def test_a_whole_models_file_without_gaussians_is_a_start_for_one_with_them():
+    class Detector(nn.Module):
+        def __init__(self, **arguments):
+            super().__init__()
+            self.backbone, self.head = vit(**arguments), nn.Linear(24, arguments.get('depth', 2))
+
+    start, model = Detector(), Detector(gab_cfg={}, gpsa_cfg={}, cb_cfg=dict(type='CBG'))
+    report = load_whole_model(model, start.state_dict(), 'file', strict=False)
+    assert set(report.missing) == set(model.state_dict()) - set(start.state_dict())
+    with pytest.raises(ValueError, match='gaussian'):
+        load_whole_model(model, start.state_dict(), 'file', strict=True)
+    with pytest.raises(ValueError, match='does not fit'):
+        load_whole_model(model, Detector(depth=1, out_indices=(0,)).state_dict(), 'file', False)
 
 
 @pytest.mark.parametrize('content', ['a Swin', 'another width', 'two of them'])

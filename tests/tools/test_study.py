@@ -11,6 +11,7 @@ import time
 import grid
 import numpy as np
 import page
+import plan
 import pytest
 import study
 from grid import CONFIGS, TASKS, Run, all_runs, config_hash, with_arm
@@ -262,11 +263,13 @@ def test_a_page_without_the_mark_is_left_alone(tmp_path):
 @pytest.mark.parametrize('dataset', ['coco', 'ade20k'])
 def test_the_plan_is_commands_that_run_and_hours(dataset, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    arms = ('none', 'gaussian_sigma_2', 'gpsa')  # writing a config takes a second
+    monkeypatch.setattr(plan, 'ARMS', arms)
     words = ('--dataset', dataset, '--gpus', '8')
     code, output = call(TOOL, words, capsys, monkeypatch)
     assert code is None, output
     *commands, summary = output.strip().splitlines()
-    assert len(commands) == len(grid.ARMS) * len(grid.SEEDS)
+    assert len(commands) == len(arms) * len(grid.SEEDS)
     assert 'hours of 8 GPUs' in summary
     for command in commands:
         tool, config, gpus = command.split()[:3]
@@ -274,6 +277,8 @@ def test_the_plan_is_commands_that_run_and_hours(dataset, tmp_path, capsys, monk
         assert (tmp_path / config).exists()
     written = grid.load_config(str(tmp_path / f'work_dirs/study/{dataset}_gaussian_sigma_2.py'))
     assert written.model.backbone.gab_cfg == dict(amplitude=1.0, sigma=2.0, per_head=False)
+    written = grid.load_config(str(tmp_path / f'work_dirs/study/{dataset}_gpsa_pretrained.py'))
+    assert written.model.backbone.gpsa_cfg.gate < -2  # pretrained weights know nothing of gates
 
 
 @pytest.mark.parametrize(
