@@ -6,8 +6,9 @@
         work_dirs/mask_rcnn_vit_gab_nuclei/epoch_27.pth
 
 Hardware  2 cores of a CPU, 4 images a step.
-Time      TIME.
-Score     SCORE measured with these commands.
+Time      7 minutes beside other work on the machine.
+Score     box / mask mAP 0.516 / 0.542 on 39 instances, one seed: measured with these commands.
+          Without the Gaussian 0.555 / 0.551, with the twin's: a difference that seeds make too.
 Twin      mask_rcnn_vit_nuclei.py
 """
 

@@ -6,8 +6,9 @@
         work_dirs/upernet_vit_gab_nuclei/iter_100.pth
 
 Hardware  2 cores of a CPU, 8 images a step.
-Time      TIME.
-Score     SCORE measured with these commands.
+Time      30 seconds.
+Score     mIoU 0.906, one seed: measured with these commands. Without the Gaussian 0.909, with the
+          twin's.
 Twin      upernet_vit_nuclei.py
 """
 

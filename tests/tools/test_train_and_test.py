@@ -166,19 +166,25 @@ custom_hooks = [dict(type='MeanLossHook')]
 
 
 def test_two_processes_on_the_cpu_give_the_losses_of_one(nuclei, tmp_path):
-    """Eight images a step, in one process or four in each of two: to 1e-4 in every loss."""
+    """Eight images a step, in one process or four in each of two: to 1e-4 in every loss.
+
+    With all methods and with checkpointing: each has its own parameters, and none may be unused.
+    """
     (tmp_path / 'mean_loss_hook.py').write_text(MEAN_LOSS_HOOK)
     config = tmp_path / 'plain.py'
     config.write_text(PLAIN_CONFIG.format(config=ROOT / 'configs' / 'upernet_swin_gab_nuclei.py'))
     env = dict(PYTHONPATH=str(tmp_path), PORT=free_port())
-    steps = ('train_cfg.max_iters=4', 'train_cfg.val_interval=100')
+    settings = (
+        'train_cfg.max_iters=4', 'train_cfg.val_interval=100', 'model.backbone.with_cp=True',
+        'model.backbone.cb_cfg.type=CBS', 'model.backbone.gpsa_cfg.gate=1.0',
+    )  # fmt: skip
     run_tool(
         'tools/train.py', config, '--work-dir', tmp_path / 'one',
-        *options(nuclei, SEGMENTATION, *steps), env=env,
+        *options(nuclei, SEGMENTATION, *settings), env=env,
     )  # fmt: skip
     run_tool(
         'tools/dist_train.sh', config, 2, '--work-dir', tmp_path / 'two',
-        *options(nuclei, SEGMENTATION, *steps, 'train_dataloader.batch_size=4'), env=env,
+        *options(nuclei, SEGMENTATION, *settings, 'train_dataloader.batch_size=4'), env=env,
     )  # fmt: skip
     one, two = (json.loads((tmp_path / n / 'losses.json').read_text()) for n in ('one', 'two'))
     assert len(one) == len(two) == 4
