@@ -10,7 +10,7 @@ from mmgab.registry import HOOKS
 
 @HOOKS.register_module()
 class ImageShapesHook(Hook):
-    """Give the backbone, :class:`mmgab.models.SwinGAB`, the ``img_shape`` of every data sample.
+    """Give the backbone, one of :mod:`mmgab.models`, the ``img_shape`` of every data sample.
 
     Images of a batch are padded to a common canvas. With this hook Context Broadcasting takes its
     means over real pixels only, so that an image's features do not depend on the size of the image
@@ -29,7 +29,7 @@ class ImageShapesHook(Hook):
         models = [m for m in runner.model.modules() if _takes_shapes(getattr(m, 'backbone', None))]
         if not models:
             raise ValueError(
-                'ImageShapesHook: no backbone takes image shapes; is it mmgab.SwinGAB?'
+                'ImageShapesHook: no backbone takes image shapes; is it mmgab.SwinGAB or ViTGAB?'
             )
         for model in models:
             self._handles.append(model.register_forward_pre_hook(_note_shapes, with_kwargs=True))

@@ -25,7 +25,7 @@ class PatchDiversityHook(Hook):
     apart.
 
     Args:
-        stage: Which stage; negative counts from the last.
+        stage: Which stage; negative counts from the last. A plain ViT has one.
         loss: Config of a loss of first and last tokens.
     """
 
@@ -43,11 +43,13 @@ class PatchDiversityHook(Hook):
             ValueError: If the backbone has no such stage, or only one block in it.
         """
         model = unwrapped(runner.model)
-        stages = getattr(getattr(model, 'backbone', None), 'stages', ())
+        backbone = getattr(model, 'backbone', None)
+        # A plain ViT is one stage.
+        stages = [backbone] if hasattr(backbone, 'blocks') else getattr(backbone, 'stages', ())
         if not -len(stages) <= self.stage < len(stages):
             raise ValueError(
                 f'PatchDiversityHook: stage is {self.stage}, and the backbone has {len(stages)}; '
-                'is it a mmgab.SwinGAB?'
+                'is it a mmgab.SwinGAB or ViTGAB?'
             )
         blocks = stages[self.stage].blocks
         if len(blocks) < 2:

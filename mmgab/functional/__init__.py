@@ -1,6 +1,6 @@
 """Window geometry and the Gaussian in plain torch: no module, no state, no config."""
 
-from .attention import attend_in_windows, mask_bias, window_attention
+from .attention import Attend, attend_in_windows, mask_bias, window_attention
 from .exported_windows import attend_in_exported_windows
 from .gaussian import (
     GaussianFit,
@@ -25,6 +25,7 @@ from .window_order import WindowGroup, WindowOrder, window_order
 from .windows import partition_windows, shift_mask
 
 __all__ = [
+    'Attend',
     'GaussianFit',
     'GaussianSplit',
     'WindowGroup',

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mmgab.functional import (
+    Attend,
     attend_in_windows,
     mask_bias,
     pairs_of_table,
@@ -150,11 +151,14 @@ class GatedGridMSA(Gates, GridMSA):
         shift: tuple[int, int],
     ) -> Tensor:
         """From queries, keys and values to values, see :meth:`BiasedMSA.attend`."""
-        offsets = relative_offsets(window_size, bias.device)
-        scores = pairs_of_table(self.local(-offsets), window_size)
         order = window_order(grid[0], grid[1:], window_size, shift, qkv.device)
-        attend = partial(self._attend_gated, scores)
-        return attend_in_windows(qkv, self.qkv.bias, bias, order, attend)
+        return attend_in_windows(qkv, self.qkv.bias, bias, order, self.steps(window_size))
+
+    def steps(self, window_size: tuple[int, int]) -> Attend:
+        """What attends inside a window of that size."""
+        offsets = relative_offsets(window_size, self.proj.weight.device)
+        # The table is of query from key; of key from query is what is wanted.
+        return partial(self._attend_gated, pairs_of_table(self.local(-offsets), window_size))
 
     def _attend_gated(
         self, scores: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None

@@ -2,13 +2,19 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
-from mmgab.functional import pairs_of_table, relative_offsets
+from mmgab.functional import (
+    Attend,
+    attend_in_exported_windows,
+    pairs_of_table,
+    relative_offsets,
+)
 
 from .biased_attention import BiasedMSA
 from .gaussian_bias import GaussianBias
-from .lean_layers import linear_of_norm
+from .lean_layers import is_exporting, linear_of_norm, linear_parts
 from .relative_positions import build_relative_position
 
 
@@ -82,7 +88,33 @@ class GridMSA(BiasedMSA):
             Tokens ``(B, H * W, C)``.
         """
         window = self.attention_window or tuple(hw_shape)
+        if is_exporting():
+            return self._forward_exported(norm(x), hw_shape, window)
         qkv = linear_of_norm(x, norm, self.qkv).flatten(0, 1)  # (B * H * W, 3 * C)
         bias = self.pair_bias(window)
         attended = self.attend(qkv, bias, (x.shape[0], *hw_shape), window, (0, 0))
         return self.proj_drop(self.proj(attended.view_as(x)))
+
+    def steps(self, window_size: tuple[int, int]) -> Attend:
+        """What attends inside a window of that size, where it goes by steps."""
+        return self.attend_by_steps
+
+    def _forward_exported(
+        self, x: Tensor, hw_shape: tuple[int, int], window_size: tuple[int, int]
+    ) -> Tensor:
+        """:meth:`forward` of normed tokens in plain operators, which every runtime has."""
+        if any(isinstance(side, torch.SymInt) for side in hw_shape):
+            raise ValueError(
+                'a plain ViT is exported for images of one size (the batch stays open): its bias '
+                'of all pairs of tokens is made for one grid'
+            )
+        bias, attend = self.pair_bias(window_size), self.steps(window_size)
+        if self.attention_window is None:
+            q, k, v = self.qkv(x).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+            attended = attend(q, k, v, bias, None).transpose(1, 2).flatten(2)
+        else:
+            padding = x.new_zeros(x.shape[0], 1, x.shape[2])
+            parts = linear_parts(torch.cat((x, padding), dim=1), self.qkv, 3)
+            grid = (x.shape[0], *hw_shape)
+            attended = attend_in_exported_windows(parts, bias, grid, window_size, (0, 0), attend)
+        return self.proj_drop(self.proj(attended))

@@ -15,6 +15,7 @@ from mmgab.functional import relative_offsets, resize_table, table_window
 
 from .adaptive import AdaptiveModule
 from .arguments import check_keys, check_positive
+from .lean_layers import is_exporting
 
 _CLASS_TOKEN_ROWS = 3  # of timm's tables, behind the others: to it, from it, itself
 
@@ -35,7 +36,16 @@ class RelPosBias(AdaptiveModule, nn.Module):
         trunc_normal_(self.relative_position_bias_table, std=0.02)
 
     def forward(self, window_size: tuple[int, int]) -> Tensor:
-        """Make the table of a window, ``((2Wh-1)(2Ww-1), heads)``, in logits."""
+        """Make the table of a window, ``((2Wh-1)(2Ww-1), heads)``, in logits.
+
+        Raises:
+            ValueError: If it would be resized in an exported graph, which has no operator for it.
+        """
+        if is_exporting() and tuple(window_size) != self.window_size:
+            raise ValueError(
+                f'a table for {self.window_size} tokens is not resized in an exported graph: build '
+                f'the network with the img_size that gives {tuple(window_size)}, and load it'
+            )
         return resize_table(self.relative_position_bias_table, self.window_size, window_size)
 
     def adapt_state_dict(

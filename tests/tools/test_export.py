@@ -59,7 +59,7 @@ def test_a_detectors_backbone_is_exported_with_its_gaussian_folded(
                 'model.backbone.type=ResNet',
                 'model.backbone.depth=18',
             ),
-            'the backbone is ResNet, only SwinGAB is exported here',
+            'the backbone is ResNet, only SwinGAB and ViTGAB are exported here',
         ),
     ],
 )

@@ -34,7 +34,7 @@ from mmgab.deployment import (
     verify,
 )
 from mmgab.engine import build_model, load_config, load_weights
-from mmgab.models import SwinGAB
+from mmgab.models import SwinGAB, ViTGAB
 
 FORMATS = {'.onnx': export_onnx, '.pt2': export_program}
 
@@ -90,16 +90,20 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def folded_model(config: Config, checkpoint: str, trust: bool) -> nn.Module:
-    """The trained model of a config, its Gaussians folded."""
+def folded_model(config: Config, checkpoint: str, size: tuple[int, int], trust: bool) -> nn.Module:
+    """The trained model of a config; a Swin's Gaussians folded, a ViT's tables of that size."""
+    if config.model.backbone.type == 'mmgab.ViTGAB':
+        config.model.backbone.img_size = size
     model = build_model(config)
-    if not isinstance(model.backbone, SwinGAB):
+    if not isinstance(model.backbone, (SwinGAB, ViTGAB)):
         raise ExportError(
-            f'the backbone is {type(model.backbone).__name__}, only SwinGAB is exported here: say '
-            "type='mmgab.SwinGAB' and gab_cfg=None in the config, checkpoints of other Swins load"
+            f'the backbone is {type(model.backbone).__name__}, only SwinGAB and ViTGAB are '
+            "exported here: for another Swin say type='mmgab.SwinGAB' and gab_cfg=None in the "
+            'config; its checkpoint loads'
         )
     print(load_weights(model, checkpoint, trust))
-    if any('.gaussian.' in name for name, _ in model.backbone.named_parameters()):
+    has_gaussian = any('.gaussian.' in name for name, _ in model.backbone.named_parameters())
+    if has_gaussian and isinstance(model.backbone, SwinGAB):  # of a plain ViT it is a constant
         model.backbone.fold_()
     return model
 
@@ -123,6 +127,10 @@ def check_sizes(args: argparse.Namespace, backbone: nn.Module) -> OpenSizes:
     patch = backbone.patch_embed.patch_size
     if args.size[0] < patch[0] or args.size[1] < patch[1]:
         raise ExportError(f'--size must be at least a patch, {patch} pixels, got {args.size}')
+    if not hasattr(backbone, 'stages'):
+        if args.open_size:
+            raise ExportError('--open-size: a plain ViT is exported for images of one size')
+        return OpenSizes(False)
     stages = len(backbone.stages) - 1
     window = backbone.stages[-1].blocks[0].attn.window_size
     min_side = max(p * 2**stages * w for p, w in zip(patch, window, strict=True)) + 1
@@ -150,7 +158,7 @@ def export(args: argparse.Namespace) -> None:
     if not args.out.parent.is_dir():
         raise ExportError(f'--out: the folder {args.out.parent} does not exist')
     config = load_config(args.config, args.cfg_options)
-    model = folded_model(config, args.checkpoint, args.trust)
+    model = folded_model(config, args.checkpoint, tuple(args.size), args.trust)
     sizes = check_sizes(args, model.backbone)
     module = part_of(model, args.part)
     traced = copy.deepcopy(module)
