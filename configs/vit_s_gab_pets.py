@@ -1,6 +1,6 @@
 """ViT-S/16 with the Gaussian bias on Oxford-IIIT Pet, the paper's recipe; needs mmpretrain.
 
-    python tools/dataset_converters/split_classes.py data/pets
+    python tools/dataset_converters/split_classes.py data/pets --by-name
     python tools/train.py configs/vit_s_gab_pets.py
     python tools/test.py configs/vit_s_gab_pets.py work_dirs/vit_s_gab_pets/BEST.pth
 

@@ -1,6 +1,6 @@
 """The twin of vit_s_gab_pets.py without the Gaussian: all else the same.
 
-    python tools/dataset_converters/split_classes.py data/pets
+    python tools/dataset_converters/split_classes.py data/pets --by-name
     python tools/train.py configs/vit_s_pets.py
 
 Hardware, time and reported scores: see the twin.

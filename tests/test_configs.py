@@ -183,7 +183,9 @@ def undecayed(config):
     folded = {}
     for group in groups:
         for parameter in group['params']:
-            name = re.sub(r'(?<=\.)\d+(?=\.)|(?<=norm)\d', '*', names[id(parameter)])
+            name = names[id(parameter)]
+            if not name.startswith('neck.levels.'):  # whose numbers are kinds of layers
+                name = re.sub(r'(?<=\.)\d+(?=\.)|(?<=norm)\d', '*', name)
             folded.setdefault(name, set()).add(group['weight_decay'])
     assert all(len(decays) == 1 for decays in folded.values())
     return {name for name, decays in folded.items() if decays == {0.0}}
@@ -227,6 +229,23 @@ HEADS_UNDECAYED = {
 def test_norms_tables_amplitude_and_sigma_are_not_decayed_and_nothing_else(name):
     config = load(ROOT / 'configs' / f'{name}.py')
     assert undecayed(config) == BACKBONE_UNDECAYED | HEADS_UNDECAYED[name]
+
+
+def test_of_a_plain_vit_norms_positions_and_factors_are_not_decayed_either():
+    config = load(ROOT / 'configs' / 'mask_rcnn_vit_s_gab_coco.py')
+    config.model.backbone.update(use_abs_pos_embed=True, rel_pos_cfg=dict(type='table'))
+    found = {name for name in undecayed(config) if name.startswith('backbone.')}
+    block = 'backbone.blocks.*'
+    assert found == {
+        'backbone.pos_embed',
+        'backbone.norm.weight',
+        'backbone.norm.bias',
+        *(f'{block}.norm*.{name}' for name in ('weight', 'bias')),
+        *(f'{block}.attn.gaussian.{name}' for name in ('amplitude', 'sigma')),
+        f'{block}.attn.rel_pos.relative_position_bias_table',
+        f'{block}.ls1.gamma',
+        f'{block}.ls2.gamma',
+    }
 
 
 def note_of(path):

@@ -1,10 +1,10 @@
-"""AdamW as Swin is fine-tuned with, and the one list of what is not decayed.
+"""AdamW as Swin, and a plain ViT, are fine-tuned with, and the one list of what is not decayed.
 
-Norms, relative-position tables, absolute position embeddings, what Context Broadcasting and
-gated attention learn, and amplitude and sigma of the Gaussian (the code of arXiv 2305.04722
-puts those two into a group without decay). A key matches every parameter whose name contains
-it. norm_decay_mult covers norm layers of any other name: the BatchNorms of decode heads, which
-the stock Swin recipes do decay.
+Norms, relative-position tables, absolute position embeddings, factors of branches (gamma), what
+Context Broadcasting and gated attention learn, and amplitude and sigma of the Gaussian (the code of
+arXiv 2305.04722 puts those two into a group without decay). A key matches every parameter whose
+name contains it. norm_decay_mult covers norm layers of any other name: the BatchNorms of decode
+heads, which the stock Swin recipes do decay.
 """
 
 optim_wrapper = dict(
@@ -13,12 +13,13 @@ optim_wrapper = dict(
     paramwise_cfg=dict(
         norm_decay_mult=0.0,
         custom_keys={
-            'absolute_pos_embed': dict(decay_mult=0.0),
+            'pos_embed': dict(decay_mult=0.0),
             'relative_position_bias_table': dict(decay_mult=0.0),
             'gaussian': dict(decay_mult=0.0),
             'broadcast': dict(decay_mult=0.0),
             'local': dict(decay_mult=0.0),
             'norm': dict(decay_mult=0.0),
+            '.gamma': dict(decay_mult=0.0),
         },
     ),
 )

@@ -22,5 +22,9 @@ model = dict(
     train_cfg=dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)]),
 )
 # Norms, biases and all else of one dimension are not decayed by that schedule's own rules.
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'.local.': dict(decay_mult=0.0)}))
+optim_wrapper = dict(
+    paramwise_cfg=dict(
+        custom_keys={'.local.': dict(decay_mult=0.0), 'pos_embed': dict(decay_mult=0.0)}
+    )
+)
 custom_hooks = []

@@ -64,7 +64,9 @@ def load_vit(
     if leave_out and not left:
         raise ValueError(f'leave_out={leave_out!r} fits the name of no tensor of {source}')
     notes = {p.removeprefix(prefix): n for p, n in metadata.items() if p.startswith(prefix)}
-    _refuse_norms_behind(vit, source)
+    is_own = 'pretrain_grid' in notes.get('', {}) or absent_methods(vit) != absent_methods(())
+    if not is_own:
+        _refuse_norms_behind(vit, source)
     absences = f'{_absences(vit)}|{leave_out or NOTHING}'
     excuses = Excuses(absences, _UNEXPECTED)
     if not strict:
@@ -77,23 +79,28 @@ def load_vit(
 
 
 def _choose_prefix(tensors: Mapping[str, Tensor], source: str, wanted: str | None) -> str:
-    found = list(dict.fromkeys(m[1] for name in tensors if (m := _QKV.fullmatch(name))))
-    if wanted is not None:
-        found = [prefix for prefix in found if prefix == wanted]
-    if len(found) != 1:
-        raise ValueError(
-            f'{source} holds {len(found)} plain ViTs'
-            f'{"" if wanted is None else f" under {wanted!r}"}, one is needed'
-            f'{": say prefix=, one of " + str(found) if found else ""}'
-        )
-    return found[0]
+    places = dict.fromkeys(m[1] for name in tensors if (m := _QKV.fullmatch(name)))
+    found = [place for place in places if f'{place}patch_embed.proj.weight' in tensors]
+    if not found:
+        first = ', '.join(list(tensors)[:5])
+        raise ValueError(f"{source} holds no plain ViT with timm's names; it begins with {first}")
+    if wanted is None and len(found) == 1:
+        return found[0]
+    wanted = wanted if not wanted else f'{wanted.rstrip(".")}.'
+    if wanted not in found:
+        raise ValueError(f'{source} holds plain ViTs under {found}, which one: give prefix=...')
+    return wanted
 
 
 def _refuse_norms_behind(vit: Mapping[str, Tensor], source: str) -> None:
-    """Another function with the same names: only a scale, which it lacks, tells them apart."""
-    is_relative = any('.rel_pos.' in name for name in vit)
-    is_classifier = 'head.weight' in vit
-    if is_relative and is_classifier and 'blocks.0.ls1.gamma' not in vit:
+    """Another function with the same names, told by what timm's others have and it lacks.
+
+    Those with relative positions have factors of branches; those without have biases of queries,
+    keys and values.
+    """
+    is_relative = any('rel_pos.' in name for name in vit)
+    lacks = 'blocks.0.ls1.gamma' not in vit
+    if lacks and (is_relative or 'blocks.0.attn.qkv.bias' not in vit):
         raise ValueError(
             f"{source} has norms behind attention and feed-forward networks (timm's *_rpn_*), "
             'which is another network; take one without rpn in its name'

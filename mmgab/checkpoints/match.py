@@ -152,7 +152,7 @@ def _unexcused(names: list[str], pattern: str) -> list[str]:
 
 def _difference(own: Mapping[str, Tensor], other: Mapping[str, Tensor], loaded: list[str]) -> str:
     """Say in words what the most frequent reasons are."""
-    if any('logit_scale' in name for name in other):
+    if any('.attn.logit_scale' in name for name in other):
         return ', it is a Swin V2'
     if not loaded:
         return ', no tensor of it has its place there'

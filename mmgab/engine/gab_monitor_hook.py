@@ -32,7 +32,7 @@ class GABMonitorHook(Hook):
     (|bias| + |content|)``, in the iteration's first image; it is there after the first iterations,
     and TensorBoard gets its histogram as well. TensorBoard, and any other backend of MMEngine,
     shows them: ``visualizer=dict(vis_backends=[dict(type='TensorboardVisBackend'), ...])``. A Swin
-    without Gaussians has shares alone, a plain ViT has Gaussians alone.
+    without Gaussians has shares alone, a plain ViT Gaussians alone, and without them nothing.
 
     Args:
         interval: Iterations from one record to the next; the first and the last are always there.

@@ -84,9 +84,11 @@ def resize_table(table: Tensor, source: tuple[int, int], target: tuple[int, int]
     """
     if tuple(source) == tuple(target):
         return table
-    rows = _interpolation(source[0], target[0]).to(table.device)  # (2Th-1, 2Sh-1)
-    columns = _interpolation(source[1], target[1]).to(table.device)  # (2Tw-1, 2Sw-1)
-    grid = table.double().unflatten(0, (2 * source[0] - 1, 2 * source[1] - 1))
+    # Not every device has double precision.
+    place = dict(dtype=torch.promote_types(table.dtype, torch.float32), device=table.device)
+    rows = _interpolation(source[0], target[0]).to(**place)  # (2Th-1, 2Sh-1)
+    columns = _interpolation(source[1], target[1]).to(**place)  # (2Tw-1, 2Sw-1)
+    grid = table.to(**place).unflatten(0, (2 * source[0] - 1, 2 * source[1] - 1))
     return torch.einsum('ty,yxh,sx->tsh', rows, grid, columns).flatten(0, 1).to(table.dtype)
 
 

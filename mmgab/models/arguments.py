@@ -1,6 +1,7 @@
 """Checks of a backbone's arguments: errors name the argument, the value and what would be right."""
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 _DEFAULTS = dict(num_heads=(3, 6, 12, 24), strides=(4, 2, 2, 2))
@@ -116,7 +117,8 @@ def check_widths(in_channels: int, embed_dims: int, mlp_ratio: float) -> None:
         ValueError: If ``in_channels`` or ``mlp_ratio`` leaves one without.
     """
     check_positive('in_channels', in_channels)
-    if not _is_number(mlp_ratio) or int(mlp_ratio * embed_dims) < 1:
+    is_width = _is_number(mlp_ratio) and math.isfinite(mlp_ratio)
+    if not is_width or int(mlp_ratio * embed_dims) < 1:
         raise ValueError(f'mlp_ratio must be a number that leaves a width, got {mlp_ratio!r}')
 
 
@@ -128,6 +130,16 @@ def check_scale(qk_scale: float | None) -> None:
     """
     if qk_scale is not None and not _is_number(qk_scale):
         raise TypeError(f'qk_scale must be a number or None, got {qk_scale!r}')
+
+
+def check_start(name: str, value: float | None) -> None:
+    """Check what factors start from: with 0 a branch would be off.
+
+    Raises:
+        ValueError: If it is neither None nor a finite number that is not 0.
+    """
+    if value is not None and (not _is_number(value) or not math.isfinite(value) or value == 0):
+        raise ValueError(f'{name} must be a finite number, not 0, or None, got {value!r}')
 
 
 def check_rates(**rates: float) -> None:

@@ -14,6 +14,36 @@ def resize_tokens(tokens: Tensor, source: tuple[int, int], target: tuple[int, in
     return F.interpolate(grid, size=target, mode='bicubic').flatten(2).transpose(1, 2)
 
 
+def without_other_tokens(
+    position: Tensor, count: int, grid: tuple[int, int], noted: tuple[int, int] | None = None
+) -> Tensor:
+    """Leave out the first rows of a position embedding, if they are those of other tokens.
+
+    A class token may have a row there or not; what a file says of its own grid, the wanted grid and
+    a square tell which, in this order.
+
+    Args:
+        position: ``(1, L, C)``.
+        count: Other tokens that the file has, a class token for one.
+        grid: Height and width that are wanted, in patches.
+        noted: The file's own, if known.
+
+    Returns:
+        ``(1, L - count, C)``, or the embedding itself.
+    """
+    length = position.shape[1]
+    for sides in filter(None, (noted, grid)):
+        if length - count == math.prod(sides):
+            return position[:, count:]
+        if length == math.prod(sides):
+            return position
+    return position[:, count:] if _is_square(length - count) else position
+
+
+def _is_square(number: int) -> bool:
+    return number > 0 and math.isqrt(number) ** 2 == number
+
+
 def fit_tokens(
     position: Tensor, grid: tuple[int, int], noted: tuple[int, int] | None = None
 ) -> tuple[Tensor, bool]:

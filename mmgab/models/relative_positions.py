@@ -57,9 +57,11 @@ class RelPosBias(AdaptiveModule, nn.Module):
         """
         name = f'{prefix}relative_position_bias_table'
         table = state_dict.get(name)
-        if table is None or table.ndim != 2 or len(table) == self._rows:
+        noted = local_metadata.get('window_size', self.window_size)
+        is_own = noted is not None and tuple(noted) == self.window_size
+        if table is None or table.ndim != 2 or (is_own and len(table) == self._rows):
             return []
-        source = table_window(table, None, local_metadata.get('window_size'))
+        source = table_window(table, None, noted)
         if source is None:  # a square and the rows of a class token, or what cannot be told
             table = table[:-_CLASS_TOKEN_ROWS]
             source = table_window(table, None)

@@ -49,9 +49,13 @@ class SimpleFeaturePyramid(nn.Module):
         super().__init__()
         check_positive('in_channels', in_channels)
         check_positive('out_channels', out_channels)
-        if not scales or not set(scales) <= set(_SCALES):
+        is_list = isinstance(scales, Sequence) and not isinstance(scales, str)
+        if not is_list or not scales or not set(scales) <= set(_SCALES):
             raise ValueError(f'scales must be of {_SCALES}, at least one, got {scales!r}')
+        if in_channels < max(scales):
+            raise ValueError(f'in_channels must be at least {max(scales):.0f}, got {in_channels}')
         self.num_outs = len(scales) if num_outs is None else num_outs
+        check_positive('num_outs', self.num_outs)
         if self.num_outs < len(scales):
             raise ValueError(f'num_outs must be at least {len(scales)}, as scales, got {num_outs}')
         self.levels = nn.ModuleList(_level(scale, in_channels, out_channels) for scale in scales)

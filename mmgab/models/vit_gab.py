@@ -18,22 +18,23 @@ from .arguments import (
     check_heads,
     check_rates,
     check_stage_choices,
+    check_start,
     check_widths,
-    chosen_places,
     positive_pair,
 )
 from .biased_attention import check_backend
 from .context_broadcast import build_broadcasts
 from .drop_path import linear_rates
 from .gated_attention import GatedGridMSA, Gates, build_attentions
-from .grid_attention import GridMSA
+from .grid_attention import GridMSA, block_windows
 from .image_shapes import ImageShapes
 from .init_cfg import checked_init_cfg, load_arguments
-from .position_embedding import fit_tokens, resize_tokens
+from .position_embedding import fit_tokens, resize_tokens, without_other_tokens
 from .relative_positions import RelPosMlp
 from .vit_block import ViTBlock
 from .vit_patches import ViTPatches
 
+_OTHER_TOKENS = ('cls_token', 'dist_token', 'reg_token')  # of timm's, which we do not have
 _PAPER_GAUSSIAN: dict = {}  # GaussianBias' own defaults
 _GELU = dict(type='GELU')
 _LAYER_NORM = dict(type='LN', eps=1e-6)
@@ -66,8 +67,9 @@ class ViTGAB(AdaptiveModule, BaseModule):
         window_size: Side of the windows, or height and width, in tokens, of the blocks that have
             windows; None where all blocks see the whole image.
         global_blocks: Blocks that see the whole image where ``window_size`` is set; empty for none.
-        out_indices: Blocks whose output is returned; all are ``(B, C, H, W)``.
-        final_norm: Norm of the last block's output, where that is returned.
+        out_indices: Blocks whose output is returned, the last one among them; all are ``(B, C, H,
+            W)``.
+        final_norm: Norm of the last block's output.
         drop_rate: Dropout probability after projections and after the patch embedding.
         attn_drop_rate: Dropout probability of attention weights.
         drop_path_rate: Stochastic depth of the last block; it grows linearly from 0 in the first.
@@ -128,7 +130,15 @@ class ViTGAB(AdaptiveModule, BaseModule):
         check_rates(
             drop_rate=drop_rate, attn_drop_rate=attn_drop_rate, drop_path_rate=drop_path_rate
         )
-        check_choice('with_cp', with_cp, (True, False))
+        flags = dict(qkv_bias=qkv_bias, use_abs_pos_embed=use_abs_pos_embed, with_cp=with_cp)
+        for name, value in dict(flags, final_norm=final_norm).items():
+            check_choice(name, value, (True, False))
+        check_start('layer_scale', layer_scale)
+        if depth - 1 not in out_indices:
+            raise ValueError(
+                f'out_indices must have the last block, {depth - 1}, got {out_indices!r}: blocks '
+                'behind the last output would never learn; say a smaller depth'
+            )
         check_backend(attn_backend, attn_drop_rate, gpsa_cfg is not None)
         patch_size = positive_pair('patch_size', patch_size)
         height, width = positive_pair('img_size', img_size)
@@ -144,7 +154,7 @@ class ViTGAB(AdaptiveModule, BaseModule):
         position = nn.Parameter(torch.empty(shape)) if use_abs_pos_embed else None
         self.register_parameter('pos_embed', position)
         self.pos_drop = nn.Dropout(drop_rate)
-        windows = _windows(window_size, global_blocks, depth)
+        windows = block_windows(window_size, global_blocks, depth)
         rates = linear_rates(drop_path_rate, [depth])[0]
         broadcasts = build_broadcasts(cb_cfg, depth, 'blocks')
         attentions = build_attentions(gpsa_cfg, depth, GridMSA, GatedGridMSA, 'blocks')
@@ -171,8 +181,7 @@ class ViTGAB(AdaptiveModule, BaseModule):
             )
             for i in range(depth)
         )
-        has_norm = final_norm and depth - 1 in out_indices
-        self.norm = build_norm_layer(norm_cfg, embed_dims)[1] if has_norm else nn.Identity()
+        self.norm = build_norm_layer(norm_cfg, embed_dims)[1] if final_norm else nn.Identity()
         self._reset_parameters()
         for module in self._frozen_modules():
             module.requires_grad_(False)
@@ -257,34 +266,15 @@ class ViTGAB(AdaptiveModule, BaseModule):
         name = f'{prefix}pos_embed'
         if name not in state_dict or self.pos_embed is None:
             return []
-        position = state_dict[name]
-        if f'{prefix}cls_token' in state_dict and position.shape[1] != self.pos_embed.shape[1]:
-            position = position[:, 1:]
+        extra = (state_dict.get(f'{prefix}{token}') for token in _OTHER_TOKENS)
+        extra = sum(token.shape[1] for token in extra if token is not None and token.ndim == 3)
         noted = local_metadata.get('pretrain_grid')
+        position = without_other_tokens(state_dict[name], extra, self.pretrain_grid, noted)
         state_dict[name], is_resized = fit_tokens(position, self.pretrain_grid, noted)
         return [name] if is_resized else []
 
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
-        """Note the grid of a position embedding, whose length does not tell it."""
+        """Note the grid of a position embedding, whose length does not tell it, and whose it is."""
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        if self.pos_embed is not None and hasattr(destination, '_metadata'):
+        if hasattr(destination, '_metadata'):
             destination._metadata[prefix[:-1]]['pretrain_grid'] = self.pretrain_grid
-
-
-def _windows(
-    window_size: int | tuple[int, int] | None, global_blocks: Sequence[int], depth: int
-) -> list[tuple[int, int] | None]:
-    """Window of every block; None where it sees the whole image.
-
-    Raises:
-        ValueError: If blocks are named and there are no windows, or there is no such block.
-    """
-    if window_size is None:
-        if global_blocks:
-            raise ValueError(
-                f'global_blocks={global_blocks!r} without a window_size: all blocks are global'
-            )
-        return [None] * depth
-    window = positive_pair('window_size', window_size)
-    chosen = chosen_places('ViTGAB', 'global_blocks', global_blocks, depth) if global_blocks else ()
-    return [None if i in chosen else window for i in range(depth)]

@@ -38,6 +38,9 @@ def test_every_level_sees_the_map_and_every_parameter_learns():
         (dict(scales=(3,)), 'scales must be of'),
         (dict(scales=()), 'at least one'),
         (dict(num_outs=2), 'num_outs must be at least 4'),
+        (dict(num_outs=5.5), 'num_outs must be an int'),
+        (dict(scales=2), 'scales must be of'),
+        (dict(in_channels=3), 'in_channels must be at least 4'),
         (dict(out_channels=0), 'out_channels must be an int of at least 1'),
     ],
 )

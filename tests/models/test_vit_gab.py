@@ -8,7 +8,7 @@ from torch import nn
 
 from mmgab.checkpoints import load_vit, load_whole_model
 from mmgab.deployment import OpenSizes, export_onnx, export_program, verify
-from mmgab.functional import gaussian_table, relative_offsets
+from mmgab.functional import gaussian_table, relative_offsets, resize_table
 from mmgab.models import ViTGAB
 from mmgab.models.gated_attention import GatedGridMSA
 
@@ -230,11 +230,59 @@ def test_a_table_with_rows_of_a_class_token_is_read(timm_file):
     assert not report.resized
 
 
-def test_norms_behind_attention_are_refused(timm_file, tmp_path):
-    model = timm.create_model('vit_relpos_small_patch16_rpn_224', **TIMM)
+@pytest.mark.parametrize(
+    ('name', 'own'),
+    [
+        ('vit_relpos_small_patch16_rpn_224', {}),
+        ('vit_base_patch16_rpn_224', dict(rel_pos_cfg=None, use_abs_pos_embed=True)),
+    ],
+)
+@pytest.mark.parametrize('num_classes', [0, 10])
+def test_norms_behind_attention_are_refused(name, own, num_classes, tmp_path):
+    model = timm.create_model(name, **TIMM, num_classes=num_classes, init_values=None)
     torch.save(model.state_dict(), tmp_path / 'rpn.pth')
     with pytest.raises(ValueError, match=r'norms behind attention.*rpn'):
-        load_vit(vit(), str(tmp_path / 'rpn.pth'))
+        load_vit(vit(**own), str(tmp_path / 'rpn.pth'))
+
+
+def test_its_own_file_without_factors_is_not_taken_for_one_of_those(tmp_path):
+    torch.save(vit().state_dict(), tmp_path / 'own.pth')
+    report = load_vit(vit(1), str(tmp_path / 'own.pth'))
+    assert len(report.loaded) == report.total
+
+
+OTHER_TOKENS = (
+    {},
+    dict(reg_tokens=4),
+    dict(no_embed_class=True),
+    dict(reg_tokens=2, no_embed_class=True),
+)
+
+
+@pytest.mark.parametrize('tokens', OTHER_TOKENS, ids=str)
+@pytest.mark.parametrize('img_size', [40, 80])
+def test_rows_of_other_tokens_are_told_from_those_of_patches(tokens, img_size, timm_file):
+    tokens = dict(tokens, class_token=True, global_pool='token')
+    theirs, path = timm_file('plain', img_size=40, **tokens)
+    model = ViTGAB(**dict(PLAIN, img_size=img_size, gab_cfg=None))
+    load_vit(model, path)
+    rows = theirs.pos_embed.detach()[:, -25:].unflatten(1, (5, 5)).permute(0, 3, 1, 2)
+    side = img_size // 8
+    expected = nn.functional.interpolate(rows, size=(side, side), mode='bicubic')
+    found = model.pos_embed.detach().unflatten(1, (side, side)).permute(0, 3, 1, 2)
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_table_of_a_turned_window_is_resized_and_not_copied(tmp_path):
+    wide, high = (
+        vit(i, img_size=size, rel_pos_cfg=dict(type='table'))
+        for i, size in enumerate([(24, 40), (40, 24)])
+    )
+    torch.save(wide.state_dict(), tmp_path / 'wide.pth')
+    report = load_vit(high, str(tmp_path / 'wide.pth'))
+    assert len(report.resized) == 2
+    tables = [m.blocks[0].attn.rel_pos.relative_position_bias_table for m in (wide, high)]
+    torch.testing.assert_close(tables[1], resize_table(tables[0], (3, 5), (5, 3)))
 
 
 def test_its_own_file_comes_back_at_any_place(tmp_path):
@@ -281,6 +329,11 @@ def test_a_whole_models_file_without_gaussians_is_a_start_for_one_with_them():
 def test_what_is_no_vit_of_this_size_is_refused_and_nothing_is_loaded(
     content, tmp_path, small_swin
 ):
+    reason = {
+        'a Swin': "no plain ViT with timm's names",
+        'another width': 'of another shape',
+        'two of them': 'which one: give prefix',
+    }[content]
     tensors = {
         'a Swin': lambda: MODELS.build(dict(type='mmgab.SwinGAB', **small_swin)).state_dict(),
         'another width': lambda: vit(embed_dims=12).state_dict(),
@@ -291,7 +344,7 @@ def test_what_is_no_vit_of_this_size_is_refused_and_nothing_is_loaded(
     torch.save(tensors, tmp_path / 'file.pth')
     model = vit(2)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    with pytest.raises(ValueError, match=r'file\.pth'):
+    with pytest.raises(ValueError, match=rf'file\.pth.*{reason}'):
         load_vit(model, str(tmp_path / 'file.pth'))
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
@@ -304,10 +357,6 @@ def test_frozen_blocks_do_not_learn_and_stay_in_evaluation_mode():
     assert not model.pos_embed.requires_grad
     assert not model.blocks[0].training
     assert model.blocks[1].training
-
-
-def test_outputs_before_the_last_block_leave_no_norm_without_a_gradient():
-    assert not [n for n in vit(out_indices=(0,)).state_dict() if n.startswith('norm')]
 
 
 EXPORTED = dict(
@@ -347,6 +396,12 @@ BAD = {
     'stages': (dict(cb_cfg=dict(type='CB', stages=(0,))), ValueError, "no key 'stages'"),
     'fused gates': (dict(gpsa_cfg={}, attn_backend='sdpa'), ValueError, "use 'auto'"),
     'out': (dict(out_indices=(2,)), ValueError, 'from 0 to 1'),
+    'blocks behind': (dict(out_indices=(0,)), ValueError, 'must have the last block, 1'),
+    'factors': (dict(layer_scale=0), ValueError, 'layer_scale must be a finite number, not 0'),
+    'no factors': (dict(layer_scale=False), ValueError, 'layer_scale must be a finite number'),
+    'flag': (dict(qkv_bias='no'), ValueError, "qkv_bias must be one of .* got 'no'"),
+    'width': (dict(mlp_ratio=float('inf')), ValueError, 'mlp_ratio must be a number'),
+    'one global': (dict(window_size=4, global_blocks=0), TypeError, 'must be a sequence of ints'),
 }
 
 

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import grid
 import numpy as np
@@ -18,9 +20,18 @@ from grid import CONFIGS, TASKS, Run, all_runs, config_hash, with_arm
 from mmdet.registry import MODELS as DET_MODELS
 from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS as SEG_MODELS
-from paired import BETTER, PLAIN, UNSEEN, WORSE, compare, interval_of_mean
+from paired import (
+    BETTER,
+    PLAIN,
+    TOO_FEW,
+    UNSEEN,
+    WORSE,
+    bootstrap_interval,
+    compare,
+    student_interval,
+)
 from results import Result, read_results, write_results
-from train_arm import learned, train
+from train_arm import ScoreHook, learned, train
 
 from ..conftest import ROOT
 from .runs import call
@@ -148,11 +159,40 @@ def test_results_of_configs_that_changed_count_no_longer_and_others_are_not_run_
     results = [
         result(PLAIN, 0, 1.0, config=now),
         result(PLAIN, 1, 1.0, config='of before'),
-        result('another study', 9, 1.0, config='its own'),
+        result('an arm of before', 0, 1.0, config=now),
     ]
     missing, valid = study.still_to_do(runs, results)
     assert [run.seed for run in missing] == [1, 2]
-    assert valid == [results[0], results[2]]
+    assert valid == [results[0]]
+
+
+def test_a_run_without_a_detection_has_a_score_of_nothing_and_one_without_numbers_is_named():
+    hook = ScoreHook(TASKS[0])
+    runner = SimpleNamespace(iter=7, experiment_name='task_arm_3')
+    hook.after_val_epoch(runner, {})
+    assert hook.scores == [(7, 0.0, 0.0)]
+    with pytest.raises(ValueError, match=r'task_arm_3: scores \[nan, 0\.0\] after 7'):
+        hook.after_val_epoch(runner, {'coco/bbox_mAP': float('nan')})
+
+
+def test_a_run_that_fails_is_named_at_the_end_and_the_others_are_done(tiny, tmp_path, monkeypatch):
+    class Pool(ThreadPoolExecutor):
+        """Threads: what is made for this test cannot be sent to another process."""
+
+        def __init__(self, jobs, *_):
+            super().__init__(jobs)
+
+    def fail_for_one(run, folder):
+        if run.seed == 0:
+            raise ValueError('by intent')
+        return result(run.arm, run.seed, 1.0)
+
+    monkeypatch.setattr(study, 'ProcessPoolExecutor', Pool)
+    monkeypatch.setattr(study, 'train', fail_for_one)
+    runs = [Run(TASKS[1], PLAIN, seed) for seed in range(3)]
+    with pytest.raises(RuntimeError, match=r'1 runs failed; upernet_swin_digits/none/0.*by intent'):
+        study.train_all(runs, [], tmp_path / 'table.csv', 1)
+    assert [r.seed for r in read_results(tmp_path / 'table.csv')] == [1, 2]
 
 
 def test_a_worker_ends_with_the_process_that_started_it():
@@ -198,16 +238,24 @@ def is_running(pid):
 def test_differences_are_between_runs_of_the_same_seed():
     results = [result(PLAIN, seed, 10.0 * seed, seconds=4.0) for seed in range(5)]
     results += [result('cb', seed, 10.0 * seed + 1, seconds=5.0) for seed in (4, 2, 0)]
+    results += [result('gpsa', 7, 1.0)]
     plain, cb = compare(results, 'upernet_swin_digits', [PLAIN, 'gpsa', 'cb'])
     assert cb.differences == [1.0] * 3
     assert cb.scores == [1.0, 21.0, 41.0]
-    assert (cb.interval, cb.verdict, cb.cost) == ((1.0, 1.0), BETTER, 1.25)
-    assert (plain.interval, plain.verdict, plain.difference) == (None, '', 0.0)
+    assert (cb.bootstrap, cb.student, cb.cost) == ((1.0, 1.0), (1.0, 1.0), 1.25)
+    assert cb.verdict == TOO_FEW
+    assert (plain.bootstrap, plain.verdict, plain.difference) == (None, '', 0.0)
 
 
 @pytest.mark.parametrize(
     ('differences', 'verdict'),
-    [([2, 3, 4, 2, 3], BETTER), ([-2, -3, -4, -2, -3], WORSE), ([-2, 3, -4, 2, 3], UNSEEN)],
+    [
+        ([2, 3, 4, 2, 3], BETTER),
+        ([-2, -3, -4, -2, -3], WORSE),
+        ([-2, 3, -4, 2, 3], UNSEEN),
+        ([0.1, 0.1, 0.1, 0.1, 5], UNSEEN),  # of the bootstrap alone it would be one
+        ([2, 3, 4, 2], TOO_FEW),
+    ],
 )
 def test_a_verdict_is_what_the_interval_says(differences, verdict):
     results = [result(PLAIN, seed, 0.0) for seed in range(5)]
@@ -215,14 +263,14 @@ def test_a_verdict_is_what_the_interval_says(differences, verdict):
     assert compare(results, 'upernet_swin_digits', [PLAIN, 'cb'])[1].verdict == verdict
 
 
-def test_an_interval_over_five_seeds_holds_what_the_page_says():
-    """The mean of five normal values is inside in 84 of 100 draws, not in 95."""
+@pytest.mark.parametrize(
+    ('interval', 'held'), [(bootstrap_interval, 0.84), (student_interval, 0.95)]
+)
+def test_an_interval_over_five_seeds_holds_what_the_page_says(interval, held):
+    """How often the mean of five normal values is inside."""
     random = np.random.default_rng(0)
-    inside = 0
-    for _ in range(300):
-        low, high = interval_of_mean(random.normal(size=5).tolist())
-        inside += low < 0 < high
-    assert inside / 300 == pytest.approx(0.84, abs=0.06)
+    bounds = [interval(random.normal(size=5).tolist()) for _ in range(300)]
+    assert np.mean([low < 0 < high for low, high in bounds]) == pytest.approx(held, abs=0.05)
 
 
 @pytest.fixture
@@ -286,6 +334,7 @@ def test_the_plan_is_commands_that_run_and_hours(dataset, tmp_path, capsys, monk
     [
         (('--only', 'nothing/here'), "no run has 'nothing/here' in its name; the first is"),
         (('--jobs', '0'), '--jobs must be above 0, got 0'),
+        (('--step-seconds', 'nan'), '--step-seconds must be above 0, got nan'),
     ],
 )
 def test_words_that_make_no_sense_are_refused(words, message, capsys, monkeypatch):

@@ -145,7 +145,7 @@ def frame(digit: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def place(scene: Scene, digit: np.ndarray, category: int, random: np.random.Generator) -> None:
-    """Lay a digit over a scene where it hides no other one too much, in a random dark or light."""
+    """Lay a digit over a scene where it hides no other one too much, in a random light colour."""
     for _ in range(TRIES):
         ink = frame(digit, random)
         mask = ink >= INK

@@ -31,7 +31,7 @@ def find_images(folder: Path, by_name: bool) -> list[tuple[str, str]]:
     """
     found = []
     for path in sorted(folder.rglob('*')):
-        if path.suffix.lower() not in SUFFIXES:
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith('.'):
             continue
         name = path.relative_to(folder)
         kind = path.stem.rpartition('_')[0] if by_name else name.parent.as_posix()

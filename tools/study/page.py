@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import mean
 
 from grid import SEEDS, TASKS, Run, Task
-from paired import BETTER, PLAIN, TOO_FEW, UNSEEN, WORSE, Comparison, compare
+from paired import BETTER, PLAIN, TOO_FEW, UNSEEN, WORSE, Comparison, Interval, compare
 from results import Result
 
 from mmgab.analysis.plots import MethodPicture, plot_comparison
@@ -52,7 +52,7 @@ def write_page(page: Path, figures: Path, results: Sequence[Result], runs: Seque
 def _picture(results: Sequence[Result], task: Task, row: Comparison) -> MethodPicture:
     curves = [r.curve for r in results if (r.task, r.arm) == (task.name, row.arm)]
     curve = {i: mean(curve[i] for curve in curves) for i in curves[0]}
-    return MethodPicture(row.differences, row.interval, curve)
+    return MethodPicture(row.differences, row.bootstrap, curve)
 
 
 def _progress(results: Sequence[Result], runs: Sequence[Run]) -> Iterator[str]:
@@ -74,7 +74,7 @@ def _verdicts(compared: dict[Task, list[Comparison]]) -> Iterator[str]:
     yield '\n### Verdicts\n\n'
     yield (
         f'Of {len(tested)} comparisons {counts[BETTER]} are better than the plain network, '
-        f'{counts[WORSE]} are worse, and in {counts[UNSEEN]} no effect is seen: the interval of '
+        f'{counts[WORSE]} are worse, and in {counts[UNSEEN]} no effect is seen: an interval of '
         'the mean difference holds 0.\n\n'
     )
     names = list(dict.fromkeys(row.arm for row in rows))
@@ -94,19 +94,32 @@ def _task_section(
     first, second = (METRICS[metric] for metric in task.metrics)
     yield f'\n### {task.title}\n\n'
     yield f'![Differences to the plain network, and scores over iterations]({picture})\n\n'
-    heads = (first, 'difference', '95 % interval', 'seeds', second, 'CPU time', 'learned')
+    heads = (
+        first,
+        'difference',
+        'bootstrap 95 %',
+        "Student's 95 %",
+        'seeds',
+        second,
+        'CPU time',
+        'learned',
+    )
     yield '| arm | ' + ' | '.join(heads) + ' |\n'
-    yield '|---|---|---|---|---|---|---|---|\n'
+    yield '|---' * len(heads) + '|\n'
     for row in rows:
         is_plain = row.arm == PLAIN
-        low_high = '' if row.interval is None else '{:+.2f} to {:+.2f}'.format(*row.interval)
+        intervals = ' | '.join(map(_words, (row.bootstrap, row.student)))
         yield (
             f'| {row.arm} | {mean(row.scores):.2f} | '
-            f'{"" if is_plain else f"{row.difference:+.2f}"} | {low_high} | {len(row.scores)} | '
+            f'{"" if is_plain else f"{row.difference:+.2f}"} | {intervals} | {len(row.scores)} | '
             f'{row.second:.2f} | {row.cost:.2f} | {_learned(results, task, row.arm)} |\n'
         )
     if min(len(row.scores) for row in rows) < len(SEEDS):
         yield '\nSome seeds are not trained yet.\n'
+
+
+def _words(interval: Interval | None) -> str:
+    return '' if interval is None else '{:+.2f} to {:+.2f}'.format(*interval)
 
 
 def _learned(results: Sequence[Result], task: Task, arm: str) -> str:

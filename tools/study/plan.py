@@ -7,11 +7,9 @@ from grid import ARMS, ROOT, SEEDS, TASKS, with_arm
 from paired import compare
 from results import Result
 
-# Base config, images in training, epochs or None, images of a step on 8 GPUs.
-_DATASETS = {
-    'coco': ('mask_rcnn_swin_s_coco.py', 36 * 117_266),
-    'ade20k': ('upernet_swin_s_ade20k.py', 160_000 * 16),
-}
+_IMAGES = 36 * 117_266  # of COCO's training set that have annotations, in 36 epochs
+_STEPS = 160_000  # of ADE20K, on however many GPUs
+_BASES = {'coco': 'mask_rcnn_swin_s_coco.py', 'ade20k': 'upernet_swin_s_ade20k.py'}
 # A pretrained network knows nothing of gates: they start low there.
 _PRETRAINED = {'gpsa': 'gpsa_pretrained'}
 
@@ -26,7 +24,7 @@ def costs(results: list[Result]) -> dict[str, float]:
 def print_plan(
     dataset: str, gpus: int, step_seconds: float, results: list[Result], folder: Path
 ) -> None:
-    """Write the config of every arm, and print the commands that train and test it.
+    """Write the config of every arm, and print the commands that train and validate it.
 
     Args:
         dataset: ``'coco'`` or ``'ade20k'``.
@@ -35,14 +33,14 @@ def print_plan(
         results: Of the study as it is, for what the arms cost.
         folder: Where the configs are written.
     """
-    base, images = _DATASETS[dataset]
+    steps = _STEPS if dataset == 'ade20k' else _IMAGES / (2 * gpus)
     folder.mkdir(parents=True, exist_ok=True)
     relative, hours = costs(results), 0.0
     for arm in ARMS:
         name = _PRETRAINED.get(arm, arm)
         config = folder / f'{dataset}_{name}.py'
-        with_arm(ROOT / 'configs' / base, name).dump(config)
-        hours += len(SEEDS) * relative[arm] * images / (2 * gpus) * step_seconds / 3600
+        with_arm(ROOT / 'configs' / _BASES[dataset], name).dump(config)
+        hours += len(SEEDS) * relative[arm] * steps * step_seconds / 3600
         for seed in SEEDS:
             work_dir = folder / f'{dataset}_{name}_{seed}'
             print(

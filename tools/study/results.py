@@ -19,7 +19,7 @@ class Result:
         curve: The first metric after each of some iterations.
         learned: Means of the methods' parameters, layer by layer.
         config: Hash of the config that it was trained with.
-        seconds: CPU time of the run.
+        seconds: CPU time of training and validation.
         finished: UTC.
     """
 

@@ -10,6 +10,7 @@ line is there, with the config as it is now, is not trained again. Kill it whene
 """
 
 import argparse
+import math
 import multiprocessing
 import os
 import subprocess
@@ -41,16 +42,21 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--only', default='', metavar='TEXT', help='runs whose name has that')
     parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='processes of one thread')
-    parser.add_argument('--results', type=Path, default=RESULTS, help='table to go on with')
+    parser.add_argument('--results', type=absolute, default=RESULTS, help='table to go on with')
     parser.add_argument('--page', action='store_true', help='write the page, train nothing')
     parser.add_argument('--dataset', choices=['coco', 'ade20k'], help='print the plan for it')
     parser.add_argument('--gpus', type=int, default=8, help='of the plan')
     parser.add_argument('--step-seconds', type=float, default=0.5, help='of a step, for the plan')
     args = parser.parse_args()
     for name in ('jobs', 'gpus', 'step_seconds'):
-        if getattr(args, name) <= 0:
+        if not 0 < getattr(args, name) < math.inf:
             parser.error(f'--{name.replace("_", "-")} must be above 0, got {getattr(args, name)}')
     return args
+
+
+def absolute(path: str) -> Path:
+    """A path from where the command was typed."""
+    return Path(path).resolve()
 
 
 def make_data() -> None:
@@ -63,14 +69,14 @@ def make_data() -> None:
 
 
 def still_to_do(runs: list[Run], results: list[Result]) -> tuple[list[Run], list[Result]]:
-    """Runs without a result, and the results that hold: those of the configs as they are now."""
+    """Runs without a result, and the results that hold: of these runs, with the configs of now."""
 
     @cache
     def current(task: str, arm: str) -> str:
         return config_hash(next(r for r in runs if (r.task.name, r.arm) == (task, arm)).config)
 
     known = {run.name for run in runs}
-    valid = [r for r in results if r.run not in known or r.config == current(r.task, r.arm)]
+    valid = [r for r in results if r.run in known and r.config == current(r.task, r.arm)]
     done = {result.run for result in valid}
     return [run for run in runs if run.name not in done], valid
 
@@ -88,25 +94,38 @@ def start_worker() -> None:
 
 
 def train_all(runs: list[Run], results: list[Result], path: Path, jobs: int) -> list[Result]:
-    """Train runs beside each other; the table is written after each of them."""
+    """Train runs beside each other; the table is written after each of them.
+
+    Raises:
+        RuntimeError: At the end, if a run failed; the others are done.
+    """
     start = time.monotonic()
     context = multiprocessing.get_context('spawn')
+    failures = {}
     with ProcessPoolExecutor(jobs, context, start_worker) as pool:
-        futures = [pool.submit(train, run, LOGS) for run in runs]
+        futures = {pool.submit(train, run, LOGS): run.name for run in runs}
         try:
             for number, future in enumerate(as_completed(futures), start=1):
-                result = future.result()
-                results = [*results, result]
-                write_results(path, results)
+                name = futures[future]
+                if error := future.exception():
+                    failures[name], told = error, repr(error)
+                else:
+                    results = [*results, future.result()]
+                    write_results(path, results)
+                    told = f'{results[-1].score:.1f}'
                 minutes = (time.monotonic() - start) / 60
+                left = minutes / number * (len(runs) - number)
                 print(
-                    f'{number}/{len(runs)}  {result.run}  {result.score:.1f}  '
-                    f'{minutes:.0f} min, about {minutes / number * (len(runs) - number):.0f} to go',
+                    f'{number}/{len(runs)}  {name}  {told}  {minutes:.0f} min, about {left:.0f} '
+                    'to go',
                     flush=True,
                 )
-        except BaseException:
+        except KeyboardInterrupt:
             pool.shutdown(cancel_futures=True)
             raise
+    if failures:
+        first = next(iter(failures.items()))
+        raise RuntimeError(f'{len(failures)} runs failed; {first[0]}: {first[1]!r}')
     return results
 
 
@@ -122,7 +141,8 @@ def main() -> None:
     runs = [run for run in every if args.only in run.name]
     if not runs:
         sys.exit(f'no run has {args.only!r} in its name; the first is {every[0].name}')
-    missing, valid = still_to_do(runs, results)
+    missing, valid = still_to_do(every, results)
+    missing = [run for run in missing if args.only in run.name]
     if len(valid) < len(results):
         stale = len(results) - len(valid)
         print(f'{stale} results are of configs that have changed since: they count no longer')

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import math
 import re
 import time
 from contextlib import redirect_stdout
@@ -34,8 +35,15 @@ class ScoreHook(Hook):
         self.scores: list[tuple[int, float, float]] = []
 
     def after_val_epoch(self, runner: CheckedRunner, metrics: dict[str, float]) -> None:
-        """Keep both metrics of the task, per cent."""
-        values = (metrics[name] * self.task.scale for name in self.task.metrics)
+        """Keep both metrics of the task, per cent.
+
+        Raises:
+            ValueError: If one is not finite.
+        """
+        # Where nothing at all is detected, MMDetection's metric has no numbers.
+        values = [metrics.get(name, 0.0) * self.task.scale for name in self.task.metrics]
+        if not all(map(math.isfinite, values)):
+            raise ValueError(f'{runner.experiment_name}: scores {values} after {runner.iter}')
         self.scores.append((runner.iter, *values))
 
 
@@ -56,9 +64,10 @@ def train(run: Run, folder: Path) -> Result:
     config.work_dir = str(folder / run.name)
     config.log_level = 'ERROR'
     config.experiment_name = run.name.replace('/', '_')
-    # Of the process alone, which has one thread: other work on the machine counts little.
-    start = time.process_time()
     runner = CheckedRunner.from_cfg(config)
+    # Of the process alone, which has one thread: other work on the machine counts little. Without
+    # what is imported when the first model is built.
+    start = time.process_time()
     scores = ScoreHook(run.task)
     runner.register_hook(scores)
     with redirect_stdout(io.StringIO()):  # the tables of every validation; the logs have them

@@ -47,7 +47,7 @@ def plot_comparison(
     left.set_yticks(range(len(compared)), [name for name, _ in compared])
     left.invert_yaxis()
     reference = next(iter(methods))
-    left.set_xlabel(f'{score}, difference to {reference}: seeds, mean, 95 % interval')
+    left.set_xlabel(f'{score}, difference to {reference}: seeds, mean, bootstrap 95 %')
     for (name, row), colour in zip(methods.items(), colours, strict=True):
         style = _PLAIN if name == reference else dict(color=colour)
         right.plot(list(row.curve), list(row.curve.values()), label=name, marker='.', **style)
