@@ -41,7 +41,7 @@ def write_page(page: Path, figures: Path, results: Sequence[Result], runs: Seque
         picture = figures / f'study_{task.name}.png'
         plot_comparison(
             {row.arm: _picture(results, task, row) for row in rows},
-            f'{task.title}: {max(len(row.scores) for row in rows)} seeds',
+            task.title,
             f'{METRICS[task.metrics[0]]}, per cent',
             picture,
         )
@@ -50,7 +50,8 @@ def write_page(page: Path, figures: Path, results: Sequence[Result], runs: Seque
 
 
 def _picture(results: Sequence[Result], task: Task, row: Comparison) -> MethodPicture:
-    curves = [r.curve for r in results if (r.task, r.arm) == (task.name, row.arm)]
+    own = [r for r in results if (r.task, r.arm) == (task.name, row.arm)]
+    curves = [result.curve for result in own if result.seed in row.seeds]
     curve = {i: mean(curve[i] for curve in curves) for i in curves[0]}
     return MethodPicture(row.differences, row.bootstrap, curve)
 

@@ -24,6 +24,7 @@ class Comparison:
 
     Attributes:
         arm: Its name.
+        seeds: Those that both have.
         scores: Of the arm, seed by seed.
         second: Mean of the task's second metric.
         differences: To the plain network with the same seed.
@@ -34,6 +35,7 @@ class Comparison:
     """
 
     arm: str
+    seeds: list[int]
     scores: list[float]
     second: float
     differences: list[float]
@@ -99,6 +101,7 @@ def compare(results: Sequence[Result], task: str, arms: Sequence[str]) -> list[C
         rows.append(
             Comparison(
                 arm,
+                seeds,
                 [runs[seed].score for seed in seeds],
                 mean(runs[seed].second for seed in seeds),
                 differences,

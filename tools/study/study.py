@@ -6,7 +6,8 @@
     python tools/study/study.py --dataset coco --gpus 8  the commands of the same study on COCO
 
 A run is a minute on one core; the results are in docs/study.csv, one line a run, and a run whose
-line is there, with the config as it is now, is not trained again. Kill it whenever you like.
+line is there, with the config as it is now, is not trained again. Kill it whenever you like. After
+a change of the code or of the data, which a config does not show, begin with another --results.
 """
 
 import argparse
@@ -60,12 +61,10 @@ def absolute(path: str) -> Path:
 
 
 def make_data() -> None:
-    """Make the data sets that are not there."""
+    """Make the data sets: they are the same on every run, and take seconds."""
     for name, tool in DATA.items():
-        out = Path('data') / name
-        if not (out / 'annotations' / 'instances_val.json').exists():
-            converter = ROOT / 'tools' / 'dataset_converters' / tool
-            subprocess.run([sys.executable, converter, '-o', out], check=True)
+        converter = ROOT / 'tools' / 'dataset_converters' / tool
+        subprocess.run([sys.executable, converter, '-o', Path('data') / name], check=True)
 
 
 def still_to_do(runs: list[Run], results: list[Result]) -> tuple[list[Run], list[Result]]:

@@ -15,7 +15,7 @@ class MethodPicture:
 
     Attributes:
         differences: To the reference, seed by seed.
-        interval: Of their mean; None for the reference itself.
+        interval: Of their mean; None where it is not known.
         curve: Mean score after each of some iterations.
     """
 
@@ -40,13 +40,12 @@ def plot_comparison(
         1, 2, figsize=(12, max(height, 3.6)), width_ratios=(3, 2), layout='constrained'
     )
     colours = plt.cm.tab20(range(len(methods)))
-    compared = [(name, row) for name, row in methods.items() if row.interval is not None]
-    for place, (name, row) in enumerate(compared):
-        _draw_differences(left, place, row, colours[list(methods).index(name)])
+    reference, *compared = methods
+    for place, name in enumerate(compared):
+        _draw_differences(left, place, methods[name], colours[place + 1])
     left.axvline(0, color='black', linewidth=1)
-    left.set_yticks(range(len(compared)), [name for name, _ in compared])
+    left.set_yticks(range(len(compared)), compared)
     left.invert_yaxis()
-    reference = next(iter(methods))
     left.set_xlabel(f'{score}, difference to {reference}: seeds, mean, bootstrap 95 %')
     for (name, row), colour in zip(methods.items(), colours, strict=True):
         style = _PLAIN if name == reference else dict(color=colour)
@@ -63,5 +62,6 @@ def plot_comparison(
 def _draw_differences(axes: Axes, place: int, row: MethodPicture, colour: Sequence[float]) -> None:
     mean = sum(row.differences) / len(row.differences)
     axes.plot(row.differences, [place] * len(row.differences), 'o', color=colour, alpha=0.45)
-    axes.plot(row.interval, [place] * 2, color='black', linewidth=2)
+    if row.interval is not None:
+        axes.plot(row.interval, [place] * 2, color='black', linewidth=2)
     axes.plot([mean], [place], 'D', color='black', markersize=6)
