@@ -4,11 +4,39 @@ import inspect
 import warnings
 from collections.abc import Callable, Mapping
 
+from mmengine.logging import print_log
+
 from .arguments import check_keys
 
 # Beside the arguments of a loader: MMEngine's last one has the same meaning for any device.
 _KEYS = ('type', 'checkpoint', 'map_location')
 _GIVEN = ('model', 'source')
+
+
+class StartsFromCheckpoint:
+    """Mix-in of MMEngine's ``BaseModule`` whose ``init_cfg`` names a checkpoint, or is None.
+
+    Attributes:
+        loader: What loads it, such as :func:`mmgab.checkpoints.load`; a static method.
+    """
+
+    loader: Callable
+    init_cfg: Mapping | None
+
+    def init_weights(self) -> None:
+        """Load the checkpoint of ``init_cfg``, if there is one, and log what was loaded.
+
+        Raises:
+            FileNotFoundError: If the checkpoint is not there.
+            ValueError: If it cannot be read, is no such network, or does not fit this one.
+        """
+        if self.init_cfg is None:
+            name = type(self).__name__
+            print_log(f'{name}: no init_cfg, training from scratch', logger='current')
+        else:
+            report = self.loader(self, **load_arguments(self.init_cfg))
+            print_log(str(report), logger='current')
+        self.is_init = True
 
 
 def checked_init_cfg(

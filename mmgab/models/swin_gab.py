@@ -4,7 +4,6 @@ from collections.abc import Mapping, MutableMapping, Sequence
 
 import torch
 from mmcv.cnn import build_norm_layer
-from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.model.weight_init import trunc_normal_
 from torch import Tensor, nn
@@ -29,7 +28,7 @@ from .drop_path import linear_rates
 from .frozen_stages import FrozenStages
 from .gated_attention import GatedWindowMSA, build_attentions
 from .image_shapes import ImageShapes
-from .init_cfg import checked_init_cfg, load_arguments
+from .init_cfg import StartsFromCheckpoint, checked_init_cfg
 from .patch_embedding import PatchEmbedding
 from .patch_merging import PatchMerging
 from .position_embedding import fit_tokens, resize_tokens
@@ -40,7 +39,7 @@ _PAPER_GAUSSIAN: dict = {}  # GaussianBias' own defaults
 
 
 @MODELS.register_module()
-class SwinGAB(AdaptiveModule, FrozenStages, BaseModule):
+class SwinGAB(AdaptiveModule, FrozenStages, StartsFromCheckpoint, BaseModule):
     """Swin Transformer (arXiv 2103.14030) with a Gaussian attention bias (arXiv 2305.04722).
 
     Takes every argument of MMDetection's and MMSegmentation's ``SwinTransformer`` with the same
@@ -97,6 +96,8 @@ class SwinGAB(AdaptiveModule, FrozenStages, BaseModule):
         TypeError: If an argument is of the wrong type.
         ValueError: If an argument is out of range or does not fit another one.
     """
+
+    loader = staticmethod(load)
 
     def __init__(
         self,
@@ -198,20 +199,6 @@ class SwinGAB(AdaptiveModule, FrozenStages, BaseModule):
                 module.init_values_()
         if self.absolute_pos_embed is not None:
             trunc_normal_(self.absolute_pos_embed, std=0.02)
-
-    def init_weights(self) -> None:
-        """Load the checkpoint of ``init_cfg``, if there is one, and log what was loaded.
-
-        Raises:
-            FileNotFoundError: If the checkpoint is not there.
-            ValueError: If it cannot be read, is no Swin, or does not fit this one.
-        """
-        if self.init_cfg is None:
-            print_log('SwinGAB: no init_cfg, training from scratch', logger='current')
-        else:
-            report = load(self, **load_arguments(self.init_cfg))
-            print_log(str(report), logger='current')
-        self.is_init = True
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the feature maps of the stages in ``out_indices``.

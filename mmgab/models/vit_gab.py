@@ -4,7 +4,6 @@ from collections.abc import Mapping, MutableMapping, Sequence
 
 import torch
 from mmcv.cnn import build_norm_layer
-from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.model.weight_init import trunc_normal_
 from torch import Tensor, nn
@@ -28,7 +27,7 @@ from .drop_path import linear_rates
 from .gated_attention import GatedGridMSA, Gates, build_attentions
 from .grid_attention import GridMSA, block_windows
 from .image_shapes import ImageShapes
-from .init_cfg import checked_init_cfg, load_arguments
+from .init_cfg import StartsFromCheckpoint, checked_init_cfg
 from .position_embedding import fit_tokens, resize_tokens, without_other_tokens
 from .relative_positions import RelPosMlp
 from .vit_block import ViTBlock
@@ -41,7 +40,7 @@ _LAYER_NORM = dict(type='LN', eps=1e-6)
 
 
 @MODELS.register_module()
-class ViTGAB(AdaptiveModule, BaseModule):
+class ViTGAB(AdaptiveModule, StartsFromCheckpoint, BaseModule):
     """Vision Transformer (arXiv 2010.11929) with a Gaussian attention bias (arXiv 2305.04722).
 
     Names and values of its tensors are timm's; by default it is the paper's ViT-S, timm's
@@ -92,6 +91,8 @@ class ViTGAB(AdaptiveModule, BaseModule):
         TypeError: If an argument is of the wrong type.
         ValueError: If an argument is out of range or does not fit another one.
     """
+
+    loader = staticmethod(load_vit)
 
     def __init__(
         self,
@@ -202,20 +203,6 @@ class ViTGAB(AdaptiveModule, BaseModule):
                 module.init_values_()
         if self.pos_embed is not None:
             trunc_normal_(self.pos_embed, std=0.02)
-
-    def init_weights(self) -> None:
-        """Load the checkpoint of ``init_cfg``, if there is one, and log what was loaded.
-
-        Raises:
-            FileNotFoundError: If the checkpoint is not there.
-            ValueError: If it cannot be read, is no ViT, or does not fit this one.
-        """
-        if self.init_cfg is None:
-            print_log('ViTGAB: no init_cfg, training from scratch', logger='current')
-        else:
-            report = load_vit(self, **load_arguments(self.init_cfg))
-            print_log(str(report), logger='current')
-        self.is_init = True
 
     def train(self, mode: bool = True) -> 'ViTGAB':
         """Set training mode everywhere but in what is frozen; returns the module itself."""
