@@ -110,6 +110,29 @@ def check_positive(name: str, value: object) -> None:
         raise ValueError(f'{name} must be an int of at least 1, got {value!r}')
 
 
+def check_last_block(out_indices: Sequence[int], depth: int) -> None:
+    """Check that a plain network has no blocks behind its last output: they would never learn.
+
+    Raises:
+        ValueError: If it has.
+    """
+    if depth - 1 not in out_indices:
+        raise ValueError(
+            f'out_indices must have the last block, {depth - 1}, got {out_indices!r}: blocks '
+            'behind the last output would never learn; say a smaller depth'
+        )
+
+
+def check_flags(**flags: bool) -> None:
+    """Check that arguments are True or False.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    for name, value in flags.items():
+        check_choice(name, value, (True, False))
+
+
 def check_widths(in_channels: int, embed_dims: int, mlp_ratio: float) -> None:
     """Check that images and feed-forward networks have channels.
 

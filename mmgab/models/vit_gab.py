@@ -13,8 +13,9 @@ from mmgab.registry import MODELS
 
 from .adaptive import AdaptiveModule
 from .arguments import (
-    check_choice,
+    check_flags,
     check_heads,
+    check_last_block,
     check_rates,
     check_stage_choices,
     check_start,
@@ -131,15 +132,10 @@ class ViTGAB(AdaptiveModule, StartsFromCheckpoint, BaseModule):
         check_rates(
             drop_rate=drop_rate, attn_drop_rate=attn_drop_rate, drop_path_rate=drop_path_rate
         )
-        flags = dict(qkv_bias=qkv_bias, use_abs_pos_embed=use_abs_pos_embed, with_cp=with_cp)
-        for name, value in dict(flags, final_norm=final_norm).items():
-            check_choice(name, value, (True, False))
+        check_last_block(out_indices, depth)
+        check_flags(qkv_bias=qkv_bias, use_abs_pos_embed=use_abs_pos_embed)
+        check_flags(with_cp=with_cp, final_norm=final_norm)
         check_start('layer_scale', layer_scale)
-        if depth - 1 not in out_indices:
-            raise ValueError(
-                f'out_indices must have the last block, {depth - 1}, got {out_indices!r}: blocks '
-                'behind the last output would never learn; say a smaller depth'
-            )
         check_backend(attn_backend, attn_drop_rate, gpsa_cfg is not None)
         patch_size = positive_pair('patch_size', patch_size)
         height, width = positive_pair('img_size', img_size)
@@ -184,9 +180,13 @@ class ViTGAB(AdaptiveModule, StartsFromCheckpoint, BaseModule):
         )
         self.norm = build_norm_layer(norm_cfg, embed_dims)[1] if final_norm else nn.Identity()
         self._reset_parameters()
+        self._freeze()
+
+    def _freeze(self) -> None:
+        """Take gradients from what is frozen."""
         for module in self._frozen_modules():
             module.requires_grad_(False)
-        if frozen_stages >= 0 and self.pos_embed is not None:
+        if self.frozen_stages >= 0 and self.pos_embed is not None:
             self.pos_embed.requires_grad_(False)
 
     def _reset_parameters(self) -> None:
