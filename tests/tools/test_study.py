@@ -172,7 +172,9 @@ def test_a_run_without_a_detection_has_a_score_of_nothing_and_one_without_number
     hook.after_val_epoch(runner, {})
     assert hook.scores == [(7, 0.0, 0.0)]
     with pytest.raises(ValueError, match=r'task_arm_3: scores \[nan, 0\.0\] after 7'):
-        hook.after_val_epoch(runner, {'coco/bbox_mAP': float('nan')})
+        hook.after_val_epoch(runner, {'coco/bbox_mAP': float('nan'), 'coco/segm_mAP': 0.0})
+    with pytest.raises(KeyError, match='segm_mAP'):  # another evaluator than the task's
+        hook.after_val_epoch(runner, {'coco/bbox_mAP': 0.5})
 
 
 def test_a_run_that_fails_is_named_at_the_end_and_the_others_are_done(tiny, tmp_path, monkeypatch):

@@ -41,7 +41,8 @@ class ScoreHook(Hook):
             ValueError: If one is not finite.
         """
         # Where nothing at all is detected, MMDetection's metric has no numbers.
-        values = [metrics.get(name, 0.0) * self.task.scale for name in self.task.metrics]
+        found = metrics or dict.fromkeys(self.task.metrics, 0.0)
+        values = [found[name] * self.task.scale for name in self.task.metrics]
         if not all(map(math.isfinite, values)):
             raise ValueError(f'{runner.experiment_name}: scores {values} after {runner.iter}')
         self.scores.append((runner.iter, *values))
