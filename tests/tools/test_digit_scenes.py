@@ -38,6 +38,29 @@ def test_no_digit_and_no_pixel_of_a_background_is_in_both_splits():
         assert np.array_equal(np.hstack(regions), photograph)
 
 
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_scenes_are_made_of_their_own_digits_and_regions_alone(split, monkeypatch):
+    digits, classes = digit_scenes.read_digits()
+    own = digit_scenes.digits_of(split, classes)
+    photographs = [np.zeros((200, 400, 3), np.uint8) for _ in range(2)]
+    for photograph in photographs:  # the other split's region is white
+        digit_scenes.region_of('val' if split == 'train' else 'train', photograph)[:] = 255
+    others = np.ones(len(digits), bool)
+    others[own] = False
+    digits[others] = 0  # no ink: not to be seen
+    monkeypatch.setattr(digit_scenes, 'read_photographs', lambda: photographs)
+    monkeypatch.setattr(digit_scenes, 'read_digits', lambda: (digits, classes))
+    for scene in make_scenes(digit_scenes.Split(split, 20, 0)):
+        assert all(instance.pixels for instance in scene.instances)
+        ground = scene.image[scene.label_map() == 0]
+        assert (
+            np.median(ground)
+            == digit_scenes.background(
+                [np.zeros((SIDE, SIDE, 3), np.uint8)], np.random.default_rng(0)
+            ).max()
+        )
+
+
 def test_masks_boxes_and_label_maps_agree(digits):
     coco = COCO(digits / 'annotations' / 'instances_val.json')
     assert [category['name'] for category in coco.cats.values()] == list('0123456789')
