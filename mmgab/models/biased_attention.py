@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from mmgab.functional import attend_in_windows, mask_bias, window_attention, window_order
+from mmgab.functional import Attend, attend_in_windows, mask_bias, window_attention, window_order
 
 from .arguments import check_choice
 
@@ -28,7 +28,8 @@ def check_backend(attn_backend: str, attn_drop_rate: float, is_gated: bool) -> N
 class BiasedMSA(nn.Module):
     """From queries, keys and values, inside windows of a token grid, to values.
 
-    A new way from scores to weights overrides :meth:`weights`; nothing else has to change.
+    A new way from scores to weights overrides :meth:`weights`, or :meth:`steps` where it needs the
+    window; nothing else has to change.
     Subclasses call :meth:`make_projections_` when they are built.
     """
 
@@ -102,7 +103,11 @@ class BiasedMSA(nn.Module):
             return window_attention(*inputs, grid, window_size, shift, self.scale)
         batch, *hw_shape = grid
         order = window_order(batch, tuple(hw_shape), window_size, shift, qkv.device)
-        return attend_in_windows(*inputs, order, self.attend_by_steps)
+        return attend_in_windows(*inputs, order, self.steps(window_size))
+
+    def steps(self, window_size: tuple[int, int]) -> Attend:
+        """What attends inside a window of that size, where it goes by steps."""
+        return self.attend_by_steps
 
     def attend_by_steps(
         self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None
@@ -118,5 +123,6 @@ class BiasedMSA(nn.Module):
         dropped, and where a subclass makes them in another way.
         """
         is_dropping = self.training and self.attn_drop.p > 0
-        is_own = type(self).weights is BiasedMSA.weights
+        own = type(self)
+        is_own = own.weights is BiasedMSA.weights and own.steps is BiasedMSA.steps
         return self.attn_backend != 'explicit' and is_own and not is_dropping

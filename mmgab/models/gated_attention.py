@@ -13,11 +13,9 @@ from torch import Tensor, nn
 
 from mmgab.functional import (
     Attend,
-    attend_in_windows,
     mask_bias,
     pairs_of_table,
     relative_offsets,
-    window_order,
 )
 
 from .arguments import check_choice, check_keys, chosen_places
@@ -142,20 +140,8 @@ class GatedWindowMSA(Gates, WindowMSA):
 class GatedGridMSA(Gates, GridMSA):
     """Attention on a whole grid, or in windows of it, with gates: ConViT's layer."""
 
-    def attend(
-        self,
-        qkv: Tensor,
-        bias: Tensor,
-        grid: tuple[int, int, int],
-        window_size: tuple[int, int],
-        shift: tuple[int, int],
-    ) -> Tensor:
-        """From queries, keys and values to values, see :meth:`BiasedMSA.attend`."""
-        order = window_order(grid[0], grid[1:], window_size, shift, qkv.device)
-        return attend_in_windows(qkv, self.qkv.bias, bias, order, self.steps(window_size))
-
     def steps(self, window_size: tuple[int, int]) -> Attend:
-        """What attends inside a window of that size."""
+        """What attends inside a window, see :meth:`BiasedMSA.steps`."""
         offsets = relative_offsets(window_size, self.proj.weight.device)
         # The table is of query from key; of key from query is what is wanted.
         return partial(self._attend_gated, pairs_of_table(self.local(-offsets), window_size))

