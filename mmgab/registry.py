@@ -5,9 +5,13 @@ child registry it finds there, so no config needs ``custom_imports``. An ``Impor
 module would be swallowed by MMEngine and read as "not in the registry": only MMEngine is imported.
 """
 
+from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import Registry
 
 MODELS = Registry('model', parent=MMENGINE_MODELS, locations=['mmgab.models'])
-HOOKS = Registry('hook', parent=MMENGINE_HOOKS, locations=['mmgab.engine'])
+HOOKS = Registry('hook', parent=MMENGINE_HOOKS, locations=['mmgab.engine', 'mmgab.reliability'])
+DATA_SAMPLERS = Registry(
+    'data sampler', parent=MMENGINE_DATA_SAMPLERS, locations=['mmgab.datasets']
+)

@@ -18,7 +18,10 @@ ALLOWED = {
     'registry': set(),
     'checkpoints': {'functional', 'models.gaussian_bias'},
     'models': {'functional', 'registry', 'checkpoints'},
-    'engine': {'checkpoints', 'registry', 'analysis.attention_maps'},  # for GABMonitorHook
+    'datasets': {'registry'},
+    'reliability': {'checkpoints', 'datasets', 'registry'},
+    # The maps are for GABMonitorHook.
+    'engine': {'checkpoints', 'registry', 'reliability', 'analysis.attention_maps'},
     'analysis': {'functional'},
     'deployment': set(),
 }

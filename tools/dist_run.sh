@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
 # Run a script in several processes: tools/dist_run.sh GPUS SCRIPT [arguments]
-# Used by dist_train.sh and dist_test.sh.
+# Used by dist_train.sh and dist_test.sh. PORT is needed on several nodes only.
 set -euo pipefail
 NNODES=${NNODES:-1}
 NODE_RANK=${NODE_RANK:-0}
-PORT=${PORT:-29500}
 MASTER_ADDR=${MASTER_ADDR:-127.0.0.1}
-exec python -m torch.distributed.run \
+exec python -m mmgab.engine.launch \
     --nnodes="$NNODES" \
     --node_rank="$NODE_RANK" \
     --master_addr="$MASTER_ADDR" \
-    --master_port="$PORT" \
+    --master_port="${PORT:-29500}" \
     --nproc_per_node="$1" \
     "$2" "${@:3}" --launcher pytorch

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
+from torch.distributed.elastic.multiprocessing.errors import record
 
-from mmgab.engine import CheckedRunner, check_data, check_work_dir, leave_processes
+from mmgab.engine import CheckedRunner, check_data, check_work_dir
 from mmgab.engine.command_line import add_run_arguments, command_line, config_from
 from mmgab.engine.test_time import dump_predictions, enable_drawing, enable_tta
+from mmgab.reliability import leave_processes
 
 
 def parse_args() -> argparse.Namespace:
@@ -49,6 +51,7 @@ def write_results(config: Config, checkpoint: str, metrics: dict) -> None:
     print(f'Metrics written to {path}')
 
 
+@record  # so that the launcher of several processes can tell why one ended
 def main() -> None:
     """Check what can be checked, then test."""
     args = parse_args()

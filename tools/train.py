@@ -11,9 +11,11 @@ import argparse
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
+from torch.distributed.elastic.multiprocessing.errors import record
 
-from mmgab.engine import CheckedRunner, check_data, check_work_dir, leave_processes
+from mmgab.engine import CheckedRunner, check_data, check_work_dir
 from mmgab.engine.command_line import add_run_arguments, command_line, config_from
+from mmgab.reliability import leave_processes
 
 
 def parse_args() -> argparse.Namespace:
@@ -60,6 +62,7 @@ def apply_training_flags(config: Config, args: argparse.Namespace) -> None:
         config.load_from = None if args.resume == 'auto' else args.resume
 
 
+@record  # so that the launcher of several processes can tell why one ended
 def main() -> None:
     """Check what can be checked, then train."""
     args = parse_args()

@@ -3,6 +3,7 @@
 import os
 import re
 import tempfile
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from .download import check_hash, download
 TIMM_SCHEME = 'timm://'
 _SCHEME = re.compile(r'[A-Za-z][\w+.-]*://')
 _HTTP = re.compile(r'https?://', re.IGNORECASE)
+PARTIAL = '.partial_'  # what names begin with until a file is whole
 _FOLDER_FILES = ('model.safetensors', 'pytorch_model.bin')  # transformers'
 _TRUST = (
     'trust=True (--trust on the command line) reads it as Python does, which RUNS that code with '
@@ -48,8 +50,8 @@ def read_checkpoint(
     Raises:
         FileNotFoundError: If there is no such file.
         ConnectionError: If it cannot be downloaded.
-        ValueError: If the file is empty, truncated, no checkpoint, has another hash, or holds more
-            than data; the last names what it wanted to import.
+        ValueError: If the file is empty, truncated, damaged, no checkpoint, has another hash, or
+            holds more than data; the last names what it wanted to import.
     """
     source = os.fspath(source)
     if source.startswith(TIMM_SCHEME) or (_SCHEME.match(source) and not _HTTP.match(source)):
@@ -103,6 +105,7 @@ def _read_local(path: Path, source: str, map_location: str, trust: bool) -> obje
     try:
         if path.suffix == '.safetensors':
             return load_file(path, device=map_location)
+        _check_sums(path)
         # What MMEngine's own checkpoints hold beside tensors: histories of losses, numpy numbers.
         with torch.serialization.safe_globals(get_torch_safe_globals()):
             return torch.load(path, map_location=map_location, weights_only=not trust)
@@ -117,9 +120,19 @@ def _read_local(path: Path, source: str, map_location: str, trust: bool) -> obje
             ) from None
         kind = 'safetensors' if isinstance(error, SafetensorError) else 'PyTorch'
         raise ValueError(
-            f'{path} cannot be read as a checkpoint; it is empty, truncated, no {kind} file, or '
-            f'holds more than data ({_reason(error)})'
+            f'{path} cannot be read as a checkpoint; it is empty, truncated, damaged, no {kind} '
+            f'file, or holds more than data ({_reason(error)})'
         ) from error
+
+
+def _check_sums(path: Path) -> None:
+    """Compare what a PyTorch archive holds with its check sums, which torch.load does not."""
+    if not zipfile.is_zipfile(path):  # PyTorch's first format, which has none
+        return
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(f'check sum of {damaged} does not match')
 
 
 def _reason(error: Exception) -> str:
@@ -171,7 +184,7 @@ def check_output(path: Path, inputs: Iterable[Path | str] = (), force: bool = Fa
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary file that takes a place when it has been written whole, and else vanishes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix='.', suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL, suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -180,8 +193,18 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())  # mkstemp's files are private
         temporary.replace(path)
+        _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have a new name survive a power cut; the file's own sync does not write its folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _umask() -> int:

@@ -6,7 +6,7 @@ from .image_shapes_hook import ImageShapesHook
 from .label_range_hook import LabelRangeHook
 from .patch_diversity_hook import PatchDiversityHook
 from .preflight import check_data, check_work_dir
-from .runner import CheckedRunner, leave_processes
+from .runner import CheckedRunner
 from .trained_model import build_model, load_weights
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     'build_model',
     'check_data',
     'check_work_dir',
-    'leave_processes',
     'load_config',
     'load_weights',
 ]

@@ -1,8 +1,11 @@
 """An MMEngine runner that refuses checkpoints that do not fit, and runs many processes on CPUs."""
 
+from collections.abc import Mapping
+from functools import cached_property
+
 import torch
 from mmengine.device import get_device
-from mmengine.dist import is_distributed
+from mmengine.dist import broadcast_object_list, is_distributed, is_main_process
 from mmengine.model import (
     BaseTTAModel,
     MMDistributedDataParallel,
@@ -14,17 +17,21 @@ from torch import nn
 
 from mmgab.checkpoints import load_whole_model, read_checkpoint
 from mmgab.checkpoints.contents import unwrap
+from mmgab.reliability import newest_checkpoint
 
 from .wrapped_model import unwrapped
 
 
 class CheckedRunner(Runner):
-    """MMEngine's runner with two differences.
+    """MMEngine's runner with three differences.
 
     A checkpoint that is tested or resumed must have every tensor of the model; where it is tested,
     tables of another window are resized. One that training starts from (``load_from``) must fit the
     backbone; heads of another size keep their initial values. What was loaded is logged in one
     line. Code that a file carries is not run, unless the config sets ``trust_checkpoints``.
+
+    A run that is resumed without a path goes on from the newest checkpoint that can be read, and
+    with the seed of that run where the config has none; what was skipped is logged.
 
     With a launcher on a machine that has no accelerator, processes meet through gloo, where
     MMEngine's own launcher asks for a GPU whatever the backend.
@@ -42,6 +49,40 @@ class CheckedRunner(Runner):
                 )
             torch.distributed.init_process_group('gloo')
         super().setup_env(env_cfg)
+
+    def set_randomness(self, seed: int | None = None, **settings: object) -> None:
+        """Set the seed, that of the resumed run where none is given; see the base class."""
+        path, _ = self._resumed if self.cfg.get('resume') else (None, [])
+        if seed is None and path is not None:
+            seed = self._read(path).get('meta', {}).get('seed')
+        super().set_randomness(seed=seed, **settings)
+
+    @cached_property
+    def _resumed(self) -> tuple[str | None, list[str]]:
+        """The checkpoint to resume from, the same in all processes, and what was skipped."""
+        if self.cfg.get('load_from') is not None:
+            return self.cfg.load_from, []
+        found = [None]
+        if is_main_process():
+            found = [newest_checkpoint(self.work_dir, self.cfg.get('trust_checkpoints', False))]
+        broadcast_object_list(found)
+        return found[0]
+
+    def load_or_resume(self) -> None:
+        """Load or resume what the config says; see the base class.
+
+        Raises:
+            ValueError: If a run is to be resumed, and none of its checkpoints can be read.
+        """
+        if self._resume and self._load_from is None and not self._has_loaded:
+            self._load_from, skipped = self._resumed
+            for reason in skipped:
+                self.logger.warning(reason)
+            if self._load_from is None:
+                self.logger.info(f'{self.work_dir} holds no checkpoint: training begins anew')
+                return
+            self.logger.info(f'Resuming from {self._load_from}')
+        super().load_or_resume()
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Wrap the model for distributed training; see the base class."""
@@ -81,8 +122,7 @@ class CheckedRunner(Runner):
         """
         if revise_keys:
             raise ValueError(f'revise_keys is not supported, got {revise_keys!r}')
-        trust = self.cfg.get('trust_checkpoints', False)
-        checkpoint = read_checkpoint(filename, map_location, trust=trust)
+        checkpoint = self._read(filename, map_location)
         if 'state_dict' not in checkpoint:  # where MMEngine's hooks look
             checkpoint = dict(checkpoint, state_dict=unwrap(checkpoint, filename)[0])
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
@@ -94,17 +134,11 @@ class CheckedRunner(Runner):
         self.logger.info(str(report))
         return checkpoint
 
+    def _read(self, filename: str, map_location: str = 'cpu') -> Mapping:
+        trust = self.cfg.get('trust_checkpoints', False)
+        return read_checkpoint(filename, map_location, trust=trust)
+
     def test(self) -> dict:
         """Test the checkpoint in ``load_from``, which must fit; see the base class."""
         self._is_testing = True
         return super().test()
-
-
-def leave_processes() -> None:
-    """Leave the process group together, at the end of a run.
-
-    A rank that vanishes while another still waits for it makes that one abort.
-    """
-    if is_distributed():
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()

@@ -1,0 +1,107 @@
+"""Start a script in several processes, and have them end as one.
+
+    python -m mmgab.engine.launch --nproc_per_node=8 tools/train.py CONFIG --launcher pytorch
+
+takes the arguments of torchrun (``python -m torch.distributed.run``), which does the work. What is
+different: a signal goes to the script's processes alone, which may save before they end; the exit
+code is that of the process that ended first, whose error is the last line; and where one machine
+is not told a port, it takes a free one.
+"""
+
+import os
+import signal
+import socket
+import sys
+import threading
+from argparse import Namespace
+from collections.abc import Sequence
+from types import FrameType
+
+import psutil
+from torch.distributed import run as torchrun
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+
+_FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+_BAD_USAGE = 2
+
+
+class _Launcher(threading.Thread):
+    """torchrun, in a thread: in the main one it would end the processes at a signal."""
+
+    def __init__(self, arguments: Namespace) -> None:
+        super().__init__(daemon=True)
+        self.arguments = arguments
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """Run the processes to their end."""
+        try:
+            torchrun.run(self.arguments)
+        except BaseException as error:  # told by the main thread
+            self.error = error
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the processes; returns the exit code."""
+    arguments = torchrun.parse_args(argv)
+    problem = _port_problem(arguments)
+    if problem:
+        print(problem, file=sys.stderr)
+        return _BAD_USAGE
+    os.environ.setdefault('OMP_NUM_THREADS', '1')  # torchrun's choice, without its warning
+    launcher = _Launcher(arguments)
+    for number in _FORWARDED:
+        signal.signal(number, _forward)
+    launcher.start()
+    while launcher.is_alive():
+        launcher.join(0.2)
+    if isinstance(launcher.error, ChildFailedError):
+        return _tell(launcher.error)
+    if launcher.error is not None:
+        raise launcher.error
+    return 0
+
+
+def _port_problem(arguments: Namespace) -> str | None:
+    """Why the port cannot be listened on; one machine that is given none gets a free one."""
+    port = os.environ.get('PORT')
+    if port is None and arguments.nnodes == '1':
+        arguments.standalone = True
+        return None
+    if arguments.node_rank != 0:
+        return None
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(('', arguments.master_port))
+        except OSError as error:
+            return (
+                f'port {arguments.master_port} cannot be listened on ({error.strerror}): another '
+                'run may have it. Set PORT to another one, or leave it out on a single machine'
+            )
+    return None
+
+
+def _forward(number: int, frame: FrameType | None) -> None:
+    """Pass a signal on to the processes of the script."""
+    for process in psutil.Process().children():
+        process.send_signal(number)
+
+
+def _tell(error: ChildFailedError) -> int:
+    """Print which process ended first and why; returns its exit code."""
+    rank, failure = error.get_first_failure()
+    print(f'rank {rank} on {socket.gethostname()} ended first, {_reason(failure)}', file=sys.stderr)
+    return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
+
+
+def _reason(failure: ProcessFailure) -> str:
+    if failure.exitcode < 0:
+        return f'by {signal.Signals(-failure.exitcode).name}'
+    message = failure.message
+    text = message if isinstance(message, str) else message.get('message', '')
+    return f'exit code {failure.exitcode}' + (f': {text.strip().splitlines()[-1]}' if text else '')
+
+
+if __name__ == '__main__':
+    sys.exit(main())

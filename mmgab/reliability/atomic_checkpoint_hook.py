@@ -1,0 +1,144 @@
+"""A checkpoint hook for runs that may end at any instant."""
+
+from collections.abc import Mapping, Sequence
+
+from mmengine.dist import get_world_size
+from mmengine.runner import Runner
+
+from mmgab.registry import HOOKS
+
+from .exact_resume import ExactResume
+from .stop_request import STOPPED_EXIT_CODE, StopRequest, leave_processes
+from .whole_checkpoints import INTERRUPTED, WholeCheckpoints
+
+_OWED = 'validation_owed'
+
+
+@HOOKS.register_module()
+class AtomicCheckpointHook(WholeCheckpoints):
+    """MMEngine's ``CheckpointHook``, for runs that may end at any instant.
+
+    A checkpoint is written under another name in its folder, flushed to the disk, read back and
+    moved to its place; only then ``last_checkpoint`` names it and older ones are deleted. The best
+    checkpoints, ``last_checkpoint`` and published files are written in the same way. (A backend
+    that is no local disk gets files under their names, in the same order.)
+
+    A run that was killed and resumed has the weights of one that was not, bit by bit on the CPU:
+    random numbers are saved and restored, and validation does not use up any. Where a loader's
+    workers live on, or an iteration inside an epoch is resumed, this needs
+    :class:`~mmgab.datasets.ResumableBatchSampler`.
+
+    At a signal the iteration is finished, ``interrupted.pth`` is saved, which the next checkpoint
+    replaces, and all processes exit with 75; at a second one they end at once. A validation that
+    was interrupted is made again when the run is resumed.
+
+    Args:
+        *args: MMEngine's arguments, all of them.
+        stop_signals: Names of the signals that end the run. Slurm's ``--signal=USR1@120`` sends
+            the last of the default ones two minutes before the time limit.
+        **kwargs: MMEngine's arguments, all of them, and ``on_failure``: where a checkpoint cannot
+            be written, ``'stop'`` the run, or ``'go_on'`` and try again at the next interval; older
+            ones stay.
+
+    Raises:
+        ValueError: If ``on_failure`` is neither, or a signal is none.
+    """
+
+    def __init__(
+        self,
+        *args: object,
+        stop_signals: Sequence[str] = ('SIGTERM', 'SIGINT', 'SIGUSR1'),
+        **kwargs: object,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._stop = StopRequest(stop_signals)
+        self._exact_resume = ExactResume()
+
+    def before_train(self, runner: Runner) -> None:
+        """Go on exactly where a resumed run was, and listen to signals from here on.
+
+        Raises:
+            TypeError: If it is not MMEngine's ordinary runner, whose files this hook knows.
+        """
+        if not isinstance(runner, Runner):
+            raise TypeError(
+                f'AtomicCheckpointHook needs an mmengine Runner, got {type(runner).__name__}: '
+                "set default_hooks.checkpoint.type='CheckpointHook' for it"
+            )
+        super().before_train(runner)
+        self._exact_resume.restore(runner)
+        self._stop.listen()
+        if runner.message_hub.runtime_info.get(_OWED):
+            runner.message_hub.update_info(_OWED, False)
+            runner.logger.info('The validation that was interrupted is made now')
+            runner.val_loop.run()
+
+    def after_train(self, runner: Runner) -> None:
+        """Publish, see the base class, and handle signals as before."""
+        super().after_train(runner)
+        self._stop.forget()
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Save where that is due, and end where that was asked for."""
+        super().after_train_iter(runner, batch_idx, data_batch, outputs)
+        self._end_if_asked(runner, dict(epoch=runner.epoch, iter=runner.iter + 1))
+
+    def after_val_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: Sequence | None = None,
+    ) -> None:
+        """End where that was asked for."""
+        # Asking is for all processes; the last batches are not everybody's.
+        loader = runner.val_dataloader
+        common = len(loader.dataset) // get_world_size() // (loader.batch_size or len(loader))
+        if self._stop.is_listening and batch_idx < common:
+            place = dict(epoch=runner.epoch, iter=runner.iter)
+            self._end_if_asked(runner, place, {_OWED: True})
+
+    def before_val(self, runner: Runner) -> None:
+        """Keep training's random numbers from validation, which would use some up."""
+        self._exact_resume.leave_training()
+
+    def after_val(self, runner: Runner) -> None:
+        """Go on with the random numbers of training."""
+        self._exact_resume.enter_training()
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Note the random numbers that a run may be resumed with."""
+        self._exact_resume.note(checkpoint)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add random numbers to what a run can be resumed from."""
+        self._exact_resume.add_to(checkpoint)
+
+    def save(
+        self, runner: Runner, name: str, place: dict, facts: Mapping, **settings: object
+    ) -> bool:
+        """Save a checkpoint with all processes' random numbers; see the base class."""
+        self._exact_resume.gather()
+        return super().save(runner, name, place, facts, **settings)
+
+    def _end_if_asked(
+        self, runner: Runner, place: dict, facts: Mapping[str, object] | None = None
+    ) -> None:
+        signal = self._stop.agreed()
+        if signal is None:
+            return
+        path = self.file_backend.join_path(self.out_dir, INTERRUPTED)
+        if self.save(runner, INTERRUPTED, place, {**(facts or {}), 'last_ckpt': path}):
+            self.point_to(runner, path)
+        runner.logger.warning(
+            f'{signal}: ends after iteration {place["iter"]} with exit code {STOPPED_EXIT_CODE}; '
+            f'--resume goes on from {self.last_ckpt}'
+        )
+        leave_processes()
+        raise SystemExit(STOPPED_EXIT_CODE)

@@ -1,0 +1,87 @@
+"""A resumed run that goes on as if nothing had been: random numbers and the place in the data."""
+
+import torch
+from mmengine.dataset import InfiniteSampler
+from mmengine.dist import all_gather_object, get_rank, get_world_size
+from mmengine.runner import IterBasedTrainLoop, Runner
+
+from mmgab.datasets import ResumableBatchSampler
+
+from .random_states import random_states, set_random_states
+
+KEY = 'random_states'  # in a checkpoint: a list, by rank
+
+
+class ExactResume:
+    """The random numbers of training, through validation, a checkpoint and another process."""
+
+    def __init__(self) -> None:
+        self._left: dict | None = None  # training's, while it is left for validation
+        self._gathered: list[dict] = []
+        self._noted: list[dict] | None = None
+
+    def leave_training(self) -> None:
+        """Keep training's random numbers."""
+        self._left = random_states()
+
+    def enter_training(self) -> None:
+        """Go on with those that were kept."""
+        set_random_states(self._left)
+        self._left = None
+
+    def gather(self) -> None:
+        """Collect training's random numbers of all processes; all of them call it."""
+        self._gathered = all_gather_object(self._left or random_states())
+
+    def add_to(self, checkpoint: dict) -> None:
+        """Add what was collected, where a run can be resumed from the checkpoint."""
+        if 'optimizer' in checkpoint:
+            checkpoint[KEY] = self._gathered
+
+    def note(self, checkpoint: dict) -> None:
+        """Note what a checkpoint holds."""
+        self._noted = checkpoint.get(KEY)
+
+    def restore(self, runner: Runner) -> None:
+        """Take a resumed run's place in the data, and its random numbers."""
+        _place_data(runner)
+        if not runner.iter:  # begins anew, from whatever weights
+            return
+        if self._noted is None:
+            runner.logger.warning('The checkpoint holds no random numbers: they begin anew')
+        elif len(self._noted) != get_world_size():
+            runner.logger.warning(
+                f'{len(self._noted)} processes saved their random numbers, there are '
+                f'{get_world_size()} now: they begin anew, and images are shared out otherwise'
+            )
+        else:
+            set_random_states(self._noted[get_rank()])
+
+
+def _place_data(runner: Runner) -> None:
+    """Have the next batch be the one after the last, and the loader leave the model's numbers.
+
+    MMEngine begins an epoch anew, whatever part of it was trained.
+    """
+    loop = runner.train_loop
+    # A loader that starts draws a number, which would be one of the model's.
+    loop.dataloader.generator = torch.Generator().manual_seed(runner.seed)
+    batches = loop.dataloader.batch_sampler
+    is_resumable = isinstance(batches, ResumableBatchSampler)
+    if isinstance(loop, IterBasedTrainLoop):
+        # The loop itself would load what it skips; that of MMEngine 0.10.7 cannot be told not to.
+        can_skip = hasattr(loop, 'fast_forward_on_resume')
+        if is_resumable and can_skip and isinstance(batches.sampler, InfiniteSampler):
+            loop.fast_forward_on_resume = True
+            batches.start = loop.iter
+        return
+    trained = loop.iter - loop.epoch * len(loop.dataloader)
+    if is_resumable:
+        batches.start = trained
+    elif trained:
+        runner.logger.warning(
+            f'Epoch {loop.epoch + 1} is begun anew, though {trained} of its iterations are trained:'
+            " with train_dataloader.batch_sampler=dict(type='mmgab.ResumableBatchSampler') runs go "
+            'on inside an epoch'
+        )
+        loop._iter -= trained

@@ -1,0 +1,34 @@
+"""States of the random number generators, as a checkpoint can hold them."""
+
+import random
+
+import numpy as np
+import torch
+
+
+def random_states() -> dict:
+    """States of Python's, NumPy's and PyTorch's generators in this process, accelerator included.
+
+    Returns:
+        Numbers and tensors only, which are read from a file without running code.
+    """
+    kind, keys, *rest = np.random.get_state()
+    states = dict(
+        python=random.getstate(),
+        numpy=(kind, torch.from_numpy(keys.astype(np.int64)), *rest),
+        torch=torch.get_rng_state(),
+    )
+    if torch.cuda.is_available():
+        states['cuda'] = torch.cuda.get_rng_state()
+    return states
+
+
+def set_random_states(states: dict) -> None:
+    """Set what :func:`random_states` got."""
+    version, numbers, gauss = states['python']
+    random.setstate((version, tuple(numbers), gauss))
+    kind, keys, *rest = states['numpy']
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(states['torch'].cpu())
+    if 'cuda' in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states['cuda'].cpu())

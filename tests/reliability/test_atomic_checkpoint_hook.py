@@ -1,0 +1,141 @@
+"""Checkpoints are whole or not there, old ones go last, and failures are told or survived."""
+
+import os
+import uuid
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.registry import METRICS
+
+from mmgab.checkpoints import read_checkpoint
+from mmgab.engine import CheckedRunner
+
+from ..faults.training import config
+
+SHORT = {'train_cfg.max_epochs': 3, 'train_dataloader.batch_size': 32}
+
+
+@METRICS.register_module()
+class Scripted(BaseMetric):
+    """A score that is given, validation by validation."""
+
+    def __init__(self, scores):
+        super().__init__()
+        self.scores = list(scores)
+
+    def process(self, data_batch, data_samples):
+        self.results += [0]
+
+    def compute_metrics(self, results):
+        score = self.scores.pop(0)
+        return dict(error=score, again=-score)
+
+
+def names(folder):
+    return sorted(path.name for path in Path(folder).glob('*.pth'))
+
+
+def run(work_dir, nuclei, **changes):
+    """Train in this process."""
+    settings = config(work_dir, nuclei, **{**SHORT, **changes})
+    settings.experiment_name = uuid.uuid4().hex  # MMEngine keeps what runs of one name noted
+    CheckedRunner.from_cfg(settings).train()
+
+
+@pytest.mark.parametrize(
+    'settings',
+    [
+        dict(interval=2),
+        dict(interval=1, max_keep_ckpts=2),
+        dict(interval=1, save_optimizer=False, save_param_scheduler=False),
+        dict(interval=1, save_best='error', rule='less', max_keep_ckpts=1),
+        dict(interval=1, save_best='auto', rule='greater', save_last=False),
+        dict(interval=1, save_best=['error', 'again'], rule=['less', 'greater']),
+        dict(interval=1, filename_tmpl='saved_{}.pth', save_begin=2),
+        dict(interval=2, published_keys=['meta', 'state_dict'], save_best=['error'], rule=['less']),
+    ],
+)
+def test_the_same_files_stay_as_with_mmengines_hook(settings, nuclei, tmp_path):
+    evaluator = dict(type='Scripted', scores=[3.0, 1.0, 2.0])
+    kept = []
+    for kind in ('CheckpointHook', 'mmgab.AtomicCheckpointHook'):
+        hook = dict(_delete_=True, type=kind, **settings)
+        changes = {'default_hooks.checkpoint': hook, 'val_evaluator': evaluator}
+        run(tmp_path / kind, nuclei, **changes)
+        found = [name.split('-')[0] for name in names(tmp_path / kind)]  # a hash is behind it
+        found += [Path((tmp_path / kind / 'last_checkpoint').read_text()).name]
+        kept.append(found)
+    theirs, ours = kept
+    assert ours == theirs
+
+
+def test_every_file_is_moved_to_its_place_whole_before_an_older_one_goes(
+    nuclei, tmp_path, monkeypatch
+):
+    """What is in the folder whenever a file takes or leaves its place."""
+    seen = []
+    replace, remove = Path.replace, os.remove
+
+    def watched_replace(self, target):
+        if Path(target).suffix == '.pth':
+            read_checkpoint(self)  # reads before it has its name
+        result = replace(self, target)
+        seen.append(('there', Path(target).name, names(tmp_path)))
+        return result
+
+    def watched_remove(path, *args, **kwargs):
+        seen.append(('gone', Path(path).name, names(tmp_path)))
+        return remove(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, 'replace', watched_replace)
+    monkeypatch.setattr(os, 'remove', watched_remove)
+    hook = {'default_hooks.checkpoint.max_keep_ckpts': 1}
+    run(tmp_path, nuclei, **hook)
+    steps = [(what, name) for what, name, _ in seen]
+    assert steps == [
+        ('there', 'epoch_1.pth'), ('there', 'last_checkpoint'),
+        ('there', 'epoch_2.pth'), ('there', 'last_checkpoint'), ('gone', 'epoch_1.pth'),
+        ('there', 'epoch_3.pth'), ('there', 'last_checkpoint'), ('gone', 'epoch_2.pth'),
+    ]  # fmt: skip
+    assert seen[4][2] == ['epoch_1.pth', 'epoch_2.pth']
+
+
+def test_a_failed_write_leaves_the_older_files_and_the_books_as_they_were(
+    nuclei, tmp_path, monkeypatch
+):
+    save = torch.save
+
+    def fail_at_the_second(checkpoint, file, *args, **kwargs):
+        if checkpoint['meta']['epoch'] == 2:
+            raise OSError(28, 'No space left on device')
+        save(checkpoint, file, *args, **kwargs)
+
+    monkeypatch.setattr(torch, 'save', fail_at_the_second)
+    hook = {'default_hooks.checkpoint.max_keep_ckpts': 1}
+    with pytest.raises(RuntimeError, match=r'epoch_2.pth cannot be written.*No space left.*MiB fr'):
+        run(tmp_path, nuclei, **hook)
+    assert names(tmp_path) == ['epoch_1.pth']
+    assert not list(tmp_path.glob('.partial*'))
+    hook['default_hooks.checkpoint.on_failure'] = 'go_on'
+    run(tmp_path, nuclei, resume=True, **hook)
+    assert names(tmp_path) == ['epoch_3.pth']
+    books = read_checkpoint(tmp_path / 'epoch_3.pth')['message_hub']['runtime_info']
+    assert books['keep_ckpt_ids'] == [1, 3]  # with what goes after it
+    assert books['last_ckpt'] == str(tmp_path / 'epoch_3.pth')
+
+
+def test_a_file_that_does_not_read_back_never_gets_its_name(nuclei, tmp_path, monkeypatch):
+    save = torch.save
+
+    def torn(checkpoint, file, *args, **kwargs):
+        save(checkpoint, file, *args, **kwargs)
+        file.seek(0)
+        file.truncate(len(file.getbuffer()) // 2)
+
+    monkeypatch.setattr(torch, 'save', torn)
+    with pytest.raises(RuntimeError, match=r'epoch_1.pth cannot be written.*cannot be read'):
+        run(tmp_path, nuclei)
+    assert names(tmp_path) == []
+    assert not (tmp_path / 'last_checkpoint').exists()

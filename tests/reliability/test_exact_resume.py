@@ -1,0 +1,95 @@
+"""Runs that were killed or stopped, and resumed, end with the weights of one that was not."""
+
+import signal
+
+import pytest
+import torch
+
+from ..faults.training import config, end_at, train, weights
+
+LIVING_WORKERS = {
+    'train_dataloader.num_workers': 2,
+    'train_dataloader.persistent_workers': True,
+}
+BY_ITERATION = {
+    'train_cfg': dict(_delete_=True, type='IterBasedTrainLoop', max_iters=14, val_interval=5),
+    'train_dataloader.sampler.type': 'InfiniteSampler',
+    'default_hooks.checkpoint.by_epoch': False,
+    'default_hooks.checkpoint.interval': 4,
+}
+LENGTHS = {'epoch': ({}, 'epoch_3.pth'), 'iteration': (BY_ITERATION, 'iter_14.pth')}
+
+
+@pytest.fixture(scope='module')
+def undisturbed(nuclei, tmp_path_factory):
+    """The last weights of runs that nobody ended, without workers."""
+    found = {}
+    for name, (settings, last) in LENGTHS.items():
+        work_dir = tmp_path_factory.mktemp(name)
+        code, log = train(config(work_dir, nuclei, **settings))
+        assert code == 0, log
+        found[name] = weights(work_dir / last)
+    return found
+
+
+def assert_same(one, other):
+    assert one.keys() == other.keys()
+    assert [name for name in one if not torch.equal(one[name], other[name])] == []
+
+
+@pytest.mark.parametrize(
+    ('length', 'workers', 'line', 'number', 'code'),
+    [
+        ('epoch', {}, 'iter 14', signal.SIGKILL, -9),
+        ('epoch', LIVING_WORKERS, 'iter 14', signal.SIGKILL, -9),
+        ('epoch', LIVING_WORKERS, 'iter 14', signal.SIGTERM, 75),  # inside an epoch
+        ('epoch', {}, 'validating 18 1', signal.SIGINT, 75),
+        ('iteration', {}, 'iter 7', signal.SIGKILL, -9),
+        ('iteration', LIVING_WORKERS, 'iter 7', signal.SIGKILL, -9),
+        ('iteration', LIVING_WORKERS, 'iter 6', signal.SIGUSR1, 75),
+    ],
+)
+def test_a_run_that_was_ended_and_resumed_has_the_weights_of_one_that_was_not_bit_by_bit(
+    undisturbed, length, workers, line, number, code, nuclei, tmp_path
+):
+    settings, last = LENGTHS[length]
+    settings = {**settings, **workers}
+    assert end_at(line, number, config(tmp_path, nuclei, **settings)) == code
+    done, log = train(config(tmp_path, nuclei, **settings, resume=True))
+    assert done == 0, log
+    assert_same(weights(tmp_path / last), undisturbed[length])
+
+
+def test_a_validation_that_was_interrupted_is_made_when_the_run_goes_on(nuclei, tmp_path):
+    settings = config(tmp_path, nuclei)
+    assert end_at('validating 9 2', signal.SIGTERM, settings) == 75
+    journal = tmp_path / 'journal'
+    assert 'validated 9' not in journal.read_text()
+    assert train(config(tmp_path, nuclei, resume=True))[0] == 0
+    validated = [line for line in journal.read_text().splitlines() if 'validated' in line]
+    assert [line.split()[1] for line in validated] == ['9', '18', '27']
+
+
+def test_a_run_without_a_seed_goes_on_with_the_one_it_had(nuclei, tmp_path):
+    """Its second epoch has the images that it would have had."""
+    begun = {'train_cfg.max_epochs': 1, 'randomness.seed': None}
+    assert train(config(tmp_path, nuclei, **begun))[0] == 0
+    seed = torch.load(tmp_path / 'epoch_1.pth', weights_only=False)['meta']['seed']
+    more = {'train_cfg.max_epochs': 2, 'randomness.seed': None, 'resume': True}
+    assert train(config(tmp_path, nuclei, **more))[0] == 0
+    assert torch.load(tmp_path / 'epoch_2.pth', weights_only=False)['meta']['seed'] == seed
+    other = tmp_path / 'other'
+    whole = {'train_cfg.max_epochs': 2, 'randomness.seed': seed}
+    assert train(config(other, nuclei, **whole))[0] == 0
+    assert_same(weights(tmp_path / 'epoch_2.pth'), weights(other / 'epoch_2.pth'))
+
+
+def test_an_epoch_whose_batches_cannot_be_left_out_is_begun_anew_and_that_is_said(nuclei, tmp_path):
+    plain = {'train_dataloader.batch_sampler': None, 'train_cfg.max_epochs': 2}
+    assert end_at('iter 14', signal.SIGTERM, config(tmp_path, nuclei, **plain)) == 75
+    code, log = train(config(tmp_path, nuclei, **plain, resume=True))
+    assert code == 0, log
+    assert "batch_sampler=dict(type='mmgab.ResumableBatchSampler')" in log
+    done = [line for line in (tmp_path / 'journal').read_text().splitlines() if 'iter' in line]
+    assert done[-1] == 'iter 18'
+    assert done.count('iter 12') == 2
