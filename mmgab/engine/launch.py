@@ -100,7 +100,7 @@ def _reason(failure: ProcessFailure) -> str:
         return f'by {signal.Signals(-failure.exitcode).name}'
     message = failure.message
     text = message if isinstance(message, str) else message.get('message', '')
-    return f'exit code {failure.exitcode}' + (f': {text.strip().splitlines()[-1]}' if text else '')
+    return f'exit code {failure.exitcode}' + (f': {text.strip().splitlines()[0]}' if text else '')
 
 
 if __name__ == '__main__':

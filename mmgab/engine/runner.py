@@ -1,6 +1,7 @@
 """An MMEngine runner that refuses checkpoints that do not fit, and runs many processes on CPUs."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import cached_property
 
 import torch
@@ -47,7 +48,10 @@ class CheckedRunner(Runner):
                     f'--launcher {self._launcher} needs an accelerator; without one only '
                     'pytorch (torchrun, as in tools/dist_train.sh) works'
                 )
-            torch.distributed.init_process_group('gloo')
+            timeout = env_cfg.get('dist_cfg', {}).get('timeout')  # in seconds, as in MMEngine's
+            torch.distributed.init_process_group(
+                'gloo', timeout=None if timeout is None else timedelta(seconds=timeout)
+            )
         super().setup_env(env_cfg)
 
     def set_randomness(self, seed: int | None = None, **settings: object) -> None:

@@ -6,6 +6,7 @@ Processes are forked from a server that has imported everything: a start takes n
 import copy
 import multiprocessing
 import os
+import resource
 import sys
 import time
 from pathlib import Path
@@ -54,7 +55,7 @@ class Counter(BaseModel):
     def __init__(self, ballast=0):
         super().__init__()
         self.backbone = SwinGAB(
-            embed_dims=16, depths=(2, 2), num_heads=(2, 4), strides=(4, 2), out_indices=(0, 1),
+            embed_dims=16, depths=(2, 2), num_heads=(2, 4), strides=(4, 2), out_indices=(1,),
             drop_path_rate=0.3, gab_cfg=dict(amplitude=1.0, sigma=5.0),
         )  # fmt: skip
         self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(32, 1))
@@ -90,6 +91,10 @@ class Journal(Hook):
     def _note(self, line):
         with open(self.path, 'a') as file:
             print(line, file=file)
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self._note(f'begins {runner.iter + 1}')
+        time.sleep(self.pause)
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         self._note(f'iter {runner.iter + 1}')
@@ -144,8 +149,9 @@ def config(work_dir, data, **changes):
     return result
 
 
-def _train(settings, environment):
-    os.environ.update(environment)
+def _train(settings, limits):
+    for kind, limit in limits:
+        resource.setrlimit(kind, limit)
     Path(settings.work_dir).mkdir(parents=True, exist_ok=True)
     log = open(Path(settings.work_dir, 'log'), 'a', buffering=1)  # noqa: SIM115
     os.dup2(log.fileno(), 1)
@@ -155,29 +161,34 @@ def _train(settings, environment):
     sys.stdout.flush()
 
 
-def start(settings, **environment):
-    """Train in another process; returns it."""
-    process = _server.Process(target=_train, args=(settings, environment))
+def start(settings, limits=()):
+    """Train in another process, with limits as of ``resource.setrlimit``; returns it."""
+    process = _server.Process(target=_train, args=(settings, limits))
     process.start()
     return process
 
 
-def train(settings, timeout=120, **environment):
+def train(settings, timeout=120, limits=()):
     """Train to the end; returns the exit code and everything that was printed."""
-    process = start(settings, **environment)
+    process = start(settings, limits)
     process.join(timeout)
     assert process.exitcode is not None, f'still running after {timeout} s'
     return process.exitcode, Path(settings.work_dir, 'log').read_text()
 
 
-def end_at(line, number, settings, timeout=60):
-    """Train, and send a signal as soon as the journal has a line; returns the exit code."""
-    process, journal = start(settings), Path(settings.work_dir, 'journal')
-    end = time.monotonic() + timeout
+def wait_for(line, process, work_dir, timeout=60):
+    """Wait until the journal of a run has a line."""
+    journal, end = Path(work_dir, 'journal'), time.monotonic() + timeout
     while not (journal.exists() and line in journal.read_text().splitlines()):
-        assert process.is_alive(), Path(settings.work_dir, 'log').read_text()
+        assert process.is_alive(), Path(work_dir, 'log').read_text()
         assert time.monotonic() < end, f'no {line} in {timeout} s'
         time.sleep(0.002)
+
+
+def end_at(line, number, settings, timeout=60):
+    """Train, and send a signal as soon as the journal has a line; returns the exit code."""
+    process = start(settings)
+    wait_for(line, process, settings.work_dir)
     os.kill(process.pid, number)
     process.join(timeout)
     return process.exitcode

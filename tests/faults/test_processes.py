@@ -1,0 +1,91 @@
+"""Several processes on CPUs: they do what one does, and end as one."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ..conftest import ROOT
+
+PROGRAM = ROOT / 'tests' / 'faults' / 'distributed_program.py'
+# Equal shares of an image each; nothing at random that depends on the process.
+ALIKE = {
+    'model.backbone': dict(drop_path_rate=0.0), 'train_dataloader.dataset.plain': True,
+}  # fmt: skip
+
+
+def launch(processes, work_dir, data, kind=None, env=None, **changes):
+    """Start a run of that many processes; returns the launcher."""
+    work_dir.mkdir(exist_ok=True)
+    arguments = dict(work_dir=str(work_dir), data=str(data), kind=kind, changes=changes)
+    (work_dir / 'arguments.json').write_text(json.dumps(arguments))
+    command = ['-m', 'mmgab.engine.launch', f'--nproc_per_node={processes}', PROGRAM]
+    return subprocess.Popen(
+        [sys.executable, '-W', 'ignore', *map(str, command), str(work_dir / 'arguments.json')],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT,
+        env={**os.environ, **(env or {})},
+    )  # fmt: skip
+
+
+def end(launcher, timeout=90):
+    """Exit code and output of a launcher."""
+    output, _ = launcher.communicate(timeout=timeout)
+    return launcher.returncode, output
+
+
+@pytest.mark.parametrize(
+    ('kind', 'code', 'reason'),
+    [
+        ('raises', 1, 'RuntimeError: the disk is on fire'),
+        ('killed', 137, 'by SIGKILL'),
+        ('hangs', 1, r'(?i)timed out|timeout'),
+    ],
+)
+def test_a_rank_that_ends_or_hangs_ends_all_soon_with_the_reason_at_the_end(
+    kind, code, reason, nuclei, tmp_path
+):
+    begun = time.monotonic()
+    limit = {'env_cfg.dist_cfg.timeout': 10}
+    launcher = launch(2, tmp_path, nuclei, kind, **limit)
+    found, output = end(launcher)
+    assert time.monotonic() - begun < 60
+    last = output.strip().splitlines()[-1]
+    assert found == code, output[-3000:]
+    assert re.search(r'rank \d on .* ended first', last)
+    assert re.search(reason, last), last
+
+
+def test_a_signal_to_the_launcher_saves_and_ends_all_and_another_number_goes_on(nuclei, tmp_path):
+    launcher = launch(2, tmp_path, nuclei)
+    while not (tmp_path / 'journal').exists() or 'iter 2' not in (tmp_path / 'journal').read_text():
+        assert launcher.poll() is None, launcher.communicate()[0][-3000:]
+        time.sleep(0.01)
+    launcher.send_signal(signal.SIGTERM)
+    code, output = end(launcher)
+    assert code == 75, output[-3000:]
+    assert (tmp_path / 'interrupted.pth').exists()
+    code, output = end(launch(3, tmp_path, nuclei, resume=True))
+    assert code == 0, output[-3000:]
+    assert '2 processes saved their random numbers, there are 3 now' in output
+    assert (tmp_path / 'epoch_3.pth').exists()
+    assert not (tmp_path / 'interrupted.pth').exists()
+
+
+def test_a_port_that_another_has_is_named_before_anything_starts(nuclei, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(('', 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = [sys.executable, '-m', 'mmgab.engine.launch', f'--master_port={port}', PROGRAM]
+        done = subprocess.run(
+            command, capture_output=True, text=True, env={**os.environ, 'PORT': str(port)}
+        )
+    assert done.returncode == 2
+    assert f'port {port} cannot be listened on' in done.stderr
+    assert 'Set PORT to another one' in done.stderr
