@@ -16,8 +16,7 @@ from mmgab.analysis.attention_maps import (
     watch_attention,
 )
 from mmgab.registry import HOOKS
-
-from .wrapped_model import unwrapped
+from mmgab.reliability.wrapped_model import unwrapped
 
 _AMPLITUDE, _SIGMA = '.gaussian.amplitude', '.gaussian.sigma'
 

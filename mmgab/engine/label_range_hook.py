@@ -7,8 +7,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmgab.registry import HOOKS
-
-from .wrapped_model import unwrapped
+from mmgab.reliability.wrapped_model import unwrapped
 
 # Heads that predict the dataset's classes; a region proposal head has one class of its own.
 _CLASS_HEADS = ('bbox_head', 'mask_head', 'decode_head', 'auxiliary_head')

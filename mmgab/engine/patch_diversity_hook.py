@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from mmgab.registry import HOOKS
-
-from .wrapped_model import unwrapped
+from mmgab.reliability.wrapped_model import unwrapped
 
 PATCH_DIVERSITY = dict(type='mmgab.PatchDiversityLoss')
 

@@ -19,8 +19,7 @@ from torch import nn
 from mmgab.checkpoints import load_whole_model, read_checkpoint
 from mmgab.checkpoints.contents import unwrap
 from mmgab.reliability import newest_checkpoint
-
-from .wrapped_model import unwrapped
+from mmgab.reliability.wrapped_model import unwrapped
 
 
 class CheckedRunner(Runner):

@@ -81,7 +81,7 @@ def window_attention(
     """
     order = _order(grid, window_size, shift, qkv)
     # Detached: of a bias that has a gradient, the kernel would keep the probabilities.
-    bias = bias.detach().to(qkv.dtype)
+    bias = _in_type(bias.detach(), qkv.dtype)
     return attend_in_windows(qkv, padding, bias, order, partial(_attend, scale=scale))
 
 
@@ -182,12 +182,20 @@ def _scores(q: Tensor, k: Tensor, bias: Tensor, order: WindowOrder, scale: float
     """Scaled, biased and masked scores ``(windows, heads, N, N)``."""
     windows, heads, tokens, _ = q.shape
     scores = q.new_empty(windows, heads, tokens, tokens)
-    bias = bias.to(q.dtype)
+    bias = _in_type(bias, q.dtype)
     for group in order.groups:
         scores[group.windows] = mask_bias(bias, group.mask)
     products = scores.flatten(0, 1)
     products.baddbmm_(q.flatten(0, 1), k.flatten(0, 1).transpose(1, 2), alpha=scale)
     return scores
+
+
+def _in_type(bias: Tensor, dtype: torch.dtype) -> Tensor:
+    """A bias in another precision: half of its range at most, so that scores can be added."""
+    if bias.dtype == dtype:
+        return bias
+    limit = torch.finfo(dtype).max / 2
+    return bias.clamp(-limit, limit).to(dtype)
 
 
 def _split_heads(windows: Tensor, order: WindowOrder, parts: int, heads: int) -> tuple[Tensor, ...]:
