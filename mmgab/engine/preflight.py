@@ -36,7 +36,7 @@ def check_data(config: Config, loaders: tuple[str, ...]) -> None:
             layout and the download pages are described.
     """
     for loader in loaders:
-        for dataset in _leaf_datasets((config.get(loader) or {}).get('dataset', {})):
+        for dataset in leaf_datasets((config.get(loader) or {}).get('dataset', {})):
             for path in filter(_is_missing, _paths(dataset)):
                 raise FileNotFoundError(
                     f'{loader}: {path} does not exist or is empty (looked for '
@@ -52,14 +52,14 @@ def _is_missing(path: str) -> bool:
     return not Path(path).exists()
 
 
-def _leaf_datasets(dataset: Mapping) -> Iterator[Mapping]:
+def leaf_datasets(dataset: Mapping) -> Iterator[Mapping]:
     """Datasets inside any nest of wrappers (RepeatDataset, ConcatDataset, ...)."""
     inner = dataset.get('dataset', dataset.get('datasets'))
     if inner is None:
         yield dataset
         return
     for item in inner if isinstance(inner, (list, tuple)) else [inner]:
-        yield from _leaf_datasets(item)
+        yield from leaf_datasets(item)
 
 
 def _paths(dataset: Mapping) -> Iterator[str]:

@@ -4,11 +4,13 @@ from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .newest_checkpoint import newest_checkpoint
 from .numerics_guard_hook import NumericsGuardHook
 from .stop_request import STOPPED_EXIT_CODE, leave_processes
+from .unreadable_images_hook import UnreadableImagesHook
 
 __all__ = [
     'STOPPED_EXIT_CODE',
     'AtomicCheckpointHook',
     'NumericsGuardHook',
+    'UnreadableImagesHook',
     'leave_processes',
     'newest_checkpoint',
 ]

@@ -1,0 +1,92 @@
+"""A hook that tells which images a run trained without."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmgab.registry import HOOKS
+
+_SHOWN = 10
+
+
+@HOOKS.register_module()
+class UnreadableImagesHook(Hook):
+    """Count and name the images that :class:`~mmgab.datasets.load_image.LoadImage` left out.
+
+    At the end of every epoch, and every so many iterations, in the log. Each process lists its own
+    in ``WORK_DIR/unreadable_images_rank_R.txt``, a line each time.
+
+    Args:
+        interval: Iterations.
+
+    Raises:
+        ValueError: If the interval is not positive.
+    """
+
+    def __init__(self, interval: int = 1000) -> None:
+        if interval < 1:
+            raise ValueError(f'UnreadableImagesHook: interval must be at least 1, got {interval}')
+        self.interval = interval
+        self._told = 0  # bytes of the list that the log knows of
+
+    def before_train(self, runner: Runner) -> None:
+        """Have images be noted; workers start after this.
+
+        Raises:
+            ValueError: If nothing in the training pipeline could leave images out.
+        """
+        loaders = list(_loaders_of_images(runner.train_dataloader.dataset))
+        if not loaders:
+            raise ValueError(
+                "UnreadableImagesHook: no dict(type='mmgab.LoadImage', unreadable='skip') in the "
+                'training pipeline, so that no image is left out'
+            )
+        self._record = Path(runner.work_dir, f'unreadable_images_rank_{runner.rank}.txt')
+        self._told = self._record.stat().st_size if self._record.exists() else 0
+        for transform in loaders:
+            transform.record = self._record
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Tell every so many iterations."""
+        if self.every_n_train_iters(runner, self.interval):
+            self._tell(runner)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Tell what was left out in the epoch."""
+        self._tell(runner)
+
+    def _tell(self, runner: Runner) -> None:
+        if not self._record.exists():
+            return
+        with open(self._record, 'rb') as file:
+            file.seek(self._told)
+            lines = file.read().decode(errors='replace').splitlines()
+            self._told = file.tell()
+        if lines:
+            often = Counter(lines).most_common()
+            named = '; '.join(line for line, _ in often[:_SHOWN])
+            more = f' and {len(often) - _SHOWN} more' if len(often) > _SHOWN else ''
+            runner.logger.warning(
+                f'{len(often)} images could not be read, {len(lines)} times, and others were taken '
+                f'for them: {named}{more}; all of them in {self._record}'
+            )
+
+
+def _loaders_of_images(dataset: object) -> Iterator[object]:
+    """Transforms that note what they leave out, in any nest of data sets."""
+    for transform in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
+        if hasattr(transform, 'record') and hasattr(transform, 'unreadable'):
+            yield transform
+    inner = [getattr(dataset, 'dataset', None), *getattr(dataset, 'datasets', ())]
+    for each in inner:
+        if each is not None and each is not dataset:
+            yield from _loaders_of_images(each)

@@ -1,0 +1,234 @@
+"""A copy of the shipped data with one of each defect: each is found, once, and named."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from .runs import call
+
+TOOL = 'tools/misc/check_dataset.py'
+INSTANCES = 'configs/mask_rcnn_swin_gab_nuclei.py'
+SEMANTICS = 'configs/upernet_swin_gab_nuclei.py'
+
+
+@pytest.fixture
+def data(nuclei, tmp_path):
+    """A copy that may be damaged."""
+    shutil.copytree(nuclei, tmp_path / 'nuclei')
+    return tmp_path / 'nuclei'
+
+
+def check(config, data, out, capsys, monkeypatch, *options):
+    """Exit code, and how often each kind of finding is there: a dict for each split."""
+    roots = [f'{split}_dataloader.dataset.data_root={data}' for split in ('train', 'val', 'test')]
+    words = [config, '-o', out, '--workers', 2, '--cfg-options', *roots, *options]
+    code, output = call(TOOL, words, capsys, monkeypatch)
+    result = json.loads((out / 'check.json').read_text())
+    found = {
+        split['name'].removesuffix('_dataloader'): {
+            finding['kind']: (finding['count'], finding['examples'][0])
+            for finding in split['found']
+        }
+        for split in result['splits']
+    }
+    assert all(kind in output for kinds in found.values() for kind in kinds)
+    page = (out / 'check.html').read_text()
+    assert all(kind.replace("'", '&#39;') in page for kinds in found.values() for kind in kinds)
+    return code, found, result
+
+
+@pytest.mark.parametrize('config', [INSTANCES, SEMANTICS])
+def test_the_shipped_data_is_sound(config, nuclei, tmp_path, capsys, monkeypatch):
+    code, found, result = check(config, nuclei, tmp_path, capsys, monkeypatch)
+    assert code == 0
+    assert found == dict(train={}, val={})
+    assert [split['counts']['images'] for split in result['splits']] == [35, 4]
+    nuclei_of_splits = [split['classes']['nucleus'] for split in result['splits']]
+    if config == INSTANCES:
+        assert nuclei_of_splits == [322, 39]
+    else:
+        assert 0.1 < nuclei_of_splits[0] / (35 * 128 * 128) < 0.5
+
+
+def edit(data, change):
+    """Change the training annotations; ``change(content, by_image)`` edits in place."""
+    path = data / 'annotations' / 'instances_train.json'
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def of(index, **values):
+    """A change of one annotation."""
+    return lambda content: content['annotations'][index].update(values)
+
+
+SQUARE = [[10.0, 10.0, 20.0, 10.0, 20.0, 20.0, 10.0, 20.0]]
+DEFECTS = {
+    'id of annotations not unique': of(0, id=2),
+    'annotation of no image': of(0, image_id=999),
+    'annotation of no category': of(0, category_id=7),
+    'box that is no (x, y, width, height)': of(0, bbox=[1, 2, 3]),
+    'box without area': of(0, bbox=[10, 10, 0, 5]),
+    'box outside its image': of(0, bbox=[200, 10, 5, 5]),
+    'box that reaches beyond its image': of(0, bbox=[100, 10, 60, 5]),
+    'mask without a polygon': of(0, segmentation=[]),
+    'polygon of less than three points': of(0, segmentation=[[1.0, 1.0, 2.0, 2.0]]),
+    'polygon that reaches beyond its image': of(0, segmentation=[[*SQUARE[0], 300.0, 20.0]]),
+    'polygon without area': of(0, segmentation=[[10.0, 10.0, 20.0, 20.0, 30.0, 30.0]]),
+    'mask of another size': of(0, segmentation=dict(size=[64, 64], counts='x')),
+    'mask without area': of(0, segmentation=dict(size=[128, 128], counts=[128 * 128])),
+    'image of another size': lambda content: content['images'][0].update(width=130),
+    'id of images not unique': lambda content: content['images'].append(
+        dict(content['images'][0], file_name='other.png')
+    ),
+    'file_name of images not unique': lambda content: content['images'].append(
+        dict(content['images'][0], id=500)
+    ),
+    'name of categories not unique': lambda content: content['categories'].append(
+        dict(content['categories'][0], id=9)
+    ),
+}
+
+
+@pytest.mark.parametrize('kind', DEFECTS)
+def test_a_defect_of_annotations_is_found(kind, data, tmp_path, capsys, monkeypatch):
+    edit(data, DEFECTS[kind])
+    code, found, _ = check(INSTANCES, data, tmp_path, capsys, monkeypatch)
+    assert code == 1
+    assert found['train'][kind][0] == 1
+    assert found['val'] == {}
+    beside = {
+        'image that cannot be read',
+        'image that is there twice',
+        'annotation of no image',
+        'image of another size',
+        'mask of another size',
+    }  # what a second image of an id or name brings with it
+    assert found['train'].keys() - {kind} <= beside
+
+
+def test_boxes_at_the_border_and_polygons_inside_are_no_defects(
+    data, tmp_path, capsys, monkeypatch
+):
+    edit(data, of(0, bbox=[0, 0, 128.4, 128], segmentation=SQUARE))
+    assert check(INSTANCES, data, tmp_path, capsys, monkeypatch)[:2] == (0, dict(train={}, val={}))
+
+
+def test_a_class_that_the_file_does_not_have_is_found(data, tmp_path, capsys, monkeypatch):
+    """MMDetection would train without it, and say nothing."""
+    edit(data, lambda content: content['categories'][0].update(name='nuclei'))
+    code, found, _ = check(INSTANCES, data, tmp_path, capsys, monkeypatch)
+    assert code == 1
+    count, example = found['train']["class of the config that the file's categories do not have"]
+    assert (count, example) == (1, "nucleus: the file has ['nuclei']")
+    assert 'category that the config leaves out' in found['train']
+
+
+@pytest.mark.parametrize('content', [b'', b'{"images": []}', b'[1'])
+def test_an_annotation_file_that_is_none_is_found(content, data, tmp_path, capsys, monkeypatch):
+    (data / 'annotations' / 'instances_train.json').write_bytes(content)
+    code, found, _ = check(INSTANCES, data, tmp_path, capsys, monkeypatch)
+    assert code == 1
+    assert sum('annotation file' in kind for kind in found['train']) == 1
+
+
+def test_images_that_do_not_read_to_the_end_or_are_not_there_are_found(
+    data, tmp_path, capsys, monkeypatch
+):
+    images = sorted((data / 'images' / 'train').iterdir())
+    images[0].write_bytes(images[0].read_bytes()[:-200])
+    images[1].unlink()
+    images[2].write_bytes(b'')
+    code, found, _ = check(INSTANCES, data, tmp_path, capsys, monkeypatch)
+    assert code == 1
+    assert found['train']['image that cannot be read'][0] == 3
+    assert images[0].name in found['train']['image that cannot be read'][1]
+
+
+def test_images_of_one_split_in_another_and_twice_in_one_are_found(
+    data, tmp_path, capsys, monkeypatch
+):
+    train, val = (sorted((data / 'images' / split).iterdir()) for split in ('train', 'val'))
+    shutil.copy(train[0], val[0])
+    shutil.copy(train[1], train[2])
+    for config in (INSTANCES, SEMANTICS):
+        code, found, _ = check(config, data, tmp_path, capsys, monkeypatch)
+        assert code == 1
+        count, example = found['val']['image of the training set']
+        assert count == 1
+        assert f'{val[0]} is {train[0]} of train_dataloader' in example
+        assert found['train']['image that is there twice'][0] == 1
+
+
+def test_images_without_annotations_are_counted(data, tmp_path, capsys, monkeypatch):
+    edit(data, lambda content: content['annotations'].clear())
+    code, found, result = check(INSTANCES, data, tmp_path, capsys, monkeypatch)
+    assert result['splits'][0]['counts']['images without annotations'] == 35
+    assert found['train'].keys() == {'class without an instance'}
+    assert code == 0
+
+
+def draw(data, values, index=0):
+    """Replace a training label map by one with these values."""
+    path = sorted((data / 'labels' / 'train').iterdir())[index]
+    labels = np.resize(np.array(values, np.uint8), (128, 128))
+    cv2.imwrite(str(path), labels)
+    return path
+
+
+@pytest.mark.parametrize(
+    ('kind', 'change'),
+    [
+        ('label that is no class', lambda data: draw(data, [0, 1, 7])),
+        ('label map of another size', lambda data: cv2.imwrite(
+            str(sorted((data / 'labels' / 'train').iterdir())[0]), np.ones((64, 64), np.uint8))),
+        ('label map that cannot be read',
+         lambda data: sorted((data / 'labels' / 'train').iterdir())[0].write_bytes(b'')),
+        ('image that cannot be read',
+         lambda data: sorted((data / 'images' / 'train').iterdir())[0].write_bytes(b'')),
+    ],
+)  # fmt: skip
+def test_a_defect_of_label_maps_is_found(kind, change, data, tmp_path, capsys, monkeypatch):
+    change(data)
+    code, found, _ = check(SEMANTICS, data, tmp_path, capsys, monkeypatch)
+    assert code == 1
+    assert found == {'train': {kind: found['train'][kind]}, 'val': {}}
+    assert found['train'][kind][0] == 1
+
+
+def test_a_label_map_in_colour_is_named(data, tmp_path, capsys, monkeypatch):
+    path = sorted((data / 'labels' / 'train').iterdir())[0]
+    cv2.imwrite(str(path), np.zeros((128, 128, 3), np.uint8))
+    _, found, _ = check(SEMANTICS, data, tmp_path, capsys, monkeypatch)
+    assert 'not one byte a pixel' in found['train']['label map that cannot be read'][1]
+
+
+@pytest.mark.parametrize('reduces', [True, False])
+def test_labels_that_do_not_fit_reduce_zero_label_are_found(
+    reduces, data, tmp_path, capsys, monkeypatch
+):
+    if not reduces:  # three values for two classes: 0 stands for none
+        for index in range(35):
+            draw(data, [0, 1, 2], index)
+    option = f'train_dataloader.dataset.reduce_zero_label={reduces}'
+    code, found, _ = check(SEMANTICS, data, tmp_path, capsys, monkeypatch, option)
+    assert code == 1
+    count, example = found['train']['reduce_zero_label does not fit the labels']
+    assert count == 1
+    assert ('reduce_zero_label=True the first class' in example) == reduces
+
+
+def test_a_map_without_labels_and_a_class_without_pixels_are_noted(
+    data, tmp_path, capsys, monkeypatch
+):
+    for index in range(35):
+        draw(data, [0], index)
+    draw(data, [255])
+    code, found, _ = check(SEMANTICS, data, tmp_path, capsys, monkeypatch)
+    assert code == 0
+    assert found['train']['label map without a label'][0] == 1
+    assert found['train']['class without a pixel'] == (1, 'nucleus')

@@ -1,0 +1,62 @@
+"""What is wrong with a data set, counted by kind, with examples."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+EXAMPLES = 20  # kept of each kind; the count is of all
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        kind: What, in a few words; findings of a kind are counted together.
+        detail: Where, and what was found there.
+        is_error: Training would stop, or learn from something wrong; else it is worth knowing.
+    """
+
+    kind: str
+    detail: str
+    is_error: bool = True
+
+
+@dataclass
+class Split:
+    """What is known of one loader's data.
+
+    Attributes:
+        name: Of the loader.
+        counts: Images, annotations and so on.
+        classes: Instances, or pixels, of every class.
+        hashes: Digest of every image file, by path.
+    """
+
+    name: str
+    counts: dict[str, int] = field(default_factory=dict)
+    classes: dict[str, int] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+    _found: dict[tuple[str, bool], list[str]] = field(default_factory=dict)
+    _numbers: dict[tuple[str, bool], int] = field(default_factory=dict)
+
+    def add(self, findings: Iterable[Finding]) -> None:
+        """Count findings."""
+        for finding in findings:
+            key = (finding.kind, finding.is_error)
+            self._numbers[key] = self._numbers.get(key, 0) + 1
+            examples = self._found.setdefault(key, [])
+            if len(examples) < EXAMPLES:
+                examples.append(finding.detail)
+
+    @property
+    def errors(self) -> int:
+        """How many errors there are."""
+        return sum(number for (_, is_error), number in self._numbers.items() if is_error)
+
+    def found(self) -> list[dict]:
+        """Kinds of findings, errors first, the most frequent first."""
+        kinds = sorted(self._numbers.items(), key=lambda item: (not item[0][1], -item[1]))
+        return [
+            dict(kind=kind, is_error=is_error, count=count, examples=self._found[kind, is_error])
+            for (kind, is_error), count in kinds
+        ]

@@ -1,0 +1,106 @@
+"""Label maps of pixels: which values they hold, and whether these are the config's classes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from findings import Finding
+from PIL import Image
+
+_VALUES = 256
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """A label map.
+
+    Attributes:
+        path: Of the file.
+        size: Width and height in pixels; None where it cannot be read.
+        histogram: Pixels of each value, as they are in the file.
+        problem: Why it cannot be read, if so.
+    """
+
+    path: str
+    size: tuple[int, int] | None
+    histogram: np.ndarray
+    problem: str | None
+
+
+def look_at_labels(path: str) -> LabelMap:
+    """Read a label map to its last pixel."""
+    nothing = np.zeros(_VALUES, np.int64)
+    try:
+        with Image.open(path) as image:
+            labels = np.array(image)
+    except FileNotFoundError:
+        return LabelMap(path, None, nothing, 'there is no such file')
+    except Exception as error:  # a decoder raises nearly anything on bytes that are no image
+        return LabelMap(path, None, nothing, f'{type(error).__name__}: {error}')
+    if labels.ndim != 2 or labels.dtype != np.uint8:
+        found = f'it has {labels.dtype} of shape {labels.shape}'
+        return LabelMap(path, None, nothing, f'{found}, not one byte a pixel')
+    height, width = labels.shape
+    counts = np.bincount(labels.ravel(), minlength=_VALUES)
+    return LabelMap(path, (width, height), counts, None)
+
+
+def check_labels(
+    maps: Sequence[LabelMap], classes: int, reduces_zero: bool, ignored: int
+) -> Iterator[Finding]:
+    """Whether the values are those of the config's classes.
+
+    Args:
+        maps: Of a split.
+        classes: How many the config has.
+        reduces_zero: Whether 0 stands for no label and 1 for the first class.
+        ignored: The value that stands for no label.
+    """
+    for found in maps:
+        if found.problem is not None:
+            yield Finding('label map that cannot be read', f'{found.path}: {found.problem}')
+    total = sum(found.histogram for found in maps)
+    values = [int(value) for value in np.flatnonzero(total) if value != ignored]
+    last = classes if reduces_zero else classes - 1
+    confusion = _confusion(values, classes, reduces_zero)
+    if confusion:
+        yield Finding('reduce_zero_label does not fit the labels', confusion)
+    for found in maps:
+        wrong = [int(v) for v in np.flatnonzero(found.histogram) if v != ignored and v > last]
+        if wrong:
+            detail = f'{found.path}: {wrong[:5]}, allowed are 0 to {last} and {ignored}'
+            yield Finding('label that is no class', detail)
+        if found.problem is None and not found.histogram[:ignored].any():
+            yield Finding('label map without a label', found.path, is_error=False)
+
+
+def _confusion(values: Sequence[int], classes: int, reduces_zero: bool) -> str | None:
+    """What speaks against the config's ``reduce_zero_label``, if anything."""
+    if not values:
+        return None
+    if reduces_zero and 0 in values and max(values) == classes - 1:
+        return (
+            f'labels are 0 to {classes - 1} and {classes} classes are there: with '
+            'reduce_zero_label=True the first class would be no label, and the last never seen'
+        )
+    if not reduces_zero and 0 in values and max(values) == classes:
+        return (
+            f'labels are 0 to {classes} and {classes} classes are there: 0 seems to stand for no '
+            'label, which is reduce_zero_label=True'
+        )
+    return None
+
+
+def pixels_of_classes(
+    maps: Sequence[LabelMap], names: Sequence[str], reduces_zero: bool
+) -> dict[str, int]:
+    """Pixels of every class."""
+    total = sum((found.histogram for found in maps), np.zeros(_VALUES, np.int64))
+    return {name: int(total[label + reduces_zero]) for label, name in enumerate(names)}
+
+
+def missing_classes(pixels: Mapping[str, int]) -> Iterator[Finding]:
+    """Classes that no pixel has."""
+    for name, number in pixels.items():
+        if not number:
+            yield Finding('class without a pixel', name, is_error=False)
