@@ -10,13 +10,16 @@ else
   SETUP := setup
 endif
 
-.PHONY: help setup demo erf-study study test check format clean
+.PHONY: help setup doctor demo erf-study study test test-faults check format clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 10
 
 setup:  ## Make or update .venv: 5 to 15 minutes the first time
 	@$(PYTHON) tools/setup_env.py $(if $(MMCV_WHEEL),--mmcv $(MMCV_WHEEL))
+
+doctor: $(SETUP)  ## Say whether this installation can train, and what to do if not; seconds
+	@$(PY) -W ignore -m mmgab.doctor
 
 demo: $(SETUP)  ## Train and evaluate on real nuclei: boxes, masks, pixels, pictures; 5 minutes
 	$(PY) -W ignore tools/demo.py
@@ -29,6 +32,9 @@ study: $(SETUP)  ## Train all methods on all tasks over seeds, docs/study.md; 2 
 
 test: $(SETUP)  ## The whole test suite
 	$(PY) -m pytest
+
+test-faults: $(SETUP)  ## Kill real runs 60 times, damage 2,000 files: nothing may be lost; 10 minutes
+	$(PY) -W ignore -m tests.faults
 
 check: $(SETUP)  ## Format, lint, architecture; seconds
 	$(PY) -m ruff format --check .

@@ -24,6 +24,7 @@ ALLOWED = {
     'engine': {'checkpoints', 'registry', 'reliability', 'analysis.attention_maps'},
     'analysis': {'functional'},
     'deployment': set(),
+    'doctor': {'models'},
 }
 TORCH_ONLY = ('functional',)
 MATPLOTLIB = ('mmgab/analysis/plots/figures.py',)

@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from mmengine.runner.checkpoint import CheckpointLoader, get_torch_safe_globals
+from mmengine.runner.checkpoint import CheckpointLoader
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from .contents import wrapper_of
 from .download import check_hash, download
+from .safe_types import safe_types
 
 TIMM_SCHEME = 'timm://'
 _SCHEME = re.compile(r'[A-Za-z][\w+.-]*://')
@@ -106,8 +107,7 @@ def _read_local(path: Path, source: str, map_location: str, trust: bool) -> obje
         if path.suffix == '.safetensors':
             return load_file(path, device=map_location)
         _check_sums(path)
-        # What MMEngine's own checkpoints hold beside tensors: histories of losses, numpy numbers.
-        with torch.serialization.safe_globals(get_torch_safe_globals()):
+        with torch.serialization.safe_globals(safe_types()):
             return torch.load(path, map_location=map_location, weights_only=not trust)
     except (FileNotFoundError, PermissionError, MemoryError):
         raise

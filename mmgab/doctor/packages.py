@@ -1,0 +1,143 @@
+"""Checks of what is installed: versions, lines of OpenMMLab, combinations known to be bad."""
+
+import sys
+from importlib import import_module, metadata, util
+
+from .check import Outcome
+
+MINIMUM_PYTHON, TESTED_PYTHON = (3, 10), (3, 12)
+MINIMUM_TORCH = (2, 6)
+# Both lines of OpenMMLab have the same import names: which is installed, only packages tell.
+ONEDL = {
+    'mmengine': 'onedl-mmengine',
+    'mmcv': 'onedl-mmcv',
+    'mmdet': 'onedl-mmdetection',
+    'mmseg': 'onedl-mmsegmentation',
+}
+ORIGINAL = {
+    'mmengine': ('mmengine',),
+    'mmcv': ('mmcv', 'mmcv-lite'),
+    'mmdet': ('mmdet',),
+    'mmseg': ('mmsegmentation',),
+}
+TESTED = {
+    'onedl-mmengine': '0.10.12',
+    'onedl-mmcv': '2.3.6',
+    'onedl-mmdetection': '3.5.1',
+    'onedl-mmsegmentation': '1.4.2',
+    'mmengine': '0.10.7',
+    'mmcv': '2.1.0',
+    'mmdet': '3.3.0',
+    'mmsegmentation': '1.2.2',
+}
+_NEEDED = ('mmengine', 'mmcv')
+
+
+def version_of(package: str) -> str | None:
+    """Version of a distribution; None where it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """Leading numbers of a version."""
+    parts = version.split('+')[0].split('.')
+    return tuple(int(part) for part in parts if part.isdigit())
+
+
+def check_python() -> Outcome:
+    """The interpreter's version."""
+    found, version = sys.version_info[:2], sys.version.split()[0]
+    if found < MINIMUM_PYTHON:
+        return Outcome('Python', 'FAIL', version, 'use Python 3.10 to 3.12')
+    if found > TESTED_PYTHON:
+        cure = 'mmcv and MMEngine are tested on 3.10 to 3.12'
+        return Outcome('Python', 'NOTE', version, cure)
+    return Outcome('Python', 'PASS', version)
+
+
+def check_torch() -> Outcome:
+    """PyTorch's version."""
+    import torch
+
+    if numbers(torch.__version__) < MINIMUM_TORCH:
+        return Outcome('torch', 'FAIL', torch.__version__, 'install torch 2.6 or newer')
+    return Outcome('torch', 'PASS', torch.__version__)
+
+
+def lines_of(module: str) -> dict[str, str]:
+    """Installed distributions that bring a module, with their versions."""
+    packages = (ONEDL[module], *ORIGINAL[module])
+    return {package: found for package in packages if (found := version_of(package))}
+
+
+def check_openmmlab(module: str) -> Outcome:
+    """One of OpenMMLab's packages: that one line of it is there, a tested one, and imports."""
+    found = lines_of(module)
+    if len(found) > 1:
+        cure = f'they overwrite each other: uninstall both, then install {ONEDL[module]} alone'
+        return Outcome(module, 'FAIL', _listed(found), cure)
+    if not found and util.find_spec(module) is None:
+        status = 'FAIL' if module in _NEEDED else 'NOTE'
+        cure = f'pip install {ONEDL[module]}=={TESTED[ONEDL[module]]}'
+        return Outcome(module, status, 'not installed', cure)
+    import_module(module)
+    package, version = next(iter(found.items()), (module, 'of unknown version'))
+    text = f'{package} {version}'
+    if TESTED.get(package) != version:
+        return Outcome(module, 'NOTE', text, f'tested with {package} {TESTED.get(package)}')
+    return Outcome(module, 'PASS', text)
+
+
+def check_one_line() -> Outcome:
+    """That packages of OpenMMLab are all of one line."""
+    name = 'one line of OpenMMLab'
+    onedl = [p for module in ONEDL for p in lines_of(module) if p == ONEDL[module]]
+    original = [p for module in ONEDL for p in lines_of(module) if p != ONEDL[module]]
+    if onedl and original:
+        cure = 'take all of them from one line; docs/reliability.md has both'
+        return Outcome(name, 'FAIL', f'{", ".join(onedl)} beside {", ".join(original)}', cure)
+    return Outcome(name, 'PASS', ', '.join(onedl or original) or 'none installed')
+
+
+def check_pkg_resources() -> Outcome:
+    """MMEngine 0.10.7 imports pkg_resources, which setuptools 82 has no more."""
+    name, setuptools = 'pkg_resources', version_of('setuptools') or 'not installed'
+    if version_of('mmengine') is None or util.find_spec('pkg_resources') is not None:
+        return Outcome(name, 'PASS', f'setuptools {setuptools}')
+    cure = "pip install 'setuptools<82', or onedl-mmengine, which does without"
+    return Outcome(name, 'FAIL', f'setuptools {setuptools} has none, mmengine imports it', cure)
+
+
+def check_safe_loading() -> Outcome:
+    """MMEngine 0.10.7 cannot read its own checkpoints with torch 2.6."""
+    name, mmengine = 'reading of checkpoints', version_of('mmengine')
+    if mmengine is None:
+        return Outcome(name, 'PASS', 'MMEngine reads its own files')
+    cure = "use this project's tools/train.py and tools/test.py, which read them, or onedl-mmengine"
+    found = f"mmengine {mmengine}'s own runner cannot resume with torch 2.6 and newer"
+    return Outcome(name, 'NOTE', found, cure)
+
+
+def check_adafactor() -> Outcome:
+    """Before 0.10.7 MMEngine registers an Adafactor that newer torch and transformers have too."""
+    name, version = 'Adafactor', version_of('onedl-mmengine') or version_of('mmengine') or '0'
+    transformers = version_of('transformers')
+    if transformers and (0,) < numbers(version) < (0, 10, 7):
+        found = f'mmengine {version} and transformers {transformers} both register it'
+        return Outcome(name, 'FAIL', found, 'install mmengine 0.10.7 or newer')
+    return Outcome(name, 'PASS', 'registered once')
+
+
+def check_numpy() -> Outcome:
+    """That what was compiled against NumPy imports with the NumPy that is there."""
+    import numpy
+    import pycocotools.mask  # the one that breaks first
+
+    return Outcome('numpy', 'PASS', f'{numpy.__version__}, with {pycocotools.__name__}')
+
+
+def _listed(found: dict[str, str]) -> str:
+    return ', '.join(f'{package} {version}' for package, version in found.items())

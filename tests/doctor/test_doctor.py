@@ -1,0 +1,124 @@
+"""The doctor says what is wrong with installations that really are: packages made for a test."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from mmgab.doctor import machine, packages
+from mmgab.doctor.check import run_check
+
+
+def install(folder, name, version):
+    """A distribution, as far as its name and version."""
+    info = folder / f'{name.replace("-", "_")}-{version}.dist-info'
+    info.mkdir()
+    (info / 'METADATA').write_text(f'Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n')
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A folder before all others in which packages are looked for."""
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def doctor(*words, **env):
+    import os
+
+    return subprocess.run(
+        [sys.executable, '-W', 'ignore', '-m', 'mmgab.doctor', *map(str, words)],
+        capture_output=True, text=True, env={**os.environ, **env},
+    )  # fmt: skip
+
+
+def test_this_installation_passes(tmp_path):
+    done = doctor('--json', '--work-dir', tmp_path / 'not' / 'there')
+    assert done.returncode == 0, done.stdout
+    result = json.loads(done.stdout)
+    assert result['failed'] == []
+    assert len(result['outcomes']) == 17
+    assert {outcome['status'] for outcome in result['outcomes']} <= {'PASS', 'NOTE'}
+
+
+def test_what_fails_is_told_with_its_cure_and_in_the_exit_code(tmp_path):
+    """An mmcv without ops, before the real one."""
+    (tmp_path / 'mmcv').mkdir()
+    (tmp_path / 'mmcv' / '__init__.py').write_text("__version__ = '2.3.6'\n")
+    done = doctor('--work-dir', tmp_path, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1
+    assert 'FAIL  ops of mmcv: no mmcv._ext' in done.stdout
+    assert '--no-build-isolation' in done.stdout
+    assert 'checks failed: ' in done.stdout.splitlines()[-1]
+
+
+def test_two_lines_of_a_package_fail(site):
+    assert packages.check_openmmlab('mmengine').status == 'PASS'
+    assert packages.check_one_line().status == 'PASS'
+    install(site, 'mmengine', '0.10.7')
+    outcome = packages.check_openmmlab('mmengine')
+    assert outcome.status == 'FAIL'
+    assert 'onedl-mmengine 0.10.12, mmengine 0.10.7' in outcome.found
+    assert packages.check_one_line().status == 'FAIL'
+
+
+def test_a_version_that_is_not_tested_is_noted(site):
+    install(site, 'onedl-mmsegmentation', '9.9.9')
+    outcome = packages.check_openmmlab('mmseg')
+    assert outcome.status == 'NOTE'
+    assert 'onedl-mmsegmentation 9.9.9' in outcome.found
+    assert '1.4.2' in outcome.cure
+
+
+def test_an_mmengine_that_needs_pkg_resources_fails_where_there_is_none(site, monkeypatch):
+    install(site, 'mmengine', '0.10.7')
+    install(site, 'setuptools', '82.0.0')
+    find = packages.util.find_spec
+    monkeypatch.setattr(
+        packages.util, 'find_spec', lambda name: None if name == 'pkg_resources' else find(name)
+    )
+    outcome = packages.check_pkg_resources()
+    assert outcome.status == 'FAIL'
+    assert 'setuptools 82.0.0' in outcome.found
+
+
+def test_an_old_mmengine_beside_transformers_fails(site, monkeypatch):
+    versions = {'mmengine': '0.10.5', 'transformers': '4.50.0'}
+    monkeypatch.setattr(packages, 'version_of', versions.get)
+    assert packages.check_adafactor().status == 'FAIL'
+    versions['mmengine'] = '0.10.7'
+    assert packages.check_adafactor().status == 'PASS'
+
+
+def test_a_disk_that_is_nearly_full_fails(tmp_path, monkeypatch):
+    assert machine.check_disk(tmp_path).status == 'PASS'
+    monkeypatch.setattr(machine, '_ENOUGH', 2**62)
+    assert machine.check_disk(tmp_path / 'a' / 'b').status == 'FAIL'
+
+
+def test_a_gpu_that_torch_cannot_use_fails(tmp_path, monkeypatch):
+    """A file stands for the device: no GPU is here."""
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip('torch can use the GPU that is here')
+    assert machine.check_accelerator().status == 'NOTE'
+    monkeypatch.setattr(machine, '_DRIVERS', (str(tmp_path),))
+    assert machine.check_accelerator().status == 'FAIL'
+
+
+def test_a_check_that_breaks_has_failed_with_what_it_broke_with():
+    def broken():
+        raise ImportError('libcudart.so.11 is not there')
+
+    outcome = run_check('mmcv', broken)
+    assert (outcome.name, outcome.status) == ('mmcv', 'FAIL')
+    assert 'ImportError: libcudart.so.11 is not there' in outcome.found
+
+
+@pytest.mark.parametrize('version', ['3.9.18', '2.7'])
+def test_an_old_python_fails(version, monkeypatch):
+    parts = tuple(map(int, version.split('.')))
+    monkeypatch.setattr(packages.sys, 'version_info', parts)
+    assert packages.check_python().status == 'FAIL'
