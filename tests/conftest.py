@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# A test that does not say itself how much it tries; `make test-faults` takes the long one.
+settings.register_profile('short', max_examples=30, deadline=None)
+settings.register_profile('long', max_examples=600, deadline=None)
+settings.load_profile('short')
 
 # A small Swin whose every stage has a plain and a shifted block, and heads of 8 channels.
 SMALL = dict(embed_dims=16, depths=(2, 2, 2, 2), num_heads=(2, 4, 8, 16), window_size=7)

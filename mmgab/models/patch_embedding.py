@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
+from .image import check_image
+
 
 class PatchEmbedding(nn.Module):
     """Project every patch of an image to a token.
@@ -40,7 +42,12 @@ class PatchEmbedding(nn.Module):
 
         Returns:
             Tokens ``(B, H * W, C)`` and ``(H, W)``, each side ceil(side / patch side).
+
+        Raises:
+            TypeError: If the images are not of the weights' type.
+            ValueError: If they have another shape.
         """
+        check_image(x, self.projection.weight)
         x = self.projection(pad_to_patches(x, self.patch_size))  # (B, C, H, W)
         hw_shape = (x.shape[2], x.shape[3])
         return self.norm(x.flatten(2).transpose(1, 2)), hw_shape

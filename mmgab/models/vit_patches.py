@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from .image import check_image
 from .patch_embedding import pad_to_patches
 
 
@@ -29,6 +30,11 @@ class ViTPatches(nn.Module):
 
         Returns:
             Tokens ``(B, H * W, C)`` and ``(H, W)``, each side ceil(side / patch side).
+
+        Raises:
+            TypeError: If the images are not of the weights' type.
+            ValueError: If they have another shape.
         """
+        check_image(x, self.proj.weight)
         x = self.proj(pad_to_patches(x, self.patch_size))  # (B, C, H, W)
         return x.flatten(2).transpose(1, 2), (x.shape[2], x.shape[3])

@@ -10,14 +10,20 @@ import sys
 import time
 
 import pytest
+import torch
 
 from ..conftest import ROOT
+from .training import config, train, weights
 
 PROGRAM = ROOT / 'tests' / 'faults' / 'distributed_program.py'
-# Equal shares of an image each; nothing at random that depends on the process.
+# Nothing at random that depends on the process, and equal shares of eight images a step.
 ALIKE = {
-    'model.backbone': dict(drop_path_rate=0.0), 'train_dataloader.dataset.plain': True,
-}  # fmt: skip
+    'model.drop': 0.0,
+    'train_dataloader.dataset.plain': True,
+    'train_dataloader.dataset.count': 32,
+    'train_cfg.max_epochs': 2,
+}
+BOUND = 2e-5  # between weights, which a step changes by 1e-3 at most
 
 
 def launch(processes, work_dir, data, kind=None, env=None, **changes):
@@ -75,6 +81,22 @@ def test_a_signal_to_the_launcher_saves_and_ends_all_and_another_number_goes_on(
     assert '2 processes saved their random numbers, there are 3 now' in output
     assert (tmp_path / 'epoch_3.pth').exists()
     assert not (tmp_path / 'interrupted.pth').exists()
+
+
+@pytest.mark.parametrize('processes', [2, 4])
+def test_several_processes_end_with_the_weights_of_one(processes, nuclei, tmp_path):
+    """With checkpointing in two of them, which DDP has to bear."""
+    alone, several = tmp_path / 'alone', tmp_path / 'several'
+    one = {**ALIKE, 'train_dataloader.batch_size': 8}
+    assert train(config(alone, nuclei, **one))[0] == 0
+    more = {**ALIKE, 'train_dataloader.batch_size': 8 // processes}
+    code, output = end(launch(processes, several, nuclei, **more, **{'model.with_cp': True}))
+    assert code == 0, output[-3000:]
+    expected, found = (weights(folder / 'epoch_2.pth') for folder in (alone, several))
+    before = weights(alone / 'epoch_1.pth')
+    for name in expected:
+        assert torch.allclose(found[name], expected[name], rtol=0, atol=BOUND), name
+    assert any(not torch.allclose(before[n], expected[n], atol=50 * BOUND) for n in expected)
 
 
 def test_a_port_that_another_has_is_named_before_anything_starts(nuclei, tmp_path):

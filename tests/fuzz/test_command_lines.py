@@ -1,0 +1,92 @@
+"""Command lines as they come: a tool does what it was asked, or says in a sentence why not."""
+
+import contextlib
+import io
+import os
+import runpy
+import sys
+
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mmgab.models import SwinGAB
+
+from ..conftest import ROOT
+
+SWIN = dict(embed_dims=8, depths=(1, 1), num_heads=(1, 2), strides=(4, 2), out_indices=(0, 1))
+CONVERT = 'tools/model_converters/convert.py'
+PARAMS = 'tools/analysis_tools/gab_params.py'
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """A sound checkpoint, one that is torn, another's, and an empty file."""
+    path = tmp_path_factory.mktemp('words')
+    torch.manual_seed(0)
+    torch.save(dict(state_dict=SwinGAB(**SWIN).state_dict()), path / 'sound.pth')
+    (path / 'torn.pth').write_bytes((path / 'sound.pth').read_bytes()[:-99])
+    torch.save(dict(weight=torch.ones(3)), path / 'other.pth')
+    (path / 'empty.pth').touch()
+    return path
+
+
+words = st.lists(
+    st.one_of(
+        st.sampled_from(
+            ['inspect', 'import', 'fold', 'unfold', 'publish', 'sound.pth', 'torn.pth', 'other.pth',
+             'empty.pth', 'nowhere.pth', '.', '-o', 'out.pth', 'out.safetensors', '--force', '--to',
+             'timm', 'mmdet', 'torchvision', '--figure', 'out.png', '--prefix', 'backbone.',
+             '--sha256', 'abcdef01', '--per-head', '--csv', 'out.csv', 'timm://no_such_model',
+             'https://127.0.0.1:9/x.pth', 'stages.0', '--num', '-1', '0']
+        ),
+        st.text(max_size=5).filter(lambda word: '\0' not in word),
+    ),
+    max_size=6,
+)  # fmt: skip
+
+
+@contextlib.contextmanager
+def working_in(folder):
+    """What contextlib has from Python 3.11 on."""
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def run(tool, arguments, folder):
+    """Run a tool in this process, in a folder; returns exit code and output."""
+    output, before = io.StringIO(), (sys.argv, sys.path[:])
+    sys.argv = [tool, *arguments]
+    sys.path.insert(0, str((ROOT / tool).parent))
+    try:
+        with (
+            working_in(folder),
+            contextlib.redirect_stdout(output),
+            contextlib.redirect_stderr(output),
+        ):
+            try:
+                code = runpy.run_path(str(ROOT / tool))['main']()
+            except SystemExit as exit:
+                code = exit.code
+    finally:
+        sys.argv, sys.path[:] = before
+    return code, output.getvalue() + (code if isinstance(code, str) else '')
+
+
+@pytest.mark.parametrize('tool', [CONVERT, PARAMS])
+@given(arguments=words)
+@example(arguments=['inspect', 'sound.pth'])
+@example(arguments=['fold', 'sound.pth', '--to', 'timm', '-o', 'out.pth', '--force'])
+@example(arguments=['inspect', 'torn.pth'])
+def test_words_work_or_are_refused_in_a_sentence(tool, arguments, folder):
+    sound = (folder / 'sound.pth').read_bytes()
+    code, output = run(tool, arguments, folder)
+    assert (folder / 'sound.pth').read_bytes() == sound
+    if code:
+        assert output.strip(), 'it failed and said nothing'
+        assert 'Traceback' not in output
