@@ -10,7 +10,7 @@ else
   SETUP := setup
 endif
 
-.PHONY: help setup doctor demo erf-study study test test-faults check format clean
+.PHONY: help setup doctor demo erf-study study test test-faults test-openmmlab check format clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 10
@@ -33,8 +33,13 @@ study: $(SETUP)  ## Train all methods on all tasks over seeds, docs/study.md; 2 
 test: $(SETUP)  ## The whole test suite
 	$(PY) -m pytest
 
+test-openmmlab:  ## The whole test suite with OpenMMLab's own packages, in .venv-openmmlab
+	@$(PYTHON) tools/setup_env.py --line openmmlab
+	.venv-openmmlab/bin/python -m pytest
+
 test-faults: $(SETUP)  ## Kill real runs 60 times, damage 2,000 files: nothing may be lost; 10 minutes
 	$(PY) -W ignore -m tests.faults
+	$(PY) -m pytest tests/fuzz --hypothesis-profile=long
 
 check: $(SETUP)  ## Format, lint, architecture; seconds
 	$(PY) -m ruff format --check .
@@ -46,5 +51,5 @@ format: $(SETUP)  ## Apply the format
 	$(PY) -m ruff check --fix .
 
 clean:  ## Remove .venv, data and work dirs that were made here
-	rm -rf .venv data/nuclei data/digits work_dirs/demo work_dirs/study build dist *.egg-info
+	rm -rf .venv .venv-openmmlab data/nuclei data/digits work_dirs/demo work_dirs/study build dist *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -10,22 +10,21 @@ from tools import setup_env
 @pytest.fixture
 def venv(tmp_path, monkeypatch):
     """An environment that is up to date, made of empty files; titles of the steps are recorded."""
-    folder = tmp_path / '.venv'
-    package = folder / 'lib' / 'python3.11' / 'site-packages' / 'mmcv'
+    monkeypatch.setattr(setup_env, 'ROOT', tmp_path)
+    (tmp_path / 'pyproject.toml').touch()
+    environment = setup_env.Environment('onedl')
+    package = environment.folder / 'lib' / 'python3.11' / 'site-packages' / 'mmcv'
     package.mkdir(parents=True)
     ops = package / f'_ext{setup_env.importlib.machinery.EXTENSION_SUFFIXES[-1]}'
     ops.touch()
     steps = []
-    for name in ('STAMP', 'MMCV_STAMP', 'LOG'):
-        monkeypatch.setattr(setup_env, name, folder / getattr(setup_env, name).name)
-    monkeypatch.setattr(setup_env, 'VENV', folder)
     monkeypatch.setattr(setup_env.sys, 'argv', ['setup_env.py'])
-    monkeypatch.setattr(setup_env, 'create_venv', lambda: None)
-    monkeypatch.setattr(setup_env, 'precompile_torch_headers', lambda folder: [])
-    monkeypatch.setattr(setup_env, 'run', lambda title, *_: steps.append(title))
-    setup_env.STAMP.write_text(setup_env.fingerprint())
-    setup_env.MMCV_STAMP.write_text(setup_env.mmcv_fingerprint())
-    return SimpleNamespace(steps=steps, ops=ops)
+    monkeypatch.setattr(setup_env, 'precompile_torch_headers', lambda *_: [])
+    monkeypatch.setattr(setup_env.Environment, 'create', lambda self: None)
+    monkeypatch.setattr(setup_env.Environment, 'run', lambda self, title, *_: steps.append(title))
+    environment.stamp.write_text(environment.fingerprint())
+    environment.mmcv_stamp.write_text(environment.mmcv_fingerprint())
+    return SimpleNamespace(environment=environment, steps=steps, ops=ops)
 
 
 def mmcv_was_built(venv):
@@ -38,16 +37,16 @@ def test_an_environment_that_is_up_to_date_is_left_alone(venv):
 
 
 def test_other_requirements_do_not_rebuild_mmcv(venv):
-    setup_env.STAMP.write_text('made from something else')
+    venv.environment.stamp.write_text('made from something else')
     setup_env.main()
     assert venv.steps
     assert not mmcv_was_built(venv)
-    assert setup_env.STAMP.read_text() == setup_env.fingerprint()
+    assert venv.environment.is_up_to_date()
 
 
 def test_another_torch_or_mmcv_rebuilds_mmcv(venv):
-    setup_env.STAMP.unlink()
-    setup_env.MMCV_STAMP.write_text('built with another torch')
+    venv.environment.stamp.unlink()
+    venv.environment.mmcv_stamp.write_text('built with another torch')
     setup_env.main()
     assert mmcv_was_built(venv)
 
@@ -55,12 +54,12 @@ def test_another_torch_or_mmcv_rebuilds_mmcv(venv):
 def test_an_mmcv_without_its_ops_is_noticed_and_rebuilt(venv, monkeypatch):
     venv.ops.unlink()
 
-    def build(title, *_):
+    def build(self, title, *_):
         venv.steps.append(title)
         if 'building mmcv' in title:
             venv.ops.touch()
 
-    monkeypatch.setattr(setup_env, 'run', build)
+    monkeypatch.setattr(setup_env.Environment, 'run', build)
     setup_env.main()
     assert mmcv_was_built(venv)
 
@@ -72,10 +71,20 @@ def test_a_build_that_leaves_no_ops_ends_the_set_up(venv):
     assert mmcv_was_built(venv)
 
 
+def test_each_line_has_an_environment_and_an_mmcv_of_its_own():
+    """All of a line's packages are of that line: they have the same import names."""
+    lines = [setup_env.Environment(line) for line in setup_env.LINES]
+    assert len({line.folder for line in lines}) == len(lines) == 2
+    assert len({line.mmcv_fingerprint() for line in lines}) == 2
+    assert ['onedl' in package for package in lines[0].packages] == [True] * 5
+    assert ['onedl' in package for package in lines[1].packages] == [False] * 5
+    assert ['mmcv==' in line.packages[0] for line in lines] == [True, True]
+
+
 def test_an_unsupported_python_is_named(monkeypatch):
     monkeypatch.setattr(setup_env.sys, 'version_info', (3, 13, 0))
     with pytest.raises(SystemExit, match=r'Python 3\.10 to 3\.12 is needed, found 3\.13\.0'):
-        setup_env.create_venv()
+        setup_env.Environment('onedl').create()
 
 
 @pytest.mark.parametrize(
@@ -92,8 +101,8 @@ def test_progress_is_read_from_pip_and_ninja(line, shown):
 
 
 def test_an_environment_that_somebody_else_made_is_not_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(setup_env, 'ROOT', tmp_path)
     (tmp_path / '.venv').mkdir()
-    monkeypatch.setattr(setup_env, 'VENV', tmp_path / '.venv')
     with pytest.raises(SystemExit, match='was not made by this set-up'):
-        setup_env.create_venv()
+        setup_env.Environment('onedl').create()
     assert (tmp_path / '.venv').is_dir()
