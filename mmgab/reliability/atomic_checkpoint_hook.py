@@ -78,6 +78,12 @@ class AtomicCheckpointHook(WholeCheckpoints):
         super().after_train(runner)
         self._stop.forget()
 
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None
+    ) -> None:
+        """The loader of a resumed run has started."""
+        self._exact_resume.begin()
+
     def after_train_iter(
         self,
         runner: Runner,

@@ -4,6 +4,7 @@ import torch
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.runner import IterBasedTrainLoop, Runner
+from torch.utils.data import DataLoader
 
 from mmgab.datasets import ResumableBatchSampler
 
@@ -19,6 +20,7 @@ class ExactResume:
         self._left: dict | None = None  # training's, while it is left for validation
         self._gathered: list[dict] = []
         self._noted: list[dict] | None = None
+        self._loader: DataLoader | None = None  # whose start is kept from training's numbers
 
     def leave_training(self) -> None:
         """Keep training's random numbers."""
@@ -44,9 +46,13 @@ class ExactResume:
 
     def restore(self, runner: Runner) -> None:
         """Take a resumed run's place in the data, and its random numbers."""
-        _place_data(runner)
+        trained = _place_data(runner)
         if not runner.iter:  # begins anew, from whatever weights
             return
+        loader = runner.train_dataloader
+        if trained or loader.persistent_workers:
+            # A loader that starts draws a number, and here it would not have started again.
+            self._loader, loader.generator = loader, torch.Generator()
         if self._noted is None:
             runner.logger.warning('The checkpoint holds no random numbers: they begin anew')
         elif len(self._noted) != get_world_size():
@@ -57,15 +63,19 @@ class ExactResume:
         else:
             set_random_states(self._noted[get_rank()])
 
+    def begin(self) -> None:
+        """Let the loader be as it was; called when it has started."""
+        if self._loader is not None:
+            self._loader.generator = None
+            self._loader = None
 
-def _place_data(runner: Runner) -> None:
-    """Have the next batch be the one after the last, and the loader leave the model's numbers.
+
+def _place_data(runner: Runner) -> int:
+    """Have the next batch be the one after the last; returns how many of the pass were before it.
 
     MMEngine begins an epoch anew, whatever part of it was trained.
     """
     loop = runner.train_loop
-    # A loader that starts draws a number, which would be one of the model's.
-    loop.dataloader.generator = torch.Generator().manual_seed(runner.seed)
     batches = loop.dataloader.batch_sampler
     is_resumable = isinstance(batches, ResumableBatchSampler)
     if isinstance(loop, IterBasedTrainLoop):
@@ -74,14 +84,16 @@ def _place_data(runner: Runner) -> None:
         if is_resumable and can_skip and isinstance(batches.sampler, InfiniteSampler):
             loop.fast_forward_on_resume = True
             batches.start = loop.iter
-        return
+        return loop.iter
     trained = loop.iter - loop.epoch * len(loop.dataloader)
     if is_resumable:
         batches.start = trained
-    elif trained:
+        return trained
+    if trained:
         runner.logger.warning(
             f'Epoch {loop.epoch + 1} is begun anew, though {trained} of its iterations are trained:'
             " with train_dataloader.batch_sampler=dict(type='mmgab.ResumableBatchSampler') runs go "
             'on inside an epoch'
         )
         loop._iter -= trained
+    return 0

@@ -1,5 +1,6 @@
 """Runs that were killed or stopped, and resumed, end with the weights of one that was not."""
 
+import functools
 import signal
 
 import pytest
@@ -22,14 +23,18 @@ LENGTHS = {'epoch': ({}, 'epoch_3.pth'), 'iteration': (BY_ITERATION, 'iter_14.pt
 
 @pytest.fixture(scope='module')
 def undisturbed(nuclei, tmp_path_factory):
-    """The last weights of runs that nobody ended, without workers."""
-    found = {}
-    for name, (settings, last) in LENGTHS.items():
-        work_dir = tmp_path_factory.mktemp(name)
-        code, log = train(config(work_dir, nuclei, **settings))
+    """The last weights of a run that nobody ended, with the same settings."""
+
+    @functools.cache
+    def run(length, has_workers):
+        settings, last = LENGTHS[length]
+        work_dir = tmp_path_factory.mktemp(length)
+        workers = LIVING_WORKERS if has_workers else {}
+        code, log = train(config(work_dir, nuclei, **settings, **workers))
         assert code == 0, log
-        found[name] = weights(work_dir / last)
-    return found
+        return weights(work_dir / last)
+
+    return run
 
 
 def assert_same(one, other):
@@ -57,7 +62,7 @@ def test_a_run_that_was_ended_and_resumed_has_the_weights_of_one_that_was_not_bi
     assert end_at(line, number, config(tmp_path, nuclei, **settings)) == code
     done, log = train(config(tmp_path, nuclei, **settings, resume=True))
     assert done == 0, log
-    assert_same(weights(tmp_path / last), undisturbed[length])
+    assert_same(weights(tmp_path / last), undisturbed(length, bool(workers)))
 
 
 def test_a_validation_that_was_interrupted_is_made_when_the_run_goes_on(nuclei, tmp_path):
