@@ -44,7 +44,7 @@ test-faults: $(SETUP)  ## Kill real runs 60 times, damage 2,000 files: nothing m
 check: $(SETUP)  ## Format, lint, architecture; seconds
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
-	$(PY) -m pytest tests/test_architecture.py
+	$(PY) -m pytest -n 0 tests/test_architecture.py
 
 format: $(SETUP)  ## Apply the format
 	$(PY) -m ruff format .

@@ -11,6 +11,12 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Where several processes run tests, each has its share of the cores, and so have its own.
+if 'PYTEST_XDIST_WORKER_COUNT' in os.environ:
+    share = max(1, len(os.sched_getaffinity(0)) // int(os.environ['PYTEST_XDIST_WORKER_COUNT']))
+    torch.set_num_threads(share)
+    os.environ['OMP_NUM_THREADS'] = str(share)
+
 # A test that does not say itself how much it tries; `make test-faults` takes the long one.
 settings.register_profile('short', max_examples=30, deadline=None)
 settings.register_profile('long', max_examples=600, deadline=None)
