@@ -42,7 +42,7 @@ class ScoreHook(Hook):
         """
         # Where nothing at all is detected, MMDetection's metric has no numbers.
         found = metrics or dict.fromkeys(self.task.metrics, 0.0)
-        values = [found[name] * self.task.scale for name in self.task.metrics]
+        values = [float(found[name]) * self.task.scale for name in self.task.metrics]
         if not all(map(math.isfinite, values)):
             raise ValueError(f'{runner.experiment_name}: scores {values} after {runner.iter}')
         self.scores.append((runner.iter, *values))
