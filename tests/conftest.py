@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import settings
+from mmengine.logging import MMLogger
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,6 +30,13 @@ SMALL = dict(embed_dims=16, depths=(2, 2, 2, 2), num_heads=(2, 4, 8, 16), window
 @pytest.fixture(autouse=True)
 def _seeded():
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _own_log():
+    """MMEngine's logger, which lasts, has the closed file of a test's run: others would write."""
+    yield
+    MMLogger._instance_dict.clear()
 
 
 @pytest.fixture

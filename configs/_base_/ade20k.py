@@ -31,6 +31,7 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),
+    batch_sampler=dict(type='mmgab.ResumableBatchSampler'),
     dataset=dict(
         type='ADE20KDataset',
         data_root=data_root,

@@ -20,6 +20,11 @@ _crop = dict(
 )
 train_dataloader = dict(
     batch_size=2,
+    batch_sampler=dict(
+        _delete_=True,
+        type='mmgab.ResumableBatchSampler',
+        batches=dict(type='mmdet.AspectRatioBatchSampler'),
+    ),
     dataset=dict(
         pipeline=[
             dict(type='LoadImageFromFile'),

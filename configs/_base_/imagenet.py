@@ -27,4 +27,6 @@ optim_wrapper = dict(
         custom_keys={'.local.': dict(decay_mult=0.0), 'pos_embed': dict(decay_mult=0.0)}
     )
 )
-custom_hooks = []
+train_dataloader = dict(batch_sampler=dict(type='mmgab.ResumableBatchSampler'))
+default_hooks = dict(checkpoint=dict(type='mmgab.AtomicCheckpointHook'))
+custom_hooks = [dict(type='mmgab.NumericsGuardHook')]

@@ -1,5 +1,6 @@
-"""MMDetection's runtime, and the check of labels against classes."""
+"""MMDetection's runtime, with what a long run needs: docs/reliability.md."""
 
 _base_ = 'mmdet::_base_/default_runtime.py'
 
-custom_hooks = [dict(type='mmgab.LabelRangeHook')]
+default_hooks = dict(checkpoint=dict(type='mmgab.AtomicCheckpointHook'))
+custom_hooks = [dict(type='mmgab.LabelRangeHook'), dict(type='mmgab.NumericsGuardHook')]

@@ -1,4 +1,4 @@
-"""MMSegmentation's runtime, and the check of labels against classes."""
+"""MMSegmentation's runtime, with what a long run needs: docs/reliability.md."""
 
 default_scope = 'mmseg'
 env_cfg = dict(
@@ -17,8 +17,8 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=16000),
+    checkpoint=dict(type='mmgab.AtomicCheckpointHook', by_epoch=False, interval=16000),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
 )
-custom_hooks = [dict(type='mmgab.LabelRangeHook')]
+custom_hooks = [dict(type='mmgab.LabelRangeHook'), dict(type='mmgab.NumericsGuardHook')]

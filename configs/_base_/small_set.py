@@ -21,6 +21,7 @@ train_dataloader = dict(
     batch_size=64,
     num_workers=4,
     sampler=dict(type='DefaultSampler', shuffle=True),
+    batch_sampler=dict(type='mmgab.ResumableBatchSampler'),
     dataset=dict(
         **_dataset,
         ann_file='train.txt',
@@ -69,5 +70,10 @@ param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=True, convert_to_iter
 train_cfg = dict(by_epoch=True, max_epochs=200, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()
-default_hooks = dict(checkpoint=dict(interval=10, max_keep_ckpts=1, save_best='auto'))
+default_hooks = dict(
+    checkpoint=dict(
+        type='mmgab.AtomicCheckpointHook', interval=10, max_keep_ckpts=1, save_best='auto'
+    )
+)
+custom_hooks = [dict(type='mmgab.NumericsGuardHook')]
 randomness = dict(seed=0)

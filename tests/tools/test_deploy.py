@@ -36,6 +36,7 @@ def stock_config(name, settings, nuclei, folder, *more):
     backbone.type = 'SwinTransformer'
     backbone.pop('gab_cfg')
     config.pop('custom_hooks')
+    config.default_hooks.checkpoint.type = 'CheckpointHook'
     path = folder / 'stock.py'
     config.dump(path)
     assert 'mmgab' not in path.read_text()

@@ -59,3 +59,4 @@ param_scheduler = [
 ]
 log_processor = dict(by_epoch=False)
 default_hooks = dict(logger=dict(interval=20), checkpoint=None)
+custom_hooks = [dict(type='mmgab.LabelRangeHook')]

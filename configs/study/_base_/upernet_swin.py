@@ -43,3 +43,4 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=False, begin=20, end=320),
 ]
 default_hooks = dict(logger=dict(interval=40), checkpoint=None)
+custom_hooks = [dict(type='mmgab.LabelRangeHook')]
