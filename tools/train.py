@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='PATH',
-        help="go on from a checkpoint; without a path, from the work dir's latest",
+        help="go on from a checkpoint; without a path, from the work dir's newest that can be read",
     )
     return parser.parse_args()
 

@@ -28,6 +28,8 @@ def run_check(name: str, check: Callable[[], Outcome]) -> Outcome:
     """Run a check; one that breaks has failed, with what it broke with."""
     try:
         return check()
+    except ModuleNotFoundError as error:
+        return Outcome(name, 'FAIL', f'no module {error.name}', f'pip install {error.name}')
     except Exception as error:  # an installation can break in any way
         return Outcome(name, 'FAIL', f'{type(error).__name__}: {error}', CURE_OF_IMPORT)
 

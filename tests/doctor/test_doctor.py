@@ -9,6 +9,8 @@ import pytest
 from mmgab.doctor import machine, packages
 from mmgab.doctor.check import run_check
 
+from ..conftest import IS_ORIGINAL
+
 
 def install(folder, name, version):
     """A distribution, as far as its name and version."""
@@ -56,19 +58,21 @@ def test_what_fails_is_told_with_its_cure_and_in_the_exit_code(tmp_path):
 def test_two_lines_of_a_package_fail(site):
     assert packages.check_openmmlab('mmengine').status == 'PASS'
     assert packages.check_one_line().status == 'PASS'
-    install(site, 'mmengine', '0.10.7')
+    install(site, 'onedl-mmengine' if IS_ORIGINAL else 'mmengine', '0.10.99')
     outcome = packages.check_openmmlab('mmengine')
     assert outcome.status == 'FAIL'
-    assert 'onedl-mmengine 0.10.12, mmengine 0.10.7' in outcome.found
+    assert 'mmengine 0.10.99' in outcome.found
+    assert 'uninstall both' in outcome.cure
     assert packages.check_one_line().status == 'FAIL'
 
 
 def test_a_version_that_is_not_tested_is_noted(site):
-    install(site, 'onedl-mmsegmentation', '9.9.9')
+    name = 'mmsegmentation' if IS_ORIGINAL else 'onedl-mmsegmentation'
+    install(site, name, '9.9.9')
     outcome = packages.check_openmmlab('mmseg')
     assert outcome.status == 'NOTE'
-    assert 'onedl-mmsegmentation 9.9.9' in outcome.found
-    assert '1.4.2' in outcome.cure
+    assert f'{name} 9.9.9' in outcome.found
+    assert packages.TESTED[name] in outcome.cure
 
 
 def test_an_mmengine_that_needs_pkg_resources_fails_where_there_is_none(site, monkeypatch):
@@ -112,6 +116,10 @@ def test_a_check_that_breaks_has_failed_with_what_it_broke_with():
     def broken():
         raise ImportError('libcudart.so.11 is not there')
 
+    def incomplete():
+        import a_package_that_nobody_has  # noqa: F401
+
+    assert run_check('mmseg', incomplete).cure == 'pip install a_package_that_nobody_has'
     outcome = run_check('mmcv', broken)
     assert (outcome.name, outcome.status) == ('mmcv', 'FAIL')
     assert 'ImportError: libcudart.so.11 is not there' in outcome.found

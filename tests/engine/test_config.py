@@ -1,6 +1,11 @@
+import json
+from importlib import metadata
+
 import pytest
 
 from mmgab.engine import load_config
+
+from ..conftest import IS_ORIGINAL
 
 
 def write(tmp_path, text, name='mine.py'):
@@ -23,6 +28,12 @@ def test_options_override_and_the_launcher_is_kept(tmp_path):
     assert config.launcher == 'pytorch'
 
 
+def is_editable():
+    """Whether mmgab is installed as a link to this folder."""
+    origin = metadata.distribution('mmgab').read_text('direct_url.json') or '{}'
+    return json.loads(origin).get('dir_info', {}).get('editable', False)
+
+
 @pytest.mark.parametrize(
     ('base', 'type_'),
     [
@@ -33,6 +44,8 @@ def test_options_override_and_the_launcher_is_kept(tmp_path):
     ],
 )
 def test_configs_of_all_three_packages_can_be_inherited(tmp_path, base, type_):
+    if base.startswith('mmgab') and IS_ORIGINAL and is_editable():
+        pytest.skip('mmengine 0.10.7 looks for an editable package where it is not')
     config = load_config(write(tmp_path, f"_base_ = '{base}'"))
     assert config.model.backbone.type == type_
 

@@ -12,6 +12,7 @@ from mmengine.registry import METRICS
 from mmgab.checkpoints import read_checkpoint
 from mmgab.engine import CheckedRunner
 
+from ..conftest import IS_ORIGINAL
 from ..faults.training import config
 
 SHORT = {'train_cfg.max_epochs': 3, 'train_dataloader.batch_size': 32}
@@ -58,6 +59,8 @@ def run(work_dir, nuclei, **changes):
     ],
 )
 def test_the_same_files_stay_as_with_mmengines_hook(settings, nuclei, tmp_path):
+    if IS_ORIGINAL and 'published_keys' in settings:
+        pytest.skip("with torch 2.6 mmengine 0.10.7's own hook cannot read what it publishes")
     evaluator = dict(type='Scripted', scores=[3.0, 1.0, 2.0])
     kept = []
     for kind in ('CheckpointHook', 'mmgab.AtomicCheckpointHook'):

@@ -89,6 +89,16 @@ def test_a_run_without_a_seed_goes_on_with_the_one_it_had(nuclei, tmp_path):
     assert_same(weights(tmp_path / 'epoch_2.pth'), weights(other / 'epoch_2.pth'))
 
 
+def test_a_newest_checkpoint_that_is_torn_is_skipped_which_is_said(undisturbed, nuclei, tmp_path):
+    assert train(config(tmp_path, nuclei, **{'train_cfg.max_epochs': 2}))[0] == 0
+    torn = tmp_path / 'epoch_2.pth'
+    torn.write_bytes(torn.read_bytes()[:-1000])
+    code, log = train(config(tmp_path, nuclei, resume=True))
+    assert code == 0, log
+    assert f'{torn} is skipped: {torn} cannot be read as a checkpoint' in log
+    assert_same(weights(tmp_path / 'epoch_3.pth'), undisturbed('epoch', False))
+
+
 def test_an_epoch_whose_batches_cannot_be_left_out_is_begun_anew_and_that_is_said(nuclei, tmp_path):
     plain = {'train_dataloader.batch_sampler': None, 'train_cfg.max_epochs': 2}
     assert end_at('iter 14', signal.SIGTERM, config(tmp_path, nuclei, **plain)) == 75
