@@ -5,10 +5,9 @@ set -euo pipefail
 NNODES=${NNODES:-1}
 NODE_RANK=${NODE_RANK:-0}
 MASTER_ADDR=${MASTER_ADDR:-127.0.0.1}
-exec python -m mmgab.engine.launch \
+exec python -m mmgab.engine.launch ${PORT:+--master_port="$PORT"} \
     --nnodes="$NNODES" \
     --node_rank="$NODE_RANK" \
     --master_addr="$MASTER_ADDR" \
-    --master_port="${PORT:-29500}" \
     --nproc_per_node="$1" \
     "$2" "${@:3}" --launcher pytorch

@@ -5,7 +5,7 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -202,7 +202,8 @@ def _sync_folder(folder: Path) -> None:
     """Have a new name survive a power cut; the file's own sync does not write its folder."""
     handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        with suppress(OSError):  # some network disks cannot; the file is in its place
+            os.fsync(handle)
     finally:
         os.close(handle)
 

@@ -15,6 +15,7 @@ import sys
 import threading
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 
 import psutil
@@ -23,6 +24,8 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 _BAD_USAGE = 2
+_LOST = ('Connection closed', 'Connection reset', 'Broken pipe', 'closed by peer')
+_NO_PORT, _DEFAULT_PORT = -1, 29500  # the latter is torchrun's
 
 
 class _Launcher(threading.Thread):
@@ -43,7 +46,9 @@ class _Launcher(threading.Thread):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the processes; returns the exit code."""
-    arguments = torchrun.parse_args(argv)
+    parser = torchrun.get_args_parser()
+    parser.set_defaults(master_port=_NO_PORT)
+    arguments = parser.parse_args(argv)
     problem = _port_problem(arguments)
     if problem:
         print(problem, file=sys.stderr)
@@ -64,11 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _port_problem(arguments: Namespace) -> str | None:
     """Why the port cannot be listened on; one machine that is given none gets a free one."""
-    port = os.environ.get('PORT')
-    if port is None and arguments.nnodes == '1':
-        arguments.standalone = True
-        return None
-    if arguments.node_rank != 0:
+    if arguments.master_port == _NO_PORT:
+        arguments.standalone = arguments.nnodes in ('1', '1:1')
+        arguments.master_port = _DEFAULT_PORT
+    if arguments.standalone or arguments.node_rank != 0:
         return None
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -83,16 +87,26 @@ def _port_problem(arguments: Namespace) -> str | None:
 
 
 def _forward(number: int, frame: FrameType | None) -> None:
-    """Pass a signal on to the processes of the script."""
-    for process in psutil.Process().children():
-        process.send_signal(number)
+    """Pass a signal on to the processes of the script; where there are none yet, end."""
+    processes = psutil.Process().children()
+    if not processes:
+        raise SystemExit(128 + number)
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            process.send_signal(number)
 
 
 def _tell(error: ChildFailedError) -> int:
     """Print which process ended first and why; returns its exit code."""
-    rank, failure = error.get_first_failure()
+    rank, failure = min(error.failures.items(), key=_order)
     print(f'rank {rank} on {socket.gethostname()} ended first, {_reason(failure)}', file=sys.stderr)
     return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
+
+
+def _order(item: tuple[int, ProcessFailure]) -> tuple:
+    """Time in whole seconds; of one second, those that lost another process come last."""
+    rank, failure = item
+    return failure.timestamp, any(words in _reason(failure) for words in _LOST), rank
 
 
 def _reason(failure: ProcessFailure) -> str:

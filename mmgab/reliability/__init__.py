@@ -3,7 +3,8 @@
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .newest_checkpoint import newest_checkpoint
 from .numerics_guard_hook import NumericsGuardHook
-from .stop_request import STOPPED_EXIT_CODE, leave_processes
+from .processes import leave_processes
+from .stop_request import STOPPED_EXIT_CODE
 from .unreadable_images_hook import UnreadableImagesHook
 
 __all__ = [

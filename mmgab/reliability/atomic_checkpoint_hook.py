@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 from mmengine.dist import get_world_size
-from mmengine.runner import Runner
+from mmengine.hooks import EMAHook
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmgab.registry import HOOKS
 
 from .exact_resume import ExactResume
-from .stop_request import STOPPED_EXIT_CODE, StopRequest, leave_processes
+from .processes import leave_processes
+from .stop_request import STOPPED_EXIT_CODE, StopRequest
 from .whole_checkpoints import INTERRUPTED, WholeCheckpoints
 
 _OWED = 'validation_owed'
@@ -68,8 +70,9 @@ class AtomicCheckpointHook(WholeCheckpoints):
         super().before_train(runner)
         self._exact_resume.restore(runner)
         self._stop.listen()
-        if runner.message_hub.runtime_info.get(_OWED):
-            runner.message_hub.update_info(_OWED, False)
+        is_owed = runner.message_hub.runtime_info.get(_OWED, False)
+        runner.message_hub.update_info(_OWED, False)
+        if is_owed and runner.val_loop is not None:
             runner.logger.info('The validation that was interrupted is made now')
             runner.val_loop.run()
 
@@ -93,7 +96,14 @@ class AtomicCheckpointHook(WholeCheckpoints):
     ) -> None:
         """Save where that is due, and end where that was asked for."""
         super().after_train_iter(runner, batch_idx, data_batch, outputs)
-        self._end_if_asked(runner, dict(epoch=runner.epoch, iter=runner.iter + 1))
+        if _is_between_steps(runner):
+            place = dict(epoch=runner.epoch, iter=runner.iter + 1)
+            self._end_if_asked(runner, place, {_OWED: _is_validation_next(runner)})
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Save where that is due; see the base class."""
+        self._exact_resume.begin()  # an epoch that was resumed at its end has no iteration
+        super().after_train_epoch(runner)
 
     def after_val_iter(
         self,
@@ -103,10 +113,13 @@ class AtomicCheckpointHook(WholeCheckpoints):
         outputs: Sequence | None = None,
     ) -> None:
         """End where that was asked for."""
+        # Averaged weights are in the model's place during validation: not what is to be saved.
+        if not self._stop.is_listening or any(isinstance(h, EMAHook) for h in runner.hooks):
+            return
         # Asking is for all processes; the last batches are not everybody's.
         loader = runner.val_dataloader
-        common = len(loader.dataset) // get_world_size() // (loader.batch_size or len(loader))
-        if self._stop.is_listening and batch_idx < common:
+        shared = len(loader.dataset) // get_world_size()
+        if loader.batch_size and batch_idx < shared // loader.batch_size:
             place = dict(epoch=runner.epoch, iter=runner.iter)
             self._end_if_asked(runner, place, {_OWED: True})
 
@@ -127,24 +140,38 @@ class AtomicCheckpointHook(WholeCheckpoints):
         self._exact_resume.add_to(checkpoint)
 
     def save(
-        self, runner: Runner, name: str, place: dict, facts: Mapping, **settings: object
+        self, runner: Runner, name: str, place: Mapping, facts: Mapping, **settings: object
     ) -> bool:
         """Save a checkpoint with all processes' random numbers; see the base class."""
-        self._exact_resume.gather()
+        self._exact_resume.gather(runner)
         return super().save(runner, name, place, facts, **settings)
 
     def _end_if_asked(
-        self, runner: Runner, place: dict, facts: Mapping[str, object] | None = None
+        self, runner: Runner, place: Mapping[str, int], facts: Mapping[str, object]
     ) -> None:
         signal = self._stop.agreed()
         if signal is None:
             return
         path = self.file_backend.join_path(self.out_dir, INTERRUPTED)
-        if self.save(runner, INTERRUPTED, place, {**(facts or {}), 'last_ckpt': path}):
-            self.point_to(runner, path)
+        self.save(runner, INTERRUPTED, place, {**facts, 'last_ckpt': path}, is_latest=True)
         runner.logger.warning(
             f'{signal}: ends after iteration {place["iter"]} with exit code {STOPPED_EXIT_CODE}; '
             f'--resume goes on from {self.last_ckpt}'
         )
         leave_processes()
         raise SystemExit(STOPPED_EXIT_CODE)
+
+
+def _is_between_steps(runner: Runner) -> bool:
+    """Whether no gradients are being accumulated, which a checkpoint does not hold."""
+    wrapper = runner.optim_wrapper
+    return getattr(wrapper, '_inner_count', 0) % getattr(wrapper, '_accumulative_counts', 1) == 0
+
+
+def _is_validation_next(runner: Runner) -> bool:
+    """Whether a loop by iteration would validate now; one by epoch does when it is resumed."""
+    loop, done = runner.train_loop, runner.iter + 1
+    if runner.val_loop is None or not isinstance(loop, IterBasedTrainLoop):
+        return False
+    is_due = done % loop.val_interval == 0 or done == loop.max_iters
+    return done >= loop.val_begin and is_due

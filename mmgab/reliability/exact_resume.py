@@ -3,6 +3,7 @@
 import torch
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import all_gather_object, get_rank, get_world_size
+from mmengine.hooks import IterTimerHook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
@@ -10,7 +11,7 @@ from mmgab.datasets import ResumableBatchSampler
 
 from .random_states import random_states, set_random_states
 
-KEY = 'random_states'  # in a checkpoint: a list, by rank
+KEY = 'exact_resume'  # in a checkpoint: random states by rank, and the batches of an epoch
 
 
 class ExactResume:
@@ -18,8 +19,8 @@ class ExactResume:
 
     def __init__(self) -> None:
         self._left: dict | None = None  # training's, while it is left for validation
-        self._gathered: list[dict] = []
-        self._noted: list[dict] | None = None
+        self._gathered: dict = {}
+        self._noted: dict | None = None
         self._loader: DataLoader | None = None  # whose start is kept from training's numbers
 
     def leave_training(self) -> None:
@@ -31,9 +32,10 @@ class ExactResume:
         set_random_states(self._left)
         self._left = None
 
-    def gather(self) -> None:
+    def gather(self, runner: Runner) -> None:
         """Collect training's random numbers of all processes; all of them call it."""
-        self._gathered = all_gather_object(self._left or random_states())
+        states = all_gather_object(self._left or random_states())
+        self._gathered = dict(states=states, batches=len(runner.train_dataloader))
 
     def add_to(self, checkpoint: dict) -> None:
         """Add what was collected, where a run can be resumed from the checkpoint."""
@@ -46,8 +48,10 @@ class ExactResume:
 
     def restore(self, runner: Runner) -> None:
         """Take a resumed run's place in the data, and its random numbers."""
-        trained = _place_data(runner)
-        if not runner.iter:  # begins anew, from whatever weights
+        is_resumed = runner.iter > 0  # or begins anew, from whatever weights
+        batches = None if self._noted is None else self._noted['batches']
+        trained = _place_data(runner, batches)
+        if not is_resumed:
             return
         loader = runner.train_dataloader
         if trained or loader.persistent_workers:
@@ -55,13 +59,13 @@ class ExactResume:
             self._loader, loader.generator = loader, torch.Generator()
         if self._noted is None:
             runner.logger.warning('The checkpoint holds no random numbers: they begin anew')
-        elif len(self._noted) != get_world_size():
+        elif len(self._noted['states']) != get_world_size():
             runner.logger.warning(
-                f'{len(self._noted)} processes saved their random numbers, there are '
+                f'{len(self._noted["states"])} processes saved their random numbers, there are '
                 f'{get_world_size()} now: they begin anew, and images are shared out otherwise'
             )
         else:
-            set_random_states(self._noted[get_rank()])
+            set_random_states(self._noted['states'][get_rank()])
 
     def begin(self) -> None:
         """Let the loader be as it was; called when it has started."""
@@ -70,10 +74,14 @@ class ExactResume:
             self._loader = None
 
 
-def _place_data(runner: Runner) -> int:
+def _place_data(runner: Runner, batches_before: int | None) -> int:
     """Have the next batch be the one after the last; returns how many of the pass were before it.
 
     MMEngine begins an epoch anew, whatever part of it was trained.
+
+    Args:
+        runner: A run, resumed or not.
+        batches_before: Batches of an epoch in the run that saved, if known.
     """
     loop = runner.train_loop
     batches = loop.dataloader.batch_sampler
@@ -85,7 +93,15 @@ def _place_data(runner: Runner) -> int:
             loop.fast_forward_on_resume = True
             batches.start = loop.iter
         return loop.iter
-    trained = loop.iter - loop.epoch * len(loop.dataloader)
+    length = len(loop.dataloader)
+    trained = loop.iter - loop.epoch * (batches_before or length)
+    if batches_before not in (None, length):
+        runner.logger.warning(
+            f'An epoch has {length} batches now, and had {batches_before}: epoch {loop.epoch + 1} '
+            'is begun anew, and iterations are counted by the new length'
+        )
+        _count_from(runner, loop.epoch * length)
+        return 0
     if is_resumable:
         batches.start = trained
         return trained
@@ -95,5 +111,13 @@ def _place_data(runner: Runner) -> int:
             " with train_dataloader.batch_sampler=dict(type='mmgab.ResumableBatchSampler') runs go "
             'on inside an epoch'
         )
-        loop._iter -= trained
+        _count_from(runner, loop.iter - trained)
     return 0
+
+
+def _count_from(runner: Runner, iteration: int) -> None:
+    """Go on counting iterations from another one."""
+    runner.train_loop._iter = iteration
+    for hook in runner.hooks:
+        if isinstance(hook, IterTimerHook):  # it has noted where the run began
+            hook.start_iter = iteration

@@ -32,7 +32,7 @@ def newest_checkpoint(work_dir: str, trust: bool = False) -> tuple[str | None, l
     skipped = []
     if named and not Path(named).is_file():
         skipped.append(f'{pointer} names {named}, which does not exist')
-    for path in _newest_first({Path(work_dir), Path(named or work_dir).parent}, named):
+    for path in _newest_first(Path(work_dir), pointer, Path(named) if named else None):
         reason = _unfit(path, trust)
         if reason is None:
             return str(path), skipped
@@ -45,16 +45,36 @@ def newest_checkpoint(work_dir: str, trust: bool = False) -> tuple[str | None, l
     return None, []
 
 
-def _newest_first(folders: set[Path], named: str) -> Iterator[Path]:
-    """Checkpoints by time; of the same time the one that was noted as the latest first."""
-    paths = [path for folder in folders for path in folder.glob('*.pth') if path.is_file()]
-    paths = [path for path in paths if not path.name.startswith((_BEST, '.'))]
-    latest = Path(named).resolve()
+def _newest_first(work_dir: Path, pointer: Path, named: Path | None) -> Iterator[Path]:
+    """Candidates: first those written after the note, then what it names, then the rest, by time.
 
-    def age(path: Path) -> tuple[int, bool, str]:
-        return path.stat().st_mtime_ns, path.resolve() == latest, path.name
+    A run that is killed between a checkpoint and its note has the file. Times of files that were
+    copied say little: those without a later iteration than what is named come after it.
+    """
+    folders = {work_dir} | ({named.parent} if named else set())
+    paths = {path for folder in folders for path in folder.glob('*.pth') if path.is_file()}
+    paths = {path for path in paths if not path.name.startswith((_BEST, '.'))}
+    if named is None or not named.is_file():
+        yield from sorted(paths, key=_age, reverse=True)
+        return
+    others = sorted((p for p in paths if p.resolve() != named.resolve()), key=_age, reverse=True)
+    noted, reached = pointer.stat().st_mtime_ns, _iteration(named)
+    later = [p for p in others if p.stat().st_mtime_ns > noted and _iteration(p) > reached]
+    yield from later
+    yield named
+    yield from (path for path in others if path not in later)
 
-    yield from sorted(paths, key=age, reverse=True)
+
+def _age(path: Path) -> tuple[int, str]:
+    return path.stat().st_mtime_ns, path.name
+
+
+def _iteration(path: Path) -> int:
+    """The iteration that a checkpoint is of; -1 where that cannot be read."""
+    try:
+        return int(read_checkpoint(path)['meta']['iter'])
+    except (OSError, ValueError, KeyError, TypeError):
+        return -1
 
 
 def _unfit(path: Path, trust: bool) -> str | None:

@@ -1,6 +1,7 @@
 """A hook that ends a run, or leaves out a step, where numbers stop being finite."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from torch.optim import Optimizer
 from mmgab.registry import HOOKS
 
 from .numerics_diagnosis import first_bad_module, floats, gaussians, image_files, not_finite
+from .processes import Agreement
 from .random_states import random_states, set_random_states
 from .wrapped_model import unwrapped
 
@@ -24,8 +26,9 @@ _LISTED = 20  # names of tensors in a message or file; all of a network's may be
 class NumericsGuardHook(Hook):
     """Look for losses, gradients and parameters that are not finite, and tell where they began.
 
-    Gradients are looked at before the optimizer takes them: a bad step is never made. Then the
-    batch is run once more, with the random numbers that it had, and
+    Gradients are looked at before the optimizer takes them: none that is bad gets to a weight. (A
+    loss that is bad while its gradients are not is seen after the step.) Then the batch is run once
+    more, with the random numbers that it had, and
     ``WORK_DIR/numerics/iter_N_rank_R.json`` gets the loss terms, the first module with an output
     that is not finite, the batch's image files, amplitude and sigma of every layer and the state of
     the loss scaler. A scaler's own search for its scale (``AmpOptimWrapper`` with fp16), which
@@ -53,6 +56,7 @@ class NumericsGuardHook(Hook):
         self._skipped = 0
         self._bad_gradients: list[str] = []
         self._handles: list = []
+        self._agreement = Agreement()
 
     def before_train(self, runner: Runner) -> None:
         """Look at the parameters, and from now on at gradients.
@@ -63,10 +67,13 @@ class NumericsGuardHook(Hook):
         self._model = unwrapped(runner.model)
         self._names = {parameter: name for name, parameter in self._model.named_parameters()}
         self._check_parameters(f'before iteration {runner.iter + 1}')
+        self._agreement.begin()
         wrapper = runner.optim_wrapper
         wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
+        self._optimizers = [each.optimizer for each in wrappers]
         self._handles = [
-            each.optimizer.register_step_pre_hook(self._look_at_gradients) for each in wrappers
+            optimizer.register_step_pre_hook(self._look_at_gradients)
+            for optimizer in self._optimizers
         ]
 
     def after_train(self, runner: Runner) -> None:
@@ -97,7 +104,8 @@ class NumericsGuardHook(Hook):
         """
         outputs = outputs or {}
         is_loss_bad = any(not torch.isfinite(loss).all() for loss in floats(outputs.get('loss')))
-        if not is_loss_bad and not self._bad_gradients:
+        # All of them run their batches again, or none: a network may have collective operations.
+        if not self._agreement.largest(int(is_loss_bad or bool(self._bad_gradients))):
             self._skipped = 0
             if self.every_n_train_iters(runner, self.interval):
                 self._check_parameters(f'after iteration {runner.iter + 1}')
@@ -107,6 +115,8 @@ class NumericsGuardHook(Hook):
         message = self._write(runner, diagnosis)
         if self._skipped > self.max_skips:
             raise FloatingPointError(message)
+        for optimizer in self._optimizers:  # what was accumulated with a bad batch is bad
+            optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():
             for buffer, before in self._buffers:
                 buffer.copy_(before)
@@ -118,7 +128,8 @@ class NumericsGuardHook(Hook):
         Raises:
             FloatingPointError: If the model has some.
         """
-        weights = {n: t for n, t in checkpoint['state_dict'].items() if t.is_floating_point()}
+        parameters = dict(unwrapped(runner.model).named_parameters())
+        weights = {name: t for name, t in checkpoint['state_dict'].items() if name in parameters}
         _require_finite(weights, 'no checkpoint is written')
 
     def _check_parameters(self, when: str) -> None:
@@ -128,6 +139,8 @@ class NumericsGuardHook(Hook):
     @torch.no_grad()
     def _look_at_gradients(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
         """Called by the optimizer before its step, which has nothing to do without gradients."""
+        if getattr(optimizer, 'found_inf', None) is not None and optimizer.found_inf.any():
+            return  # a fused optimizer is called even where the loss scaler leaves out the step
         gradients = {
             self._names.get(parameter, 'a parameter of no module'): parameter.grad
             for group in optimizer.param_groups
@@ -167,7 +180,7 @@ class NumericsGuardHook(Hook):
         folder = Path(runner.work_dir, 'numerics')
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f'iter_{diagnosis["iteration"]}_rank_{runner.rank}.json'
-        path.write_text(json.dumps(diagnosis, indent=2) + '\n')
+        path.write_text(json.dumps(_plain(diagnosis), indent=2) + '\n')
         first = diagnosis['first_bad_module']
         where = (
             f'the first output that is not finite is that of {first["name"]} ({first["type"]})'
@@ -188,3 +201,12 @@ def _require_finite(tensors: Mapping[str, Tensor], when: str) -> None:
             f'{len(bad)} of {len(tensors)} parameters are not finite, {when}: '
             f'{", ".join(bad[:_LISTED])}'
         )
+
+
+def _plain(value: object) -> object:
+    """Values that JSON has: it has no name for numbers that are not finite."""
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,14 +2,12 @@
 
 import os
 import signal
-import sys
+import threading
 import time
 from collections.abc import Sequence
 from types import FrameType
 
-import torch
-from mmengine.dist import is_distributed
-from torch import distributed
+from .processes import Agreement
 
 # sysexits.h: a temporary failure, "the user is invited to retry".
 STOPPED_EXIT_CODE = 75
@@ -19,6 +17,8 @@ _SAME_REQUEST = 1.0
 
 class StopRequest:
     """Notes the first signal; one that comes more than a second after it ends the process at once.
+
+    At once is as soon as Python runs: not while it waits inside a collective operation.
 
     Args:
         signals: Names, ``'SIGTERM'`` for example.
@@ -35,14 +35,21 @@ class StopRequest:
         self._before: dict[int, object] = {}
         self._received: signal.Signals | None = None
         self._time = 0.0
-        self._group: distributed.ProcessGroup | None = None
+        self._agreement = Agreement()
 
     def listen(self) -> None:
-        """Begin to note signals; called by all processes of a run."""
+        """Begin to note signals; called by all processes of a run.
+
+        Raises:
+            ValueError: If this is not the main thread, which alone may handle signals.
+        """
+        if self._signals and threading.current_thread() is not threading.main_thread():
+            raise ValueError(
+                'signals are handled in the main thread alone: train there, or set '
+                'default_hooks.checkpoint.stop_signals=()'
+            )
         self._before = {number: signal.signal(number, self._note) for number in self._signals}
-        if self._signals and is_distributed() and distributed.get_backend() != 'gloo':
-            # On the CPU, so that asking does not wait for what an accelerator has queued.
-            self._group = distributed.new_group(backend='gloo')
+        self._agreement.begin()
 
     def forget(self) -> None:
         """Handle signals as before."""
@@ -57,30 +64,15 @@ class StopRequest:
 
     def agreed(self) -> str | None:
         """Name of a signal that any process has received; called by all between iterations."""
-        number = int(self._received or 0)
-        if self._signals and is_distributed():
-            largest = torch.tensor(number)
-            distributed.all_reduce(largest, distributed.ReduceOp.MAX, group=self._group)
-            number = int(largest)
+        number = self._agreement.largest(int(self._received or 0)) if self._signals else 0
         return signal.Signals(number).name if number else None
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self._received is None:
             self._received, self._time = signal.Signals(number), time.monotonic()
-            name = self._received.name
-            print(f'{name}: this iteration is finished and saved; again ends it at once',
-                  file=sys.stderr)  # fmt: skip
+            # Not print: it may be in the middle of one.
+            text = f'{self._received.name}: this iteration is finished and saved; again ends it\n'
+            os.write(2, text.encode())
         elif time.monotonic() - self._time > _SAME_REQUEST:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-
-
-def leave_processes() -> None:
-    """Leave the process group together, at the end of a run.
-
-    A rank that vanishes while another still waits for it makes that one abort, and one that left
-    while another still saves has the launcher end that as well.
-    """
-    if is_distributed():
-        distributed.barrier()
-        distributed.destroy_process_group()

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from mmengine.dist import is_main_process
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
@@ -51,19 +51,26 @@ class WholeCheckpoints(CheckpointHook):
                 runner.logger.info(f'{path}, which a killed run did not finish, is deleted')
 
     def save(
-        self, runner: Runner, name: str, place: dict, facts: Mapping, **settings: object
+        self,
+        runner: Runner,
+        name: str,
+        place: Mapping,
+        facts: Mapping,
+        is_latest: bool = False,
+        **settings: object,
     ) -> bool:
-        """Save a checkpoint whole, or leave everything as it was.
+        """Save a checkpoint whole, or leave everything as it was; all processes call it.
 
         Args:
             runner: What to save.
             name: Of the file.
             place: Epoch and iteration, as MMEngine counts them in a file's ``meta``.
             facts: For the run's message hub, in this file already.
+            is_latest: Note it where a run that is resumed looks.
             **settings: For ``Runner.save_checkpoint``, instead of this hook's.
 
         Returns:
-            Whether it was saved.
+            Whether it was saved, the same in all processes.
 
         Raises:
             RuntimeError: If it could not be, and that is to stop the run.
@@ -72,14 +79,21 @@ class WholeCheckpoints(CheckpointHook):
         before = dict(hub.runtime_info)
         for key, value in facts.items():
             hub.update_info(key, value)
+        problem = None
         try:
             self._write(runner, name, place, settings)
+            if is_latest:
+                self._point_to(runner, name)
         except (OSError, ValueError) as error:
-            hub.runtime_info.clear()
-            hub.runtime_info.update(before)
-            self._report(runner, name, error)
-            return False
-        return True
+            problem = getattr(error, 'strerror', None) or str(error)
+        problems = [problem]
+        broadcast_object_list(problems)  # of the process that writes
+        if problems[0] is None:
+            return True
+        hub.runtime_info.clear()
+        hub.runtime_info.update(before)
+        self._report(runner, name, problems[0])
+        return False
 
     def _write(self, runner: Runner, name: str, place: dict, settings: Mapping) -> None:
         arguments = dict(
@@ -97,26 +111,31 @@ class WholeCheckpoints(CheckpointHook):
         elif is_main_process():
             with replacing(Path(self.out_dir, name)) as temporary:
                 runner.save_checkpoint(self.out_dir, temporary.name, **arguments)
-                read_checkpoint(temporary, trust=runner.cfg.get('trust_checkpoints', False))
+                self._read_back(runner, temporary)
 
-    def _report(self, runner: Runner, name: str, error: Exception) -> None:
-        reason = getattr(error, 'strerror', None) or str(error)
+    def _read_back(self, runner: Runner, path: Path) -> None:
+        try:
+            read_checkpoint(path)
+        except ValueError as error:
+            read_checkpoint(path, trust=True)  # this process wrote it: nothing runs that did not
+            if not runner.cfg.get('trust_checkpoints', False):
+                runner.logger.warning(f'To resume from this run takes --trust: {error}')
+
+    def _report(self, runner: Runner, name: str, reason: str) -> None:
         older = f'{self.last_ckpt} is untouched' if self.last_ckpt else 'there is none before it'
         text = f'checkpoint {name} cannot be written to {self.out_dir}: {reason}'
-        if isinstance(self.file_backend, LocalBackend):
+        if isinstance(self.file_backend, LocalBackend) and Path(self.out_dir).is_dir():
             text += f' ({shutil.disk_usage(self.out_dir).free / 2**20:.0f} MiB free)'
         if self.on_failure == 'stop':
-            raise RuntimeError(
-                f"{text}; {older}. on_failure='go_on' would go on without it"
-            ) from error
+            raise RuntimeError(f"{text}; {older}. on_failure='go_on' would go on without it")
         runner.logger.error(f'{text}; {older}. Training goes on without it')
 
-    def point_to(self, runner: Runner, path: str) -> None:
+    def _point_to(self, runner: Runner, name: str) -> None:
         """Note the latest checkpoint, in the file where MMEngine looks for it."""
-        self.last_ckpt = path
+        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         if is_main_process():
             with replacing(Path(runner.work_dir, LAST)) as temporary:
-                temporary.write_text(path)
+                temporary.write_text(self.last_ckpt)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         """Save; then note it as the latest; then delete what is older than is to be kept."""
@@ -128,9 +147,8 @@ class WholeCheckpoints(CheckpointHook):
             outdated = kept[: -self.max_keep_ckpts]
             # With what is deleted below: a run that ends before that deletes it when resumed.
             facts['keep_ckpt_ids'] = kept
-        if not self.save(runner, name, meta, facts):
+        if not self.save(runner, name, meta, facts, is_latest=True):
             return
-        self.point_to(runner, path)
         if self.max_keep_ckpts > 0:
             self.keep_ckpt_ids.clear()
             self.keep_ckpt_ids.extend(kept)

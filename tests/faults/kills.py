@@ -61,13 +61,14 @@ def kill_repeatedly(folder, data, kills, seed, tell=lambda text: None):
     work_dir = Path(folder, 'killed')
     iterations = 3 * kills + 5
     while figures.kills < kills:
+        left = set(work_dir.glob(f'{PARTIAL}*.pth'))  # by the kill before, if not deleted yet
         process = start(settings(work_dir, data, iterations, resume=True))
         _wait(process, work_dir, chance)
         process.kill()
         process.join()
         assert process.exitcode == -9, f'ended by itself: {Path(work_dir, "log").read_text()}'
         figures.kills += 1
-        figures.while_saving += any(work_dir.glob(f'{PARTIAL}*.pth'))
+        figures.while_saving += bool(set(work_dir.glob(f'{PARTIAL}*.pth')) - left)
         _look(work_dir, figures)
         tell(f'{figures.kills}/{kills} kills, at iteration {_saved(work_dir)}')
     code, log = train(settings(work_dir, data, iterations, resume=True), timeout=300)

@@ -6,19 +6,53 @@ import torch
 
 from mmgab.reliability import newest_checkpoint
 
-
-def save(path, age, **content):
-    """A checkpoint that is that many seconds old."""
-    torch.save(dict(meta=dict(iter=1), optimizer={}, state_dict={}, **content), path)
-    os.utime(path, (1e9 - age, 1e9 - age))
+NOW = 1e9  # seconds: when a note was written
 
 
-def test_the_newest_file_is_taken_and_not_the_one_that_was_noted_last(tmp_path):
+def save(path, age, iteration=1, **content):
+    """A checkpoint that is that many seconds older than a note."""
+    meta = dict(iter=iteration)
+    torch.save(dict(meta=meta, optimizer={}, state_dict={}, **content), path)
+    os.utime(path, (NOW - age, NOW - age))
+
+
+def note(work_dir, path):
+    """MMEngine's note of the latest checkpoint."""
+    (work_dir / 'last_checkpoint').write_text(str(path))
+    os.utime(work_dir / 'last_checkpoint', (NOW, NOW))
+
+
+def test_a_checkpoint_that_was_not_noted_any_more_is_taken(tmp_path):
     """A run that is killed between the file and the note has the file."""
-    save(tmp_path / 'epoch_9.pth', age=20)
-    save(tmp_path / 'epoch_10.pth', age=10)
-    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_9.pth'))
+    save(tmp_path / 'epoch_9.pth', age=20, iteration=9)
+    save(tmp_path / 'epoch_10.pth', age=-10, iteration=10)
+    note(tmp_path, tmp_path / 'epoch_9.pth')
     assert newest_checkpoint(tmp_path) == (str(tmp_path / 'epoch_10.pth'), [])
+
+
+@pytest.mark.parametrize('age', [10, -10])
+def test_copied_files_do_not_come_before_the_one_that_was_noted(age, tmp_path):
+    """Their times are those of copying."""
+    save(tmp_path / 'epoch_3.pth', age=20, iteration=3)
+    save(tmp_path / 'epoch_1.pth', age=age, iteration=1)
+    note(tmp_path, tmp_path / 'epoch_3.pth')
+    assert newest_checkpoint(tmp_path) == (str(tmp_path / 'epoch_3.pth'), [])
+
+
+def test_a_file_of_another_name_is_found_where_it_was_noted(tmp_path):
+    save(tmp_path / 'saved_3.pt', age=20)
+    note(tmp_path, tmp_path / 'saved_3.pt')
+    assert newest_checkpoint(tmp_path) == (str(tmp_path / 'saved_3.pt'), [])
+
+
+def test_where_the_noted_one_is_torn_the_newest_other_one_is_taken(tmp_path):
+    save(tmp_path / 'epoch_1.pth', age=40)
+    save(tmp_path / 'epoch_2.pth', age=30, iteration=2)
+    (tmp_path / 'epoch_3.pth').touch()
+    note(tmp_path, tmp_path / 'epoch_3.pth')
+    path, skipped = newest_checkpoint(tmp_path)
+    assert path == str(tmp_path / 'epoch_2.pth')
+    assert len(skipped) == 1
 
 
 def test_files_that_do_not_read_are_skipped_and_named_with_the_reason(tmp_path):
@@ -56,8 +90,8 @@ def test_the_folder_that_the_note_names_is_searched(tmp_path):
     work_dir.mkdir()
     elsewhere.mkdir()
     save(elsewhere / 'epoch_1.pth', age=30)
-    save(elsewhere / 'epoch_2.pth', age=20)
-    (work_dir / 'last_checkpoint').write_text(str(elsewhere / 'epoch_1.pth'))
+    save(elsewhere / 'epoch_2.pth', age=-20, iteration=2)
+    note(work_dir, elsewhere / 'epoch_1.pth')
     assert newest_checkpoint(work_dir)[0] == str(elsewhere / 'epoch_2.pth')
 
 

@@ -6,6 +6,8 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
+from semantic_checks import LabelMap, renamed
 
 from .runs import call
 
@@ -72,7 +74,8 @@ DEFECTS = {
     'annotation of no image': of(0, image_id=999),
     'annotation of no category': of(0, category_id=7),
     'box that is no (x, y, width, height)': of(0, bbox=[1, 2, 3]),
-    'box without area': of(0, bbox=[10, 10, 0, 5]),
+    'annotation without area': lambda content: content['annotations'][0].pop('area'),
+    'image without a size': lambda content: content['images'][0].update(width='128'),
     'box outside its image': of(0, bbox=[200, 10, 5, 5]),
     'box that reaches beyond its image': of(0, bbox=[100, 10, 60, 5]),
     'mask without a polygon': of(0, segmentation=[]),
@@ -109,6 +112,38 @@ def test_a_defect_of_annotations_is_found(kind, data, tmp_path, capsys, monkeypa
         'mask of another size',
     }  # what a second image of an id or name brings with it
     assert found['train'].keys() - {kind} <= beside
+
+
+def test_boxes_without_area_are_noted_as_training_leaves_them_out(
+    data, tmp_path, capsys, monkeypatch
+):
+    edit(data, of(0, bbox=[10, 10, 0, 5]))
+    code, found, _ = check(INSTANCES, data, tmp_path, capsys, monkeypatch)
+    assert code == 0
+    assert found['train'].keys() == {'box without area'}
+
+
+def test_masks_are_of_no_interest_where_training_does_not_read_them(
+    data, tmp_path, capsys, monkeypatch
+):
+    edit(data, of(0, segmentation=[]))
+    boxes = 'train_dataloader.dataset.pipeline.1.with_mask=False'
+    assert check(INSTANCES, data, tmp_path, capsys, monkeypatch, boxes)[:2] == (
+        0,
+        dict(train={}, val={}),
+    )
+
+
+def test_an_image_that_a_camera_turned_has_the_size_that_training_sees(
+    data, tmp_path, capsys, monkeypatch
+):
+    path = sorted((data / 'images' / 'train').iterdir())[0]
+    turned = Image.new('RGB', (96, 128))
+    turned.getexif()[0x0112] = 6  # orientation: a quarter turn
+    turned.save(path, exif=turned.getexif())
+    edit(data, lambda content: content['images'][0].update(width=96))
+    _, found, _ = check(INSTANCES, data, tmp_path, capsys, monkeypatch)
+    assert 'file has (128, 96)' in found['train']['image of another size'][1]
 
 
 def test_boxes_at_the_border_and_polygons_inside_are_no_defects(
@@ -216,8 +251,8 @@ def test_labels_that_do_not_fit_reduce_zero_label_are_found(
             draw(data, [0, 1, 2], index)
     option = f'train_dataloader.dataset.reduce_zero_label={reduces}'
     code, found, _ = check(SEMANTICS, data, tmp_path, capsys, monkeypatch, option)
-    assert code == 1
-    count, example = found['train']['reduce_zero_label does not fit the labels']
+    assert code == int(not reduces)
+    count, example = found['train']['reduce_zero_label may not fit the labels']
     assert count == 1
     assert ('reduce_zero_label=True the first class' in example) == reduces
 
@@ -232,3 +267,13 @@ def test_a_map_without_labels_and_a_class_without_pixels_are_noted(
     assert code == 0
     assert found['train']['label map without a label'][0] == 1
     assert found['train']['class without a pixel'] == (1, 'nucleus')
+
+
+def test_a_subset_of_the_classes_has_its_own_labels():
+    """MMSegmentation renames them: nuclei alone are label 0, the background none."""
+    label_map = {0: 255, 1: 0}
+    found = LabelMap('map', (2, 2), np.bincount([0, 0, 1], minlength=256), None)
+    assert renamed(found, label_map, 0).histogram.nonzero()[0].tolist() == [0, 255]
+    assert renamed(found, None, 0) is found
+    shifted = LabelMap('map', (2, 2), np.bincount([0, 1, 2, 2], minlength=256), None)
+    assert renamed(shifted, {0: -1, 1: 0}, 1).histogram[[0, 1, 2, 255]].tolist() == [1, 2, 0, 1]

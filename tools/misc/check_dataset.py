@@ -22,7 +22,13 @@ from image_checks import Looked, look
 from instance_checks import check_annotations, check_sizes, count, read_annotations
 from mmengine.config import Config, DictAction
 from mmengine.registry import DATASETS, init_default_scope
-from semantic_checks import check_labels, look_at_labels, missing_classes, pixels_of_classes
+from semantic_checks import (
+    check_labels,
+    look_at_labels,
+    missing_classes,
+    pixels_of_classes,
+    renamed,
+)
 from tqdm import tqdm
 
 from mmgab.engine import load_config
@@ -49,7 +55,7 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def check_instances(split: Split, dataset: object, run: Map) -> None:
+def check_instances(split: Split, dataset: object, run: Map, has_masks: bool) -> None:
     """Check a data set in COCO's layout."""
     content, findings = read_annotations(Path(dataset.ann_file))
     split.add(findings)
@@ -61,7 +67,7 @@ def check_instances(split: Split, dataset: object, run: Map) -> None:
     paths = [str(Path(folder, name)) for name in names]
     looked = dict(zip(names, run(look, paths, split.name), strict=True))
     _add_images(split, looked.values())
-    split.add(check_annotations(content, classes))
+    split.add(check_annotations(content, classes, has_masks))
     split.add(check_sizes(content, looked))
     counts, of_class = count(content, classes)
     split.counts.update(counts)
@@ -78,6 +84,7 @@ def check_semantics(split: Split, dataset: object, run: Map) -> None:
     maps = run(look_at_labels, labelled, f'{split.name}, labels')
     classes = dataset.metainfo['classes']
     settings = (len(classes), bool(dataset.reduce_zero_label), dataset.ignore_index)
+    maps = [renamed(found, dataset.label_map, int(settings[1])) for found in maps]
     split.add(check_labels(maps, *settings))
     if maps and len(maps) == len(images):
         for image, labels in zip(images, maps, strict=True):
@@ -124,7 +131,8 @@ def check_loader(config: Config, name: str, run: Map) -> Split:
             split.add([Finding('data set that cannot be built', f'{settings["type"]}: {error}')])
             continue
         if str(dataset.ann_file).endswith('.json'):
-            check_instances(split, dataset, run)
+            has_masks = any(step.get('with_mask') for step in settings.get('pipeline', []))
+            check_instances(split, dataset, run, has_masks)
         elif hasattr(dataset, 'reduce_zero_label'):
             check_semantics(split, dataset, run)
         else:

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ def look(path: str) -> Looked:
     try:
         with Image.open(path) as image:
             image.load()
-            return Looked(path, image.size, digest, None)
+            # As training sees it: turned, where a camera said so.
+            return Looked(path, ImageOps.exif_transpose(image).size, digest, None)
     except Exception as error:  # a decoder raises nearly anything on bytes that are no image
         return Looked(path, None, digest, f'{type(error).__name__}: {error}')

@@ -28,15 +28,21 @@ def read_annotations(path: Path) -> tuple[dict | None, list[Finding]]:
     return content, []
 
 
-def check_annotations(content: Mapping, classes: Sequence[str]) -> Iterator[Finding]:
+def check_annotations(
+    content: Mapping, classes: Sequence[str], has_masks: bool = True
+) -> Iterator[Finding]:
     """Ids, classes, boxes and masks; what needs no image file.
 
     Args:
         content: Of the annotation file.
         classes: Of the config's dataset, in order.
+        has_masks: Whether training reads masks.
     """
     yield from _check_ids(content)
     yield from _check_classes(content, classes)
+    for image in content['images']:
+        if math.inf in _size(image):
+            yield Finding('image without a size', f'{image.get("file_name")}: {image}')
     images = {image.get('id'): image for image in content['images']}
     categories = {category.get('id') for category in content['categories']}
     for annotation in content['annotations']:
@@ -49,9 +55,12 @@ def check_annotations(content: Mapping, classes: Sequence[str]) -> Iterator[Find
         if annotation.get('category_id') not in categories:
             detail = f'{name}: category {annotation.get("category_id")}'
             yield Finding('annotation of no category', detail)
-        size = image.get('width', math.inf), image.get('height', math.inf)
+        if 'area' not in annotation:
+            yield Finding('annotation without area', f'{name}: training reads it')
+        size = _size(image)
         yield from _check_box(annotation.get('bbox'), size, name)
-        yield from _check_mask(annotation.get('segmentation'), size, name)
+        if has_masks:
+            yield from _check_mask(annotation.get('segmentation'), size, name)
 
 
 def check_sizes(content: Mapping, looked: Mapping[str, Looked]) -> Iterator[Finding]:
@@ -63,8 +72,10 @@ def check_sizes(content: Mapping, looked: Mapping[str, Looked]) -> Iterator[Find
     """
     for image in content['images']:
         found = looked.get(image.get('file_name'))
-        given = image.get('width'), image.get('height')
-        if found is not None and found.size is not None and found.size != given:
+        given = _size(image)
+        if found is None or found.size is None or math.inf in given:
+            continue
+        if found.size != given:
             detail = f'{image["file_name"]}: {given} annotated, the file has {found.size}'
             yield Finding('image of another size', detail)
 
@@ -116,7 +127,8 @@ def _check_box(box: object, size: tuple[float, float], name: str) -> Iterator[Fi
         return
     x, y, width, height = box
     if width <= 0 or height <= 0:
-        yield Finding('box without area', f'{name}: {box}')
+        # Training leaves such out; the real COCO has two of them.
+        yield Finding('box without area', f'{name}: {box}', is_error=False)
     elif x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0:
         yield Finding('box outside its image', f'{name}: {box} in {size}')
     elif _reaches_out((x, y, x + width, y + height), size):
@@ -149,7 +161,7 @@ def _check_polygon(polygon: object, size: tuple[float, float], name: str) -> Ite
 
 def _check_run_lengths(mask: Mapping, size: tuple[float, float], name: str) -> Iterator[Finding]:
     height, width = mask.get('size', (None, None))
-    if (width, height) != size:
+    if math.inf not in size and (width, height) != size:
         yield Finding('mask of another size', f'{name}: {(width, height)} in {size}')
         return
     try:
@@ -162,6 +174,13 @@ def _check_run_lengths(mask: Mapping, size: tuple[float, float], name: str) -> I
         return
     if area == 0:
         yield Finding('mask without area', name)
+
+
+def _size(image: Mapping) -> tuple[float, float]:
+    """Width and height as annotated; infinite where they are not."""
+    given = image.get('width'), image.get('height')
+    is_known = all(isinstance(side, int) and side > 0 for side in given)
+    return given if is_known else (math.inf, math.inf)
 
 
 def _are_numbers(values: object) -> bool:

@@ -1,7 +1,7 @@
 """Label maps of pixels: which values they hold, and whether these are the config's classes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from findings import Finding
@@ -64,7 +64,8 @@ def check_labels(
     last = classes if reduces_zero else classes - 1
     confusion = _confusion(values, classes, reduces_zero)
     if confusion:
-        yield Finding('reduce_zero_label does not fit the labels', confusion)
+        # A guess: a part of a data set may lack its last class.
+        yield Finding('reduce_zero_label may not fit the labels', confusion, is_error=False)
     for found in maps:
         wrong = [int(v) for v in np.flatnonzero(found.histogram) if v != ignored and v > last]
         if wrong:
@@ -89,6 +90,25 @@ def _confusion(values: Sequence[int], classes: int, reduces_zero: bool) -> str |
             'label, which is reduce_zero_label=True'
         )
     return None
+
+
+def renamed(found: LabelMap, label_map: Mapping[int, int] | None, first: int) -> LabelMap:
+    """A label map with the labels that a subset of the classes gets.
+
+    Args:
+        found: As it is in the file.
+        label_map: MMSegmentation's: new label of an old one, 255 or -1 for none.
+        first: The value of label 0.
+    """
+    if not label_map:
+        return found
+    histogram = found.histogram.copy()
+    for old in label_map:
+        histogram[old + first] = 0
+    for old, new in label_map.items():
+        is_label = 0 <= new < _VALUES - 1
+        histogram[new + first if is_label else _VALUES - 1] += found.histogram[old + first]
+    return replace(found, histogram=histogram)
 
 
 def pixels_of_classes(
