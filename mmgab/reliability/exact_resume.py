@@ -49,23 +49,23 @@ class ExactResume:
     def restore(self, runner: Runner) -> None:
         """Take a resumed run's place in the data, and its random numbers."""
         is_resumed = runner.iter > 0  # or begins anew, from whatever weights
-        batches = None if self._noted is None else self._noted['batches']
-        trained = _place_data(runner, batches)
+        noted = self._noted if is_resumed else None
+        trained = _place_data(runner, noted['batches'] if noted else None)
         if not is_resumed:
             return
         loader = runner.train_dataloader
         if trained or loader.persistent_workers:
             # A loader that starts draws a number, and here it would not have started again.
             self._loader, loader.generator = loader, torch.Generator()
-        if self._noted is None:
+        if noted is None:
             runner.logger.warning('The checkpoint holds no random numbers: they begin anew')
-        elif len(self._noted['states']) != get_world_size():
+        elif len(noted['states']) != get_world_size():
             runner.logger.warning(
-                f'{len(self._noted["states"])} processes saved their random numbers, there are '
+                f'{len(noted["states"])} processes saved their random numbers, there are '
                 f'{get_world_size()} now: they begin anew, and images are shared out otherwise'
             )
         else:
-            set_random_states(self._noted['states'][get_rank()])
+            set_random_states(noted['states'][get_rank()])
 
     def begin(self) -> None:
         """Let the loader be as it was; called when it has started."""
