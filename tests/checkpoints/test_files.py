@@ -13,6 +13,7 @@ import zipfile
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
@@ -361,3 +362,36 @@ def test_publishing_drops_the_optimizer_and_names_the_hash(path, swin):
     assert [p.name for p in path.parent.iterdir() if p.name.startswith('.')] == []
     with pytest.raises(FileExistsError, match='published before'):
         publish(whole, path)
+
+
+class MakesAnArray:
+    """Has a reader call NumPy's array with bytes as objects."""
+
+    def __reduce__(self):
+        return np.ndarray, ((1,), np.dtype('O'), b'AAAAAAAA')
+
+
+def test_a_file_cannot_make_objects_out_of_bytes(tmp_path):
+    """NumPy's own class would take them for addresses in memory."""
+    torch.save(dict(state_dict={}, extra=MakesAnArray()), tmp_path / 'evil.pth')
+    with pytest.raises(ValueError, match=r'evil\.pth cannot be read'):
+        read_checkpoint(tmp_path / 'evil.pth')
+
+
+@pytest.mark.parametrize('kind', ['float32', 'int64', 'uint8', 'bool', 'float16', 'U5'])
+def test_arrays_and_numbers_are_read_as_they_were_saved_and_can_be_saved_again(kind, tmp_path):
+    array = np.array([[1, 0], [0, 1]]).astype(kind)
+    path = tmp_path / 'arrays.pth'
+    for _ in range(2):
+        torch.save(dict(array=array, number=np.float64(0.5)), path)
+        found = read_checkpoint(path)
+        assert found['array'].dtype == array.dtype
+        assert (found['array'] == array).all()
+        assert found['number'] == 0.5
+        array = found['array']
+
+
+def test_an_array_of_objects_is_refused(tmp_path):
+    torch.save(dict(array=np.array([{}, []], dtype=object)), tmp_path / 'objects.pth')
+    with pytest.raises(ValueError, match=r'objects\.pth'):
+        read_checkpoint(tmp_path / 'objects.pth')

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -40,6 +41,8 @@ def main():
     arguments = json.loads(Path(sys.argv[1]).read_text())
     settings = config(arguments['work_dir'], arguments['data'], **arguments['changes'])
     settings.launcher = 'pytorch'
+    if arguments['kind'] == 'full' and os.environ['RANK'] == '0':  # who writes may not
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
     runner = CheckedRunner.from_cfg(settings)
     runner.register_hook(Misbehave(arguments['kind']))
     runner.train()

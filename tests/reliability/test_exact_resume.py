@@ -48,6 +48,7 @@ def assert_same(one, other):
         ('epoch', {}, 'iter 14', signal.SIGKILL, -9),
         ('epoch', LIVING_WORKERS, 'iter 14', signal.SIGKILL, -9),
         ('epoch', LIVING_WORKERS, 'iter 14', signal.SIGTERM, 75),  # inside an epoch
+        ('epoch', {}, 'begins 18', signal.SIGTERM, 75),  # the last one of an epoch
         ('epoch', {}, 'validating 18 1', signal.SIGINT, 75),
         ('iteration', {}, 'iter 7', signal.SIGKILL, -9),
         ('iteration', LIVING_WORKERS, 'iter 7', signal.SIGKILL, -9),
@@ -73,6 +74,28 @@ def test_a_validation_that_was_interrupted_is_made_when_the_run_goes_on(nuclei, 
     assert train(config(tmp_path, nuclei, resume=True))[0] == 0
     validated = [line for line in journal.read_text().splitlines() if 'validated' in line]
     assert [line.split()[1] for line in validated] == ['9', '18', '27']
+
+
+def test_averaged_weights_and_the_models_own_are_not_exchanged_by_a_stop(nuclei, tmp_path):
+    """In a validation they are in each other's place: the run ends after it."""
+
+    def settings(work_dir, **changes):
+        result = config(work_dir, nuclei, **changes)
+        result.custom_hooks.append(dict(type='EMAHook', momentum=0.1))
+        return result
+
+    ended, whole = tmp_path / 'ended', tmp_path / 'whole'
+    assert end_at('validating 9 1', signal.SIGTERM, settings(ended)) == 75
+    assert 'validated 9' in (ended / 'journal').read_text()
+    for work_dir, changes in ((ended, dict(resume=True)), (whole, {})):
+        code, log = train(settings(work_dir, **changes))
+        assert code == 0, log
+    assert_same(weights(ended / 'epoch_3.pth'), weights(whole / 'epoch_3.pth'))
+    averages = [
+        torch.load(folder / 'epoch_3.pth', weights_only=False)['ema_state_dict']
+        for folder in (ended, whole)
+    ]
+    assert_same(*averages)
 
 
 def test_a_run_without_a_seed_goes_on_with_the_one_it_had(nuclei, tmp_path):
