@@ -8,7 +8,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.visualization import TensorboardVisBackend
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmgab.analysis.attention_maps import (
     AttentionStatistics,
@@ -16,9 +16,8 @@ from mmgab.analysis.attention_maps import (
     watch_attention,
 )
 from mmgab.registry import HOOKS
+from mmgab.reliability.numerics_diagnosis import gaussian_parameters
 from mmgab.reliability.wrapped_model import unwrapped
-
-_AMPLITUDE, _SIGMA = '.gaussian.amplitude', '.gaussian.sigma'
 
 
 @HOOKS.register_module()
@@ -136,15 +135,6 @@ def _add_histogram(
         bucket_counts=counts.tolist(),
         global_step=step,
     )
-
-
-def gaussian_parameters(model: nn.Module) -> dict[str, Tensor]:
-    """Amplitudes and sigmas of a model, by name."""
-    return {
-        name: parameter.detach()
-        for name, parameter in model.named_parameters()
-        if name.endswith((_AMPLITUDE, _SIGMA))
-    }
 
 
 def gaussian_scalars(parameters: dict[str, Tensor]) -> dict[str, float]:

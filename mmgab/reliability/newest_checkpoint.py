@@ -58,8 +58,11 @@ def _newest_first(work_dir: Path, pointer: Path, named: Path | None) -> Iterator
         yield from sorted(paths, key=_age, reverse=True)
         return
     others = sorted((p for p in paths if p.resolve() != named.resolve()), key=_age, reverse=True)
-    noted, reached = pointer.stat().st_mtime_ns, _iteration(named)
-    later = [p for p in others if p.stat().st_mtime_ns > noted and _iteration(p) > reached]
+    noted = pointer.stat().st_mtime_ns
+    later = [path for path in others if path.stat().st_mtime_ns > noted]
+    if later:  # as a rule there are none, and large files are not read to find that out
+        reached = _iteration(named)
+        later = [path for path in later if _iteration(path) > reached]
     yield from later
     yield named
     yield from (path for path in others if path not in later)

@@ -61,10 +61,10 @@ def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
     return [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
 
 
-def gaussians(model: nn.Module) -> dict[str, list[float]]:
-    """Amplitudes and sigmas of every layer."""
+def gaussian_parameters(model: nn.Module) -> dict[str, Tensor]:
+    """Amplitudes and sigmas of every layer, by name."""
     return {
-        name: parameter.tolist()
+        name: parameter.detach()
         for name, parameter in model.named_parameters()
         if name.endswith(_GAUSSIAN)
     }

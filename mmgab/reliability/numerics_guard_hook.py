@@ -14,7 +14,13 @@ from torch.optim import Optimizer
 
 from mmgab.registry import HOOKS
 
-from .numerics_diagnosis import first_bad_module, floats, gaussians, image_files, not_finite
+from .numerics_diagnosis import (
+    first_bad_module,
+    floats,
+    gaussian_parameters,
+    image_files,
+    not_finite,
+)
 from .processes import Agreement
 from .random_states import random_states, set_random_states
 from .wrapped_model import unwrapped
@@ -171,7 +177,7 @@ class NumericsGuardHook(Hook):
             bad_gradients=self._bad_gradients[:_LISTED],
             number_of_bad_gradients=len(self._bad_gradients),
             images=image_files(data_batch),
-            gaussians=gaussians(self._model),
+            gaussians={n: p.tolist() for n, p in gaussian_parameters(self._model).items()},
             loss_scaler=scaler.state_dict() if scaler is not None else None,
         )
 
