@@ -2,10 +2,8 @@
 
 import os
 import re
-import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -14,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from .atomic_file import replacing
 from .contents import wrapper_of
 from .download import check_hash, download
 from .safe_types import safe_types
@@ -21,7 +20,6 @@ from .safe_types import safe_types
 TIMM_SCHEME = 'timm://'
 _SCHEME = re.compile(r'[A-Za-z][\w+.-]*://')
 _HTTP = re.compile(r'https?://', re.IGNORECASE)
-PARTIAL = '.partial_'  # what names begin with until a file is whole
 _FOLDER_FILES = ('model.safetensors', 'pytorch_model.bin')  # transformers'
 _TRUST = (
     'trust=True (--trust on the command line) reads it as Python does, which RUNS that code with '
@@ -178,40 +176,6 @@ def check_output(path: Path, inputs: Iterable[Path | str] = (), force: bool = Fa
         raise FileExistsError(f'{path} is an input, which is never written over: give another name')
     if not force:
         raise FileExistsError(f'{path} exists: give another name, or --force to replace it')
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file that takes a place when it has been written whole, and else vanishes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL, suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with open(temporary, 'rb') as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())  # mkstemp's files are private
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have a new name survive a power cut; the file's own sync does not write its folder."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network disks cannot; the file is in its place
-            os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _flat(checkpoint: Mapping) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from mmgab.checkpoints import read_checkpoint
-from mmgab.checkpoints.files import PARTIAL, replacing
+from mmgab.checkpoints.atomic_file import remove_abandoned, replacing
 from mmgab.checkpoints.publish import publish
 
 from .newest_checkpoint import LAST
@@ -46,9 +46,8 @@ class WholeCheckpoints(CheckpointHook):
         if not is_main_process() or not isinstance(self.file_backend, LocalBackend):
             return
         for folder in {Path(self.out_dir), Path(runner.work_dir)}:
-            for path in folder.glob(f'{PARTIAL}*'):
-                path.unlink(missing_ok=True)
-                runner.logger.info(f'{path}, which a killed run did not finish, is deleted')
+            for path in remove_abandoned(folder):
+                runner.logger.info(f'deleted {path}: the run that was writing it was killed')
 
     def save(
         self,

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from mmgab.checkpoints import read_checkpoint
-from mmgab.checkpoints.files import PARTIAL
+from mmgab.checkpoints.atomic_file import PARTIAL
 from mmgab.reliability import newest_checkpoint
 
 from .training import config, start, train, weights

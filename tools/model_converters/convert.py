@@ -19,9 +19,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mmgab.checkpoints import Contents, export, fold, read_checkpoint, unfold, write_checkpoint
+from mmgab.checkpoints.atomic_file import replacing
 from mmgab.checkpoints.download import file_sha256
 from mmgab.checkpoints.export import STOCK_PROJECTS
-from mmgab.checkpoints.files import check_output, local_path, replacing
+from mmgab.checkpoints.files import check_output, local_path
 from mmgab.checkpoints.match import grouped
 from mmgab.checkpoints.publish import publish
 from mmgab.checkpoints.summary import summary
