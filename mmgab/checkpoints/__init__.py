@@ -1,6 +1,6 @@
 """Checkpoints of a Swin or plain ViT: read, detect, match strictly, load, report; out again."""
 
-from . import timm_hub  # noqa: F401  registers timm://
+from . import mmengine_loaders, timm_hub  # noqa: F401  register themselves at MMEngine
 from .contents import Contents
 from .conversion import rename_to_openmmlab
 from .export import export

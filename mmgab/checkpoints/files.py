@@ -1,65 +1,146 @@
-"""Checkpoint files, read without running what they may carry and written whole or not at all."""
+"""Checkpoint files, read as data and written atomically."""
 
+import errno
+import io
 import os
 import re
-import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from .atomic_file import replacing
 from .contents import wrapper_of
 from .download import check_hash, download
-from .safe_types import safe_types
+from .reading import (
+    NotPlainDataError,
+    UnsupportedDataError,
+    ZipArchive,
+    read_legacy,
+    read_safetensors,
+    read_zip,
+    write_safetensors,
+)
 
 TIMM_SCHEME = 'timm://'
 _SCHEME = re.compile(r'[A-Za-z][\w+.-]*://')
 _HTTP = re.compile(r'https?://', re.IGNORECASE)
+# MMEngine's names for files behind URLs, which come back here.
+_NAMED_URLS = ('torchvision://', 'modelzoo://', 'open-mmlab://', 'openmmlab://', 'mmcls://')
 _FOLDER_FILES = ('model.safetensors', 'pytorch_model.bin')  # transformers'
+_ZIP_START, _PICKLE_START, _TAR_STARTS = b'PK\x03\x04', b'\x80', (b'././@', b'storages')
 _TRUST = (
-    'trust=True (--trust on the command line) reads it as Python does, which RUNS that code with '
-    'your rights: only for files whose author you would let log in to this machine'
+    'Ask for a file of tensors alone: .safetensors, or torch.save of a state dict. trust=True '
+    '(--trust on the command line) would run the code with your rights: that is for files whose '
+    'author you would let log in to this machine'
 )
 
 
 def read_checkpoint(
     source: str | os.PathLike,
-    map_location: str = 'cpu',
+    map_location: str | torch.device | None = 'cpu',
     trust: bool = False,
     sha256: str | None = None,
 ) -> Mapping:
-    """Read a checkpoint file, without running code that it may carry.
+    """Read a checkpoint file as data: nothing in it is imported or called.
 
     Args:
         source: Path of a PyTorch or ``.safetensors`` file, or of a folder that transformers saved;
             ``http(s)://`` URL, downloaded once to torch's hub folder, with ``#sha256=...`` behind
-            it to have it checked; ``timm://NAME``.
-        map_location: Device for the tensors.
-        trust: Unpickle everything, running whatever code the file carries.
+            it to have it checked; ``timm://NAME``, or a name that MMEngine has a URL for.
+        map_location: Device for the tensors; None for the CPU. On ``'meta'`` tensors have no
+            values, and of a PyTorch archive none is read.
+        trust: Unpickle everything, running whatever code the file contains. Check sums are compared
+            all the same.
         sha256: What the file's hash must be; its first digits will do (8 at least).
 
     Returns:
-        Its contents.
+        Its contents: plain containers, numbers, strings, NumPy arrays, tensors, and MMEngine's
+        histories. Classes that are dicts with another access (``ConfigDict``, ``CfgNode``,
+        ``AttributeDict``) are read as dicts.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ConnectionError: If it cannot be downloaded.
-        ValueError: If the file is empty, truncated, damaged, no checkpoint, has another hash, or
-            holds more than data; the last names what it wanted to import.
+        OSError: If the disk cannot read it.
+        ValueError: If the file is empty, truncated, damaged, no checkpoint, or has another hash.
+        NotPlainDataError: If the file contains executable pickle code; a ValueError, which names
+            what would be called.
     """
     source = os.fspath(source)
-    if source.startswith(TIMM_SCHEME) or (_SCHEME.match(source) and not _HTTP.match(source)):
+    if _SCHEME.match(source) and not _HTTP.match(source):
         return _read_remote(source, map_location, trust, sha256)
     path = local_path(source, sha256)
-    checkpoint = _read_local(path, source, map_location, trust)
+    with open(path, 'rb') as file:
+        if sha256 is not None or '#' in source:  # what was hashed is what is read
+            content = file.read()
+            file = io.BytesIO(content)
+        checkpoint = read_file(file, source, map_location, trust)
     if not isinstance(checkpoint, Mapping):
         raise ValueError(f'{source} is no checkpoint: it holds a {type(checkpoint).__name__}')
     return checkpoint
+
+
+def read_file(
+    file: BinaryIO,
+    source: str,
+    map_location: str | torch.device | None = 'cpu',
+    trust: bool = False,
+) -> object:
+    """Read an open file; see :func:`read_checkpoint`, whose errors have ``source`` in them."""
+    device = torch.device('cpu' if map_location is None else map_location)
+    start = file.read(16)
+    file.seek(0)
+    try:
+        return _reader(start, trust)(file, device)
+    except NotPlainDataError as error:
+        raise NotPlainDataError(
+            f'{source} is refused: it contains executable pickle code, and reading it would call '
+            f'or import {error.wanted}. {_TRUST}'
+        ) from None
+    except UnsupportedDataError as error:
+        raise ValueError(f'{source} cannot be loaded: {error}') from None
+    except MemoryError:
+        raise
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # an offset that no file has
+            raise type(error)(error.errno, error.strerror, source) from error
+        raise _damaged(source, error) from error
+    except Exception as error:  # readers raise nearly anything on a file that is damaged
+        raise _damaged(source, error) from error
+
+
+def _damaged(source: str, error: Exception) -> ValueError:
+    name, text = type(error).__name__, str(error)
+    reason = f'{name}: {text.splitlines()[0]:.300}' if text and 'weights_only' not in text else name
+    return ValueError(
+        f'{source} cannot be read as a checkpoint; it is empty, truncated, damaged, or no file of '
+        f'PyTorch or safetensors ({reason})'
+    )
+
+
+def _reader(start: bytes, trust: bool) -> Callable[[BinaryIO, torch.device], object]:
+    """The reader for a file that begins so; its suffix says little."""
+    if start.startswith(_ZIP_START):
+        return _unpickle_zip if trust else read_zip
+    if start.startswith(_PICKLE_START):
+        return _unpickle if trust else read_legacy
+    if start.startswith(_TAR_STARTS):
+        raise ValueError('torch before 0.2 wrote it: load it with torch and save it again')
+    return lambda file, device: read_safetensors(file.read(), device)
+
+
+def _unpickle_zip(file: BinaryIO, device: torch.device) -> object:
+    ZipArchive(file).check_sums()
+    file.seek(0)
+    return _unpickle(file, device)
+
+
+def _unpickle(file: BinaryIO, device: torch.device) -> object:
+    return torch.load(file, map_location=device, weights_only=False)
 
 
 def local_path(source: str, sha256: str | None = None) -> Path:
@@ -88,55 +169,18 @@ def local_path(source: str, sha256: str | None = None) -> Path:
     return path
 
 
-def _read_remote(source: str, map_location: str, trust: bool, sha256: str | None) -> Mapping:
-    """Read through one of MMEngine's schemes; but for timm's, they unpickle whatever they find."""
+def _read_remote(
+    source: str, map_location: str | torch.device | None, trust: bool, sha256: str | None
+) -> Mapping:
+    """Read through one of MMEngine's schemes."""
     if sha256 is not None:
         raise ValueError(f'sha256 is for files and http(s) URLs, {source} cannot be checked')
-    if not trust and not source.startswith(TIMM_SCHEME):
+    if not trust and not source.startswith((TIMM_SCHEME, *_NAMED_URLS)):
         raise ValueError(
-            f'{source} would be read by MMEngine, which runs code that a file carries: download it '
-            f'and give its path, or trust it. {_TRUST}'
+            f'{source} would be read by MMEngine, which may run code that the file contains: '
+            f'download it and give its path. {_TRUST}'
         )
     return CheckpointLoader.load_checkpoint(source, map_location=map_location)
-
-
-def _read_local(path: Path, source: str, map_location: str, trust: bool) -> object:
-    try:
-        if path.suffix == '.safetensors':
-            return load_file(path, device=map_location)
-        _check_sums(path)
-        with torch.serialization.safe_globals(safe_types()):
-            return torch.load(path, map_location=map_location, weights_only=not trust)
-    except (FileNotFoundError, PermissionError, MemoryError):
-        raise
-    except Exception as error:  # torch raises nearly anything on a file that is not its own
-        wanted = re.search(r'[Uu]nsupported (?:global: )?GLOBAL (\S+)', str(error))
-        if wanted:
-            raise ValueError(
-                f'{source} is refused: it holds more than data, and reading it would import '
-                f'{wanted[1]}. {_TRUST}'
-            ) from None
-        kind = 'safetensors' if isinstance(error, SafetensorError) else 'PyTorch'
-        raise ValueError(
-            f'{path} cannot be read as a checkpoint; it is empty, truncated, damaged, no {kind} '
-            f'file, or holds more than data ({_reason(error)})'
-        ) from error
-
-
-def _check_sums(path: Path) -> None:
-    """Compare what a PyTorch archive holds with its check sums, which torch.load does not."""
-    if not zipfile.is_zipfile(path):  # PyTorch's first format, which has none
-        return
-    with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise zipfile.BadZipFile(f'check sum of {damaged} does not match')
-
-
-def _reason(error: Exception) -> str:
-    """Kind and first line of an error, without torch's advice to read the file unsafely."""
-    name, text = type(error).__name__, str(error)
-    return f'{name}: {text.splitlines()[0]}' if text and 'weights_only' not in text else name
 
 
 def write_checkpoint(
@@ -158,7 +202,7 @@ def write_checkpoint(
     check_output(path, inputs, force)
     with replacing(path) as temporary:
         if path.suffix == '.safetensors':
-            save_file(_flat(checkpoint), temporary, metadata={'format': 'pt'})
+            write_safetensors(_flat(checkpoint), temporary)
         else:
             with open(temporary, 'wb') as file:  # a file has no name to leave in the archive
                 torch.save(checkpoint, file)

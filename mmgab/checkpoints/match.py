@@ -126,13 +126,28 @@ def _faulty_values(
 ) -> dict[str, list[str]]:
     """Values that cannot be copied, or should not be."""
     empty = [n for n in names if own[n].is_meta or adapted[n].is_meta]
+    special = [n for n in names if adapted[n].layout != torch.strided or adapted[n].is_quantized]
+    rest = [n for n in names if n not in empty and n not in special]
+    infinite = [n for n in rest if not is_finite(adapted[n])]
     return {
         'without values, in the file or the model': empty,
+        'sparse or quantised, to be saved dense': special,
         'of another kind of number': [n for n in names if _kind(own[n]) != _kind(adapted[n])],
-        'with values that are not finite': [
-            n for n in names if n not in empty and not is_finite(adapted[n])
+        'with values that are not finite': infinite,
+        'with values that the dtype of the model cannot hold': [
+            n for n in rest if n not in infinite and not _can_hold(own[n].dtype, adapted[n])
         ],
     }
+
+
+def _can_hold(dtype: torch.dtype, tensor: Tensor) -> bool:
+    """Whether values stay finite, or the same integers, in another dtype."""
+    if dtype == tensor.dtype:
+        return True
+    converted = tensor.to(dtype)
+    if tensor.is_floating_point() or tensor.is_complex():
+        return is_finite(converted)
+    return bool((converted.to(tensor.dtype) == tensor).all())
 
 
 def is_finite(tensor: Tensor) -> bool:

@@ -1,8 +1,10 @@
 """An MMEngine runner that refuses checkpoints that do not fit, and runs many processes on CPUs."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from mmengine.device import get_device
@@ -18,8 +20,11 @@ from torch import nn
 
 from mmgab.checkpoints import load_whole_model, read_checkpoint
 from mmgab.checkpoints.contents import unwrap
+from mmgab.checkpoints.mmengine_loaders import trusting
 from mmgab.reliability import newest_checkpoint
 from mmgab.reliability.wrapped_model import unwrapped
+
+from .resumed_state import processes_of, resumed_state
 
 
 class CheckedRunner(Runner):
@@ -57,7 +62,7 @@ class CheckedRunner(Runner):
         """Set the seed, that of the resumed run where none is given; see the base class."""
         path, _ = self._resumed if self.cfg.get('resume') else (None, [])
         if seed is None and path is not None:
-            seed = self._read(path).get('meta', {}).get('seed')
+            seed = resumed_state(self._read(path, 'meta'), path)['meta'].get('seed')
         super().set_randomness(seed=seed, **settings)
 
     @cached_property
@@ -67,9 +72,18 @@ class CheckedRunner(Runner):
             return self.cfg.load_from, []
         found = [None]
         if is_main_process():
-            found = [newest_checkpoint(self.work_dir, self.cfg.get('trust_checkpoints', False))]
+            found = [self._newest_checkpoint(self.work_dir)]
         broadcast_object_list(found)
         return found[0]
+
+    def _newest_checkpoint(self, folder: str | Path) -> tuple[str | None, list[str]]:
+        hook = (self.cfg.get('default_hooks') or {}).get('checkpoint') or {}
+        return newest_checkpoint(
+            folder,
+            self.cfg.get('trust_checkpoints', False),
+            hook.get('out_dir'),
+            hook.get('filename_tmpl'),
+        )
 
     def load_or_resume(self) -> None:
         """Load or resume what the config says; see the base class.
@@ -82,10 +96,37 @@ class CheckedRunner(Runner):
             for reason in skipped:
                 self.logger.warning(reason)
             if self._load_from is None:
-                self.logger.info(f'{self.work_dir} holds no checkpoint: training begins anew')
+                self.logger.info(f'{self.work_dir} holds no checkpoint: starting from scratch')
                 return
             self.logger.info(f'Resuming from {self._load_from}')
-        super().load_or_resume()
+        try:
+            super().load_or_resume()
+        except ValueError as error:
+            raise ValueError(f'{error}{self._alternative()}') from error
+
+    def _alternative(self) -> str:
+        """Name another checkpoint where the one that the user gave cannot be resumed from."""
+        if not self._resume or self.cfg.get('load_from') is None:
+            return ''
+        with suppress(OSError, ValueError):
+            path, _ = self._newest_checkpoint(Path(self._load_from).parent)
+            if path is not None:
+                return f'. {path} can be resumed from'
+        return ''
+
+    def resume(self, filename: str, *args: object, **kwargs: object) -> None:
+        """Resume from a checkpoint; see the base class.
+
+        Raises:
+            ValueError: If it has no state of training.
+        """
+        super().resume(filename, *args, **kwargs)
+        # That of the file, which others would execute, would be saved again.
+        self.message_hub.update_info('cfg', self.cfg.pretty_text)
+
+    def _init_model_weights(self) -> None:
+        with trusting(self.cfg.get('trust_checkpoints', False)):
+            super()._init_model_weights()
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Wrap the model for distributed training; see the base class."""
@@ -126,6 +167,8 @@ class CheckedRunner(Runner):
         if revise_keys:
             raise ValueError(f'revise_keys is not supported, got {revise_keys!r}')
         checkpoint = self._read(filename, map_location)
+        if self._resume:
+            checkpoint = self._state_to_resume(checkpoint, filename)
         if 'state_dict' not in checkpoint:  # where MMEngine's hooks look
             checkpoint = dict(checkpoint, state_dict=unwrap(checkpoint, filename)[0])
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
@@ -136,6 +179,16 @@ class CheckedRunner(Runner):
         self._has_loaded = True
         self.logger.info(str(report))
         return checkpoint
+
+    def _state_to_resume(self, checkpoint: Mapping, filename: str) -> Mapping:
+        state = resumed_state(checkpoint, filename)
+        processes = processes_of(checkpoint)
+        if processes not in (None, self._world_size):
+            self.logger.warning(
+                f'{processes} processes trained {filename}, there are {self._world_size} now: the '
+                'total batch size is another one'
+            )
+        return state
 
     def _read(self, filename: str, map_location: str = 'cpu') -> Mapping:
         trust = self.cfg.get('trust_checkpoints', False)

@@ -110,7 +110,7 @@ def test_code_in_a_file_does_not_run_and_the_refusal_names_it(case, legacy, swin
 
 
 def test_what_a_file_reaches_through_getattr_is_not_called(path):
-    """MMEngine's own checkpoints need ``getattr``, which leads to anything, but not to a call."""
+    """MMEngine's own checkpoints need ``getattr``, which leads to anything."""
     program = (
         b'\x80\x02cbuiltins\ngetattr\ncmmengine.logging.history_buffer\nHistoryBuffer\n'
         b'X\x03\x00\x00\x00mro\x86R)R.'  # getattr(HistoryBuffer, 'mro')()
@@ -121,7 +121,7 @@ def test_what_a_file_reaches_through_getattr_is_not_called(path):
         for record in source.namelist():
             is_program = record.endswith('data.pkl')
             target.writestr(record, program if is_program else source.read(record))
-    with pytest.raises(ValueError, match=r'evil\.pth cannot be read.*UnpicklingError'):
+    with pytest.raises(ValueError, match=r'evil\.pth is refused: .* builtins\.getattr of '):
         read_checkpoint(str(evil))
 
 
@@ -238,7 +238,7 @@ def test_all_processes_of_a_run_get_the_download_or_the_error(name, word, server
 
 def test_code_behind_a_url_does_not_run(server, path, tmp_path):
     torch.save(dict(meta=Runs(Path.touch, tmp_path / 'victim')), path)
-    with pytest.raises(ValueError, match='it holds more than data'):
+    with pytest.raises(ValueError, match='contains executable pickle code'):
         read_checkpoint(f'{server}/swin.pth')
     assert not (tmp_path / 'victim').exists()
 
@@ -374,7 +374,7 @@ class MakesAnArray:
 def test_a_file_cannot_make_objects_out_of_bytes(tmp_path):
     """NumPy's own class would take them for addresses in memory."""
     torch.save(dict(state_dict={}, extra=MakesAnArray()), tmp_path / 'evil.pth')
-    with pytest.raises(ValueError, match=r'evil\.pth cannot be read'):
+    with pytest.raises(ValueError, match=r"evil\.pth cannot be loaded: .* of dtype 'O8'"):
         read_checkpoint(tmp_path / 'evil.pth')
 
 

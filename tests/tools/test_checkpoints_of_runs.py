@@ -46,7 +46,7 @@ def test_a_tested_checkpoint_that_carries_code_is_refused_until_it_is_trusted(
     words = ('tools/test.py', CONFIG, evil, '--work-dir', tmp_path)
     done = start_tool(*words, *options(nuclei, SEGMENTATION))
     assert done.returncode != 0
-    assert 'evil.pth is refused: it holds more than data' in done.stdout
+    assert 'evil.pth is refused: it contains executable pickle code' in done.stdout
     assert not victim.exists()
     run_tool(*words, '--trust', *options(nuclei, SEGMENTATION))
     assert victim.exists()

@@ -1,0 +1,58 @@
+"""Have all of MMEngine's loading of checkpoints read as data, ``init_cfg`` of any module included.
+
+MMEngine's own loaders unpickle everything where PyTorch's restricted unpickler refuses a file.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import BinaryIO
+
+import torch
+from mmengine.runner import checkpoint as mmengine_checkpoint
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from .files import read_checkpoint, read_file
+
+_is_trusted: ContextVar[bool] = ContextVar('is_trusted', default=False)
+
+
+@contextmanager
+def trusting(trust: bool) -> Iterator[None]:
+    """Have MMEngine's loading unpickle everything; see :func:`~.files.read_checkpoint`."""
+    token = _is_trusted.set(trust)
+    try:
+        yield
+    finally:
+        _is_trusted.reset(token)
+
+
+# MMEngine logs a loader's name from its eleventh letter on.
+def load_from_local(filename: str, map_location: str | torch.device | None = None) -> Mapping:
+    """Read a file, or a folder that transformers saved."""
+    return read_checkpoint(os.path.expanduser(filename), map_location, _is_trusted.get())
+
+
+def load_from_http(
+    filename: str, map_location: str | torch.device | None = None, **kwargs: object
+) -> Mapping:
+    """Read a file behind a URL, downloaded once; MMEngine's other arguments have no effect."""
+    return read_checkpoint(filename, map_location, _is_trusted.get())
+
+
+def _load(file: str | BinaryIO, map_location: object = None, weights_only: object = None) -> object:
+    """Read what one of MMEngine's storage backends fetched."""
+    if isinstance(file, (str, os.PathLike)):
+        return load_from_local(os.fspath(file), map_location)
+    return read_file(file, 'a file of a storage backend', map_location, _is_trusted.get())
+
+
+CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
+CheckpointLoader.register_scheme(
+    prefixes=('http://', 'https://'), loader=load_from_http, force=True
+)
+# Loaders of names, such as torchvision://, and of other storage call these two.
+mmengine_checkpoint.load_from_http = load_from_http
+if hasattr(mmengine_checkpoint, '_safe_torch_load'):  # mmengine 0.10.7 relies on PyTorch's own
+    mmengine_checkpoint._safe_torch_load = _load

@@ -1,0 +1,62 @@
+"""Files of safetensors, copied into memory; those that are written here have a hash of themselves.
+
+The format has no check sums: of another library's files, damage to a tensor's values cannot be
+found, unless the hash of the file is known.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors.torch import load, save_file
+from torch import Tensor
+
+_KEY = 'sha256'  # in the metadata: of the whole file, with zeros in its place
+_NO_HASH = '0' * 64
+
+
+def read_safetensors(content: bytes, device: str = 'cpu') -> dict[str, Tensor]:
+    """Read the tensors of a file.
+
+    Args:
+        content: The whole file: one that is mapped changes with the file, or ends the process.
+        device: For the tensors.
+
+    Returns:
+        The tensors by name, in memory of their own.
+
+    Raises:
+        ValueError: If the file is not the one that was written.
+        safetensors.SafetensorError: If it is none.
+    """
+    tensors = load(content)
+    end = 8 + int.from_bytes(content[:8], 'little')
+    header = json.loads(content[8:end], object_pairs_hook=_without_repetition)
+    noted = header.get('__metadata__', {}).get(_KEY)
+    if noted is not None and noted != _hash(content, end, noted):
+        raise ValueError('the hash in it is not that of its contents')
+    return {name: tensor.to(device) for name, tensor in tensors.items()}
+
+
+def write_safetensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors, each with a storage of its own, and the hash of the file into it."""
+    save_file(dict(tensors), path, metadata={'format': 'pt', _KEY: _NO_HASH})
+    with open(path, 'r+b') as file:
+        content = file.read()
+        end = 8 + int.from_bytes(content[:8], 'little')
+        file.seek(content.index(_NO_HASH.encode(), 0, end))
+        file.write(hashlib.sha256(content).hexdigest().encode())
+
+
+def _hash(content: bytes, end: int, noted: str) -> str:
+    digest = hashlib.sha256(content[:end].replace(noted.encode(), _NO_HASH.encode()))
+    digest.update(memoryview(content)[end:])
+    return digest.hexdigest()
+
+
+def _without_repetition(pairs: list[tuple[str, object]]) -> dict:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError('a name is twice in its header')
+    return found

@@ -1,0 +1,75 @@
+"""Values that a model cannot hold are refused with the tensor's name; none becomes infinite."""
+
+import pytest
+import torch
+
+from mmgab.checkpoints import load, load_whole_model, read_checkpoint
+from mmgab.models import SwinGAB
+
+from .projects import OURS
+
+NAME = 'stages.0.blocks.0.norm1.weight'
+
+
+def saved(path, change):
+    """A checkpoint of a small Swin, of which one tensor is changed."""
+    state = SwinGAB(**OURS).state_dict()
+    state[NAME] = change(state[NAME])
+    torch.save(state, path)
+    return str(path)
+
+
+def test_doubles_that_single_precision_holds_are_loaded(tmp_path):
+    model = SwinGAB(**OURS)
+    load(model, saved(tmp_path / 'a.pth', lambda t: t.double() * 1e30))
+    assert float(model.state_dict()[NAME][0]) == pytest.approx(1e30)
+
+
+@pytest.mark.parametrize('value', [1e39, -1e300])
+def test_doubles_that_single_precision_cannot_hold_are_refused(value, tmp_path):
+    model = SwinGAB(**OURS)
+    before = model.get_parameter(NAME).clone()
+    with pytest.raises(ValueError, match=rf'dtype of the model cannot hold \({NAME}\)'):
+        load(
+            model,
+            saved(tmp_path / 'a.pth', lambda t: torch.full_like(t, value, dtype=torch.double)),
+        )
+    assert torch.equal(model.get_parameter(NAME), before)
+
+
+def test_singles_that_half_precision_cannot_hold_are_refused(tmp_path):
+    with pytest.raises(ValueError, match='dtype of the model cannot hold'):
+        load(SwinGAB(**OURS).half(), saved(tmp_path / 'a.pth', lambda t: t * 1e5))
+
+
+def test_integers_that_would_change_are_refused():
+    model = torch.nn.Module()
+    model.register_buffer('count', torch.zeros(1, dtype=torch.int32))
+    load_whole_model(model, dict(count=torch.tensor([2**31 - 1])), 'x.pth', strict=True)
+    with pytest.raises(ValueError, match=r'cannot hold \(count\)'):
+        load_whole_model(model, dict(count=torch.tensor([2**31])), 'x.pth', strict=True)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'change'),
+    [
+        ('sparse', lambda t: t.to_sparse()),
+        ('sparse', lambda t: t.expand(2, -1).to_sparse_csr()),
+        ('quantised', lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8)),
+    ],
+)
+@pytest.mark.parametrize('is_zip', [True, False])
+@pytest.mark.filterwarnings('ignore')
+def test_sparse_and_quantised_tensors_are_refused_by_kind(kind, change, is_zip, tmp_path):
+    path = tmp_path / 'a.pth'
+    torch.save(dict(a=change(torch.ones(8))), path, _use_new_zipfile_serialization=is_zip)
+    with pytest.raises(ValueError, match=f'a.pth cannot be loaded: it holds a {kind} tensor'):
+        read_checkpoint(path)
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_sparse_tensor_in_a_state_dict_is_refused():
+    model = torch.nn.Linear(4, 4)
+    state = dict(model.state_dict(), weight=torch.eye(4).to_sparse())
+    with pytest.raises(ValueError, match=r'1 sparse or quantised.*\(weight\)'):
+        load_whole_model(model, state, 'x.pth', strict=True)
