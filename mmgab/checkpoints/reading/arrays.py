@@ -56,7 +56,8 @@ def make_array(kind: object, shape: tuple, code: bytes) -> UnfinishedArray:
 def finish_array(unfinished: UnfinishedArray, state: tuple) -> np.ndarray:
     """Finish an array with its state ``(version, shape, dtype, is_fortran, bytes)``."""
     _, shape, dtype, is_fortran, content = state
-    return make_from_buffer(content, dtype, shape, 'F' if is_fortran else 'C')
+    array = make_from_buffer(content, dtype, shape, 'F' if is_fortran else 'C')
+    return array.astype(dtype.newbyteorder('='), copy=False)  # as NumPy does
 
 
 def make_from_buffer(content: bytes, dtype: np.dtype, shape: tuple, order: str) -> np.ndarray:
@@ -79,7 +80,7 @@ def make_from_buffer(content: bytes, dtype: np.dtype, shape: tuple, order: str) 
         raise ValueError(f'it has a NumPy array of shape {shape!r:.60}')
     if math.prod(shape) * dtype.itemsize != len(content):
         raise ValueError(f'it has a NumPy array of {shape} {dtype} in {len(content)} bytes')
-    return np.frombuffer(bytearray(content), dtype).reshape(shape, order=order)
+    return np.array(np.frombuffer(content, dtype).reshape(shape, order=order), order=order)
 
 
 def make_number(dtype: np.dtype, content: bytes) -> np.generic:
