@@ -36,7 +36,7 @@ def read_safetensors(content: bytes, device: str = 'cpu') -> dict[str, Tensor]:
     noted = header.get('__metadata__', {}).get(_KEY)
     if noted is not None and noted != _hash(content, end, noted):
         raise ValueError('the hash in it is not that of its contents')
-    return {name: tensor.to(device) for name, tensor in tensors.items()}
+    return {name: tensors[name].to(device) for name in header if name in tensors}
 
 
 def write_safetensors(tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -1,0 +1,219 @@
+"""Every way by which a file reaches this project, with a file that wants to run code."""
+
+import os
+import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.model import BaseModule, Sequential
+from mmengine.registry import MODELS
+from torch import nn
+
+from mmgab.checkpoints.mmengine_loaders import trusting
+from mmgab.engine import CheckedRunner
+
+from ..conftest import start_tool
+from ..faults.training import config, train
+from ..tools.runs import SEGMENTATION, options
+from .assembler import as_legacy, as_zip, program
+from .attacks import CALLS, MARKER, inside
+
+# The three ways by which version 0.1.0 ran what a file contains.
+WAYS = ('getattr of getattr', 'a class as its own state setter', 'a tensor of a type')
+CONFIG = 'configs/upernet_swin_gab_nuclei.py'
+
+
+class Touches:
+    """Pickles to a call that makes a file."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.fixture
+def evil(tmp_path):
+    """Weights, and a call beside them that makes a folder."""
+    path = tmp_path / 'evil.pth'
+    state = dict(weight=torch.ones(2, 2), bias=torch.zeros(2))
+    torch.save(dict(state_dict=state, extra=Touches(tmp_path / MARKER)), path)
+    return path
+
+
+@pytest.mark.parametrize('way', WAYS)
+@pytest.mark.parametrize('wrap', [as_zip, as_legacy], ids=['zip', 'legacy'])
+def test_inspecting_runs_nothing(wrap, way, tmp_path):
+    (tmp_path / 'evil.pth').write_bytes(wrap(inside(CALLS[way])))
+    done = start_tool('tools/model_converters/convert.py', 'inspect', 'evil.pth', cwd=tmp_path)
+    assert done.returncode != 0
+    assert 'evil.pth is refused: it contains executable pickle code' in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ['evil.pth']
+
+
+@pytest.mark.parametrize('tool', ['test', 'resume', 'load_from', 'init_cfg'])
+def test_training_and_testing_run_nothing(tool, nuclei, tmp_path):
+    evil = tmp_path / 'evil.pth'
+    evil.write_bytes(as_zip(inside(CALLS['a class as its own state setter'])))
+    before = ['tools/test.py', CONFIG, evil] if tool == 'test' else ['tools/train.py', CONFIG]
+    after = {
+        'load_from': [f'load_from={evil}'],
+        'init_cfg': ['model.decode_head.init_cfg.type=Pretrained',
+                     f'model.decode_head.init_cfg.checkpoint={evil}'],
+    }.get(tool, [])  # fmt: skip
+    resume = ['--resume', evil] if tool == 'resume' else []
+    done = start_tool(
+        *before, *resume, '--work-dir', tmp_path / 'work', *options(nuclei, SEGMENTATION, *after),
+        env=dict(PWD=str(tmp_path)),
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert 'evil.pth is refused: it contains executable pickle code' in done.stdout
+    assert not list(tmp_path.rglob(MARKER))
+
+
+@MODELS.register_module()
+class Lines(BaseModule):
+    """A model, neck or head with weights of its own."""
+
+    def __init__(self, init_cfg=None):
+        super().__init__(init_cfg)
+        self.weight, self.bias = nn.Parameter(torch.zeros(2, 2)), nn.Parameter(torch.zeros(2))
+
+
+def initialised(checkpoint, depth=0):
+    """A module with ``init_cfg``, inside others that many levels deep."""
+    module = MODELS.build(
+        dict(type='Lines', init_cfg=dict(type='Pretrained', checkpoint=str(checkpoint)))
+    )
+    whole = module
+    for _ in range(depth):
+        whole = Sequential(whole)
+    whole.init_weights()
+    return module
+
+
+@pytest.mark.parametrize('depth', [0, 1, 2])
+def test_init_cfg_of_any_module_runs_nothing_and_loads_what_is_sound(depth, evil, tmp_path):
+    with pytest.raises(ValueError, match=r'evil\.pth is refused'):
+        initialised(evil, depth)
+    assert not (tmp_path / MARKER).exists()
+    torch.save(dict(weight=torch.ones(2, 2), bias=torch.ones(2)), tmp_path / 'sound.pth')
+    assert float(initialised(tmp_path / 'sound.pth', depth).weight.sum()) == 4
+
+
+def test_init_cfg_behind_a_url_runs_nothing(evil, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, '_hub_dir', str(tmp_path / 'hub'))
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    handler.log_message = lambda *args: None
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(ValueError, match=r'evil\.pth is refused'):
+            initialised(f'http://127.0.0.1:{server.server_port}/evil.pth')
+        server.shutdown()
+    assert not (tmp_path / MARKER).exists()
+
+
+def test_trust_is_the_only_way_round_and_compares_check_sums(evil, tmp_path):
+    content = evil.read_bytes()
+    place = content.index(torch.ones(2, 2).numpy().tobytes())
+    evil.write_bytes(content[:place] + b'\1' + content[place + 1 :])
+    with trusting(True), pytest.raises(ValueError, match=r'check sum of .*data/0 does not'):
+        initialised(evil)
+    assert not (tmp_path / MARKER).exists()
+    evil.write_bytes(content)
+    with trusting(True):
+        initialised(evil)
+    assert (tmp_path / MARKER).exists()
+
+
+SHORT = {'train_dataloader.batch_size': 32, 'train_cfg.max_epochs': 1}
+
+
+@pytest.fixture(scope='module')
+def begun(nuclei, tmp_path_factory):
+    """A run of an epoch."""
+    work_dir = tmp_path_factory.mktemp('begun')
+    code, log = train(config(work_dir, nuclei, **SHORT))
+    assert code == 0, log
+    return work_dir / 'epoch_1.pth'
+
+
+def changed(begun, path, change):
+    """Write a run's checkpoint with something else in it."""
+    checkpoint = torch.load(begun, weights_only=False)
+    change(checkpoint)
+    torch.save(checkpoint, path)
+
+
+def resumed(begun, work_dir, nuclei, change):
+    """Resume a run from a checkpoint that was changed."""
+    changed(begun, work_dir / 'epoch_1.pth', change)
+    return train(config(work_dir, nuclei, **{**SHORT, 'train_cfg.max_epochs': 2}, resume=True))
+
+
+@pytest.mark.parametrize('name', ['config', 'cfg', 'gpu_ids'])
+def test_text_in_meta_is_never_run_as_a_config(name, begun, nuclei, tmp_path):
+    code = f'import os\nos.mkdir({str(tmp_path / MARKER)!r})\ngpu_ids = range(0, 1)\n'
+    done, log = resumed(
+        begun, tmp_path, nuclei, lambda checkpoint: checkpoint['meta'].update({name: code})
+    )
+    assert done == 0, log
+    assert not (tmp_path / MARKER).exists()
+
+
+def test_config_text_of_a_resumed_file_is_not_saved_again(begun, nuclei, tmp_path):
+    """Where other tools would run it: a new checkpoint has the config of its own run."""
+
+    def change(checkpoint):
+        checkpoint['message_hub']['runtime_info']['cfg'] = 'import antigravity'
+        checkpoint['message_hub']['resumed_keys']['cfg'] = True
+
+    done, log = resumed(begun, tmp_path, nuclei, change)
+    assert done == 0, log
+    last = torch.load(tmp_path / 'epoch_2.pth', weights_only=False)
+    assert 'antigravity' not in last['message_hub']['runtime_info']['cfg']
+    assert 'max_epochs' in last['message_hub']['runtime_info']['cfg']
+
+
+@pytest.mark.parametrize('text', ['gpu_ids = range(0, 8)', 'a = 1\ngpu_ids = [0, 1, 2]\n'])
+def test_number_of_processes_that_a_config_text_gives_is_compared_as_text(
+    text, begun, nuclei, tmp_path
+):
+    done, log = resumed(
+        begun, tmp_path, nuclei, lambda checkpoint: checkpoint['meta'].update(config=text)
+    )
+    assert done == 0, log
+    assert 'there are 1 now' in log
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda c: c.pop('message_hub'), 'it has no meta and message_hub'),
+        (lambda c: c.update(meta=[]), 'it has no meta and message_hub'),
+        (lambda c: c['meta'].update(epoch='1'), "meta.epoch must be a number from 0 on, got '1'"),
+        (lambda c: c['meta'].update(iter=-3), 'meta.iter must be a number from 0 on, got -3'),
+        (lambda c: c['meta'].update(epoch=True), 'meta.epoch must be a number'),
+        (lambda c: c['meta'].update(seed=2**70), 'meta.seed is 1180591620717411303424'),
+    ],
+)
+def test_state_of_another_type_is_refused_by_name(change, message, begun, nuclei, tmp_path):
+    changed(begun, tmp_path / 'changed.pth', change)
+    shutil.copy(begun, tmp_path)
+    more = config(tmp_path, nuclei, **SHORT, resume=True)
+    more.load_from, more.experiment_name = str(tmp_path / 'changed.pth'), tmp_path.name
+    with pytest.raises(ValueError, match=r'changed\.pth cannot be resumed from') as caught:
+        CheckedRunner.from_cfg(more).train()
+    assert message in str(caught.value)
+    assert str(caught.value).endswith(f'{Path(tmp_path, "epoch_1.pth")} can be resumed from')
+
+
+def test_a_program_alone_is_no_checkpoint(tmp_path):
+    (tmp_path / 'evil.pth').write_bytes(program(CALLS['exec']))
+    with pytest.raises(ValueError, match=r'evil\.pth'):
+        initialised(tmp_path / 'evil.pth')
