@@ -10,7 +10,7 @@ else
   SETUP := setup
 endif
 
-.PHONY: help setup doctor demo erf-study study test test-faults test-openmmlab check format clean
+.PHONY: help setup doctor demo erf-study study test test-security test-security-long test-faults test-openmmlab check format clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 10
@@ -36,6 +36,12 @@ test: $(SETUP)  ## The whole test suite
 test-openmmlab:  ## The whole test suite with OpenMMLab's own packages, in .venv-openmmlab
 	@$(PYTHON) tools/setup_env.py --line openmmlab
 	.venv-openmmlab/bin/python -m pytest
+
+test-security: $(SETUP)  ## Read files that want to run code or claim too much, each in a process
+	$(PY) -m pytest tests/security
+
+test-security-long: $(SETUP)  ## Flip 100,000 bits in files of three formats; 20 minutes
+	$(PY) -W ignore -m tests.security
 
 test-faults: $(SETUP)  ## Kill real runs 60 times, damage 2,000 files: nothing may be lost; 10 minutes
 	$(PY) -W ignore -m tests.faults
