@@ -17,5 +17,7 @@ DATA_SAMPLERS = Registry(
     'data sampler', parent=MMENGINE_DATA_SAMPLERS, locations=['mmgab.datasets']
 )
 TRANSFORMS = Registry(
-    'transform', parent=MMENGINE_TRANSFORMS, locations=['mmgab.datasets.load_image']
+    'transform',
+    parent=MMENGINE_TRANSFORMS,
+    locations=['mmgab.datasets.load_image', 'mmgab.datasets.load_segmentation'],
 )

@@ -1,10 +1,11 @@
 """Loading of images that says which of them cannot be read, and need not stop for one."""
 
-from pathlib import Path
-
 from mmcv.transforms import LoadImageFromFile
 
 from mmgab.registry import TRANSFORMS
+
+from .image_file import MAX_BYTES, MAX_PIXELS, bounded, pillow_limit
+from .unreadable_files import UnreadableFiles
 
 
 @TRANSFORMS.register_module()
@@ -17,42 +18,41 @@ class LoadImage(LoadImageFromFile):
     Args:
         *args: MMCV's arguments.
         unreadable: ``'stop'`` the run, or ``'skip'`` the image.
+        max_bytes: Size of a local file at most; None for any. Only regular files are read.
+        max_pixels: Width times height at most; None for any. An image with more may be a
+            decompression bomb. Pillow must be able to read the header: only None leaves formats
+            that it does not know, Radiance HDR for example, to the decoder.
         **kwargs: MMCV's arguments.
 
-    Attributes:
-        record: Where to note images that were left out, a line each; None for nowhere.
-
     Raises:
-        ValueError: If ``unreadable`` is neither.
+        ValueError: If ``unreadable`` is neither, a bound is not positive, or MMCV's deprecated
+            ``file_client_args`` is given: ``backend_args`` has taken its place.
     """
 
-    def __init__(self, *args: object, unreadable: str = 'stop', **kwargs: object) -> None:
+    def __init__(
+        self,
+        *args: object,
+        unreadable: str = 'stop',
+        max_bytes: int | None = MAX_BYTES,
+        max_pixels: int | None = MAX_PIXELS,
+        **kwargs: object,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        if unreadable not in ('stop', 'skip'):
-            raise ValueError(f"LoadImage: unreadable must be 'stop' or 'skip', got {unreadable!r}")
-        self.unreadable = unreadable
-        self.record: Path | None = None
+        if self.file_client_args is not None:
+            raise ValueError(
+                f'LoadImage: file_client_args={self.file_client_args} is not supported; use '
+                'backend_args'
+            )
+        self.unreadable = UnreadableFiles(unreadable, 'LoadImage')
+        self.max_pixels = max_pixels
+        self.backend_args = bounded(self.backend_args, max_bytes, max_pixels)
 
     def transform(self, results: dict) -> dict | None:
         """Load ``img_path``; ``None`` where it cannot be read and is to be skipped.
 
         Raises:
-            ValueError: If it cannot be read and is not to be skipped; the message names it.
+            ValueError: If it cannot be read and is not to be skipped; the message names it. Also
+                where 1000 images in a row are to be skipped.
         """
-        try:
-            return super().transform(results)
-        except Exception as error:  # a decoder raises nearly anything on bytes that are no image
-            path = results['img_path']
-            reason = f'{type(error).__name__}: {error}'
-            if self.unreadable == 'stop':
-                raise ValueError(
-                    f"image {path} cannot be read ({reason}). LoadImage(unreadable='skip') would "
-                    'train without it'
-                ) from error
-            self._note(f'{path} ({reason})')
-            return None
-
-    def _note(self, line: str) -> None:
-        if self.record is not None:
-            with open(self.record, 'a') as file:  # several workers: each line is one write
-                file.write(line.replace('\n', ' ') + '\n')
+        with pillow_limit(self.max_pixels):
+            return self.unreadable.load(super().transform, results, f'image {results["img_path"]}')

@@ -1,4 +1,4 @@
-"""A hook that tells which images a run trained without."""
+"""A hook that logs which images a run trained without."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,6 +7,8 @@ from pathlib import Path
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmgab.datasets.printable_text import printable
+from mmgab.datasets.unreadable_files import UnreadableFiles
 from mmgab.registry import HOOKS
 
 _SHOWN = 10
@@ -14,10 +16,12 @@ _SHOWN = 10
 
 @HOOKS.register_module()
 class UnreadableImagesHook(Hook):
-    """Count and name the images that :class:`~mmgab.datasets.load_image.LoadImage` left out.
+    """Count and name what :class:`~mmgab.datasets.load_image.LoadImage` left out.
 
-    At the end of every epoch, and every so many iterations, in the log. Each process lists its own
-    in ``WORK_DIR/unreadable_images_rank_R.txt``, a line each time.
+    So are the label maps that :class:`~mmgab.datasets.load_segmentation.LoadSegmentation` left
+    out, whose images went with them. At the end of every epoch, and every so many iterations, in
+    the log. Each process lists its own in ``WORK_DIR/unreadable_images_rank_R.txt``, a line each
+    time, in UTF-8: characters of names that are not are written as escapes.
 
     Args:
         interval: Iterations.
@@ -38,16 +42,17 @@ class UnreadableImagesHook(Hook):
         Raises:
             ValueError: If nothing in the training pipeline could leave images out.
         """
-        loaders = list(_loaders_of_images(runner.train_dataloader.dataset))
-        if not loaders:
+        found = list(_unreadable_files(runner.train_dataloader.dataset))
+        if not found:
             raise ValueError(
-                "UnreadableImagesHook: no dict(type='mmgab.LoadImage', unreadable='skip') in the "
-                'training pipeline, so that no image is left out'
+                "UnreadableImagesHook: no dict(type='mmgab.LoadImage', unreadable='skip') and no "
+                "dict(type='mmgab.LoadSegmentation', unreadable='skip') in the training pipeline, "
+                'so that no image is left out'
             )
         self._record = Path(runner.work_dir, f'unreadable_images_rank_{runner.rank}.txt')
         self._told = self._record.stat().st_size if self._record.exists() else 0
-        for transform in loaders:
-            transform.record = self._record
+        for files in found:
+            files.record = self._record
 
     def after_train_iter(
         self,
@@ -76,17 +81,18 @@ class UnreadableImagesHook(Hook):
             named = '; '.join(line for line, _ in often[:_SHOWN])
             more = f' and {len(often) - _SHOWN} more' if len(often) > _SHOWN else ''
             runner.logger.warning(
-                f'{len(often)} images could not be read, {len(lines)} times, and others were taken '
-                f'for them: {named}{more}; all of them in {self._record}'
+                f'{len(often)} images could not be read, or their label maps, {len(lines)} times, '
+                f'and others were taken for them: {named}{more}; all of them in '
+                f'{printable(str(self._record))}'
             )
 
 
-def _loaders_of_images(dataset: object) -> Iterator[object]:
-    """Transforms that note what they leave out, in any nest of data sets."""
+def _unreadable_files(dataset: object) -> Iterator[UnreadableFiles]:
+    """What notes the files that transforms leave out, in any nest of data sets."""
     for transform in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
-        if hasattr(transform, 'record') and hasattr(transform, 'unreadable'):
-            yield transform
+        if isinstance(getattr(transform, 'unreadable', None), UnreadableFiles):
+            yield transform.unreadable
     inner = [getattr(dataset, 'dataset', None), *getattr(dataset, 'datasets', ())]
     for each in inner:
         if each is not None and each is not dataset:
-            yield from _loaders_of_images(each)
+            yield from _unreadable_files(each)

@@ -1,14 +1,21 @@
-"""Images that cannot be read stop a run, or are left out, counted and named."""
+"""Images and label maps that cannot be read stop a run, or are left out, counted and named."""
 
+import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
+from mmseg.datasets import BaseSegDataset
+from PIL import Image
 from torch.utils.data import DataLoader
 
 from mmgab.datasets.load_image import LoadImage
 from mmgab.reliability import UnreadableImagesHook
+
+from ..conftest import ROOT, run_tool
+from ..tools.runs import SEGMENTATION, options
 
 
 class Images(BaseDataset):
@@ -30,8 +37,8 @@ def folder(nuclei, tmp_path):
     return tmp_path / 'images'
 
 
-def images(folder, **settings):
-    return Images(ann_file=str(folder), pipeline=[LoadImage(**settings)])
+def images(folder, max_refetch=1000, **settings):
+    return Images(ann_file=str(folder), pipeline=[LoadImage(**settings)], max_refetch=max_refetch)
 
 
 class Run:
@@ -44,7 +51,7 @@ class Run:
         self.train_dataloader = DataLoader(dataset, batch_size=2, num_workers=2, collate_fn=list)
 
     def warning(self, line):
-        self.lines.append(line)
+        self.lines.append(line.encode().decode())  # as a log file takes it
 
 
 def epoch(run, hook):
@@ -99,3 +106,217 @@ def test_what_could_never_happen_is_refused(nuclei, tmp_path):
         LoadImage(unreadable='ignore')
     with pytest.raises(ValueError, match='interval must be at least 1, got 0'):
         UnreadableImagesHook(interval=0)
+
+
+@pytest.mark.parametrize('bound', ['max_bytes', 'max_pixels'])
+def test_a_bound_that_no_image_meets_is_refused(bound):
+    with pytest.raises(ValueError, match=f'{bound} must be at least 1, got 0'):
+        LoadImage(**{bound: 0})
+
+
+def test_the_old_name_of_a_backend_is_refused_as_it_would_have_no_bounds():
+    with pytest.raises(ValueError, match='use backend_args'):
+        LoadImage(file_client_args=dict(backend='disk'))
+
+
+def replace_by(make):
+    """A change of the third image into something else."""
+
+    def change(folder):
+        path = sorted(folder.iterdir())[2]
+        path.unlink()
+        make(path)
+
+    return change
+
+
+HOSTILE = {
+    'fifo': (replace_by(os.mkfifo), {}, 'not a regular file'),
+    'endless': (replace_by(lambda path: path.symlink_to('/dev/zero')), {}, 'not a regular file'),
+    'folder': (replace_by(Path.mkdir), {}, 'IsADirectoryError'),
+    'loop': (replace_by(lambda path: path.symlink_to(path)), {}, 'symbolic links'),
+    'large': (lambda folder: None, dict(max_bytes=100), 'more than the 100 of max_bytes'),
+    'wide': (lambda folder: None, dict(max_pixels=16383), '128 x 128 pixels'),
+}
+
+
+@pytest.mark.parametrize('kind', HOSTILE)
+@pytest.mark.parametrize('backend', ['cv2', 'pillow'])
+def test_files_that_would_hang_or_fill_the_memory_are_named(kind, backend, folder):
+    change, bounds, reason = HOSTILE[kind]
+    change(folder)
+    dataset = images(folder, imdecode_backend=backend, **bounds)
+    if kind in ('large', 'wide'):
+        for path in sorted(folder.iterdir())[2:4]:
+            path.write_bytes(sorted(folder.iterdir())[0].read_bytes())
+    with pytest.raises(ValueError, match=reason) as error:
+        dataset[2]
+    assert str(sorted(folder.iterdir())[2]) in str(error.value)
+
+
+@pytest.mark.parametrize('max_refetch', [1000, 10**9])
+def test_a_data_set_without_one_readable_image_ends_with_its_reason(max_refetch, folder):
+    for path in folder.iterdir():
+        path.write_bytes(b'')
+    dataset = images(folder, max_refetch, unreadable='skip')
+    with pytest.raises(ValueError, match=rf'1000 files in a row .* {folder}/\S+ \(ValueError'):
+        dataset[0]
+
+
+def test_a_data_set_takes_another_sample_at_most_as_often_as_it_says(folder):
+    for path in folder.iterdir():
+        path.write_bytes(b'')
+    with pytest.raises(Exception, match='Cannot find valid image after 3'):
+        images(folder, 3, unreadable='skip')[0]
+
+
+def test_images_that_are_left_out_now_and_then_do_not_stop_a_run(folder):
+    dataset = images(folder, unreadable='skip')
+    for _ in range(1001):  # each time the next one, that is read, is taken
+        assert dataset[2]['img'].shape == (128, 128, 3)
+
+
+STRANGE = {'bytes': b'\xff\xfe', 'lines': b'a\nb\rc\x0bd\x85', 'unicode': 'ü\u2028\u200b'.encode()}
+
+
+@pytest.mark.parametrize('kind', STRANGE)
+def test_names_that_are_not_utf8_or_have_line_breaks_are_one_line_each(kind, folder, tmp_path):
+    for number, path in enumerate(sorted(folder.iterdir())[2:4]):
+        os.rename(path, os.path.join(os.fsencode(folder), STRANGE[kind] + b'%d.png' % number))
+    run, hook = Run(images(folder, unreadable='skip'), tmp_path), UnreadableImagesHook()
+    hook.before_train(run)
+    assert len(epoch(run, hook)) == 8
+    assert run.lines[-1].startswith('2 images could not be read, ')
+    lines = (tmp_path / 'unreadable_images_rank_0.txt').read_text('utf-8').splitlines()
+    assert all(line.startswith(f'image {folder}') for line in lines)
+    assert {line.split('.png')[0][-1] for line in lines} == {'0', '1'}
+
+
+@pytest.fixture
+def segmentation(nuclei, tmp_path):
+    """Eight images and label maps, of which two cannot be read."""
+    for kind in ('images', 'labels'):
+        (tmp_path / kind).mkdir()
+        for path in sorted((nuclei / kind / 'train').iterdir())[:8]:
+            shutil.copy(path, tmp_path / kind)
+    damaged = sorted((tmp_path / 'labels').iterdir())[2:4]
+    damaged[0].unlink()
+    damaged[1].unlink()
+    os.mkfifo(damaged[1])
+    return tmp_path
+
+
+def segments(folder, **settings):
+    """A data set whose pipeline is built as a config's: by name."""
+    return BaseSegDataset(
+        data_root=str(folder),
+        data_prefix=dict(img_path='images', seg_map_path='labels'),
+        img_suffix='.png',
+        metainfo=dict(classes=('background', 'nucleus')),
+        pipeline=[
+            dict(type='mmgab.LoadImage', unreadable=settings.get('unreadable', 'stop')),
+            dict(type='mmgab.LoadSegmentation', **settings),
+        ],
+    )
+
+
+def test_label_maps_are_loaded_as_mmsegmentation_does(nuclei):
+    loaded = BaseSegDataset(
+        data_root=str(nuclei),
+        data_prefix=dict(img_path='images/train', seg_map_path='labels/train'),
+        img_suffix='.png',
+        reduce_zero_label=True,
+        pipeline=[dict(type='mmseg.LoadAnnotations')],
+    )
+    ours = BaseSegDataset(
+        data_root=str(nuclei),
+        data_prefix=dict(img_path='images/train', seg_map_path='labels/train'),
+        img_suffix='.png',
+        reduce_zero_label=True,
+        pipeline=[dict(type='mmgab.LoadSegmentation')],
+    )
+    for index in range(3):
+        one, other = loaded[index], ours[index]
+        assert one.keys() == other.keys()
+        assert np.array_equal(one['gt_seg_map'], other['gt_seg_map'])
+        assert set(np.unique(other['gt_seg_map'])) == {0, 255}
+
+
+@pytest.mark.parametrize('index', [2, 3])
+def test_a_label_map_that_cannot_be_read_stops_by_default_and_is_named(index, segmentation):
+    dataset = segments(segmentation)
+    assert dataset[0]['gt_seg_map'].shape == (128, 128)
+    with pytest.raises(ValueError, match=r'label map .* cannot be read') as error:
+        dataset[index]
+    assert dataset.get_data_info(index)['seg_map_path'] in str(error.value)
+    assert "LoadSegmentation(unreadable='skip')" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ('bounds', 'reason'), [(dict(max_bytes=50), '50 of max_bytes'), (dict(max_pixels=9), '128 x')]
+)
+def test_label_maps_have_bounds(bounds, reason, segmentation):
+    with pytest.raises(ValueError, match=reason):
+        segments(segmentation, **bounds)[0]
+
+
+def test_a_label_map_beyond_pillows_own_limit_is_read_where_the_bound_allows_it(
+    segmentation, monkeypatch
+):
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 1000)
+    assert segments(segmentation)[0]['gt_seg_map'].shape == (128, 128)
+
+
+def test_label_maps_that_are_left_out_are_counted_and_named(segmentation, tmp_path):
+    run, hook = Run(segments(segmentation, unreadable='skip'), tmp_path), UnreadableImagesHook()
+    damaged = [run.train_dataloader.dataset.get_data_info(index) for index in (2, 3)]
+    image = sorted((segmentation / 'images').iterdir())[4]
+    image.write_bytes(b'')
+    hook.before_train(run)
+    read = epoch(run, hook)
+    assert len(read) == 8
+    assert not set(read) & {str(image), *(info['img_path'] for info in damaged)}
+    assert run.lines[-1].startswith('3 images could not be read, or their label maps, ')
+    assert all(f'label map {info["seg_map_path"]} (' in run.lines[-1] for info in damaged)
+    assert f'image {image} (' in run.lines[-1]
+
+
+def test_a_data_set_without_one_readable_label_map_ends_with_its_reason(segmentation):
+    shutil.rmtree(segmentation / 'labels')
+    with pytest.raises(ValueError, match=r'1000 files in a row .*label map \S+ \(FileNotFoundErr'):
+        segments(segmentation, unreadable='skip')[0]
+
+
+PIPELINE = """
+_base_ = '{config}'
+train_dataloader = dict(dataset=dict(indices=[0, 1, 2, -2, -1], pipeline=[
+    dict(type='mmgab.LoadImage', unreadable='skip'),
+    dict(type='mmgab.LoadSegmentation', unreadable='skip'),
+    dict(type='PackSegInputs'),
+]))
+train_cfg = dict(max_iters=2, val_interval=100)
+custom_hooks = [dict(type='mmgab.UnreadableImagesHook', interval=2)]
+"""
+
+
+def test_a_run_trains_without_what_cannot_be_read_whatever_its_name(nuclei, tmp_path):
+    data = tmp_path / 'nuclei'
+    shutil.copytree(nuclei, data)
+    image, labels = (data / kind / 'train' for kind in ('images', 'labels'))
+    one, other = (path.name for path in sorted(image.iterdir())[:2])
+    (image / one).write_bytes(b'')
+    (labels / other).unlink()
+    os.mkfifo(labels / other)
+    for path in (image / one, labels / one, image / other, labels / other):
+        path.rename(path.with_name(f'\udcff{path.name}'))
+    config = tmp_path / 'config.py'
+    config.write_text(PIPELINE.format(config=ROOT / 'configs' / 'upernet_swin_gab_nuclei.py'))
+    run = tmp_path / 'run'
+    output = run_tool('tools/train.py', config, '--work-dir', run, *options(data, SEGMENTATION))
+    assert 'UnicodeEncodeError' not in output
+    assert '2 images could not be read' in output
+    lines = (run / 'unreadable_images_rank_0.txt').read_text('utf-8').splitlines()
+    assert {line.split(' (')[0].split('/')[-1] for line in lines} == {
+        f'\\udcff{one}',
+        f'\\udcff{other}',
+    }

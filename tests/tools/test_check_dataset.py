@@ -1,6 +1,7 @@
 """A copy of the shipped data with one of each defect: each is found, once, and named."""
 
 import json
+import os
 import shutil
 
 import cv2
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 from semantic_checks import LabelMap, renamed
 
+from ..conftest import start_tool
 from .runs import call
 
 TOOL = 'tools/misc/check_dataset.py'
@@ -84,6 +86,11 @@ DEFECTS = {
     'polygon without area': of(0, segmentation=[[10.0, 10.0, 20.0, 20.0, 30.0, 30.0]]),
     'mask of another size': of(0, segmentation=dict(size=[64, 64], counts='x')),
     'mask without area': of(0, segmentation=dict(size=[128, 128], counts=[128 * 128])),
+    'mask that cannot be decoded': of(0, segmentation=dict(size=[128, 128, 3], counts=[128 * 128])),
+    'mask whose run lengths do not add up': of(0, segmentation=dict(size=[128, 128], counts='1')),
+    'annotation without a mask': of(0, segmentation=None),
+    'entry of annotations that is no object': lambda content: content['annotations'].append(None),
+    'category_id of annotations missing or of the wrong type': of(0, category_id=[1]),
     'image of another size': lambda content: content['images'][0].update(width=130),
     'id of images not unique': lambda content: content['images'].append(
         dict(content['images'][0], file_name='other.png')
@@ -163,7 +170,7 @@ def test_a_class_that_the_file_does_not_have_is_found(data, tmp_path, capsys, mo
     assert 'category that the config leaves out' in found['train']
 
 
-@pytest.mark.parametrize('content', [b'', b'{"images": []}', b'[1'])
+@pytest.mark.parametrize('content', [b'', b'{"images": []}', b'[1', b'[]', b'[' * 10**5])
 def test_an_annotation_file_that_is_none_is_found(content, data, tmp_path, capsys, monkeypatch):
     (data / 'annotations' / 'instances_train.json').write_bytes(content)
     code, found, _ = check(INSTANCES, data, tmp_path, capsys, monkeypatch)
@@ -182,6 +189,162 @@ def test_images_that_do_not_read_to_the_end_or_are_not_there_are_found(
     assert code == 1
     assert found['train']['image that cannot be read'][0] == 3
     assert images[0].name in found['train']['image that cannot be read'][1]
+
+
+def test_an_image_is_decoded_as_the_pipeline_does(data, tmp_path, capsys, monkeypatch):
+    """A float TIFF is nothing that OpenCV reads into colours; a TGA is something for Pillow."""
+    first, second, third = sorted((data / 'images' / 'train').iterdir())[:3]
+    with_pillow = 'train_dataloader.dataset.pipeline.0.imdecode_backend=pillow'
+    Image.open(first).save(first, 'TGA')
+    Image.fromarray(np.ones((128, 128), np.float32)).save(second, 'TIFF')
+    Image.fromarray(np.ones((128, 128), np.uint16)).save(third)
+    for config in (INSTANCES, SEMANTICS):
+        expected = {(): {first, second}, (with_pillow,): {second, third}}
+        for options, paths in expected.items():
+            code, found, result = check(config, data, tmp_path, capsys, monkeypatch, *options)
+            assert code == 1
+            assert found['train'].keys() == {'image that cannot be read'}
+            examples = result['splits'][0]['found'][0]['examples']
+            assert {example.split(':')[0] for example in examples} == set(map(str, paths))
+
+
+@pytest.mark.parametrize('config', [INSTANCES, SEMANTICS])
+def test_a_transform_of_the_library_is_a_pipeline_like_any_other(
+    config, nuclei, tmp_path, capsys, monkeypatch
+):
+    loads = ['train_dataloader.dataset.pipeline.0.type=mmgab.LoadImage']
+    if config == SEMANTICS:
+        loads += ['train_dataloader.dataset.pipeline.1.type=mmgab.LoadSegmentation']
+    assert check(config, nuclei, tmp_path, capsys, monkeypatch, *loads)[0] == 0
+
+
+@pytest.mark.parametrize(('bound', 'files'), [('pixels', 128 * 128 - 1), ('bytes', 100)])
+def test_bounds_are_options(bound, files, nuclei, tmp_path, capsys, monkeypatch):
+    roots = [f'{split}_dataloader.dataset.data_root={nuclei}' for split in ('train', 'val', 'test')]
+    words = [SEMANTICS, '-o', tmp_path, f'--max-{bound}', files, '--cfg-options', *roots]
+    code, output = call(TOOL, words, capsys, monkeypatch)
+    assert code == 1
+    for what in ('image', 'label map'):
+        assert f'ERROR 35 x {what} that cannot be read' in output
+    assert f'more than the {files} of max_{bound}' in output
+
+
+def test_an_annotation_file_without_an_image_is_found(data, tmp_path, capsys, monkeypatch):
+    edit(data, lambda content: [content[key].clear() for key in ('images', 'annotations')])
+    code, found, _ = check(INSTANCES, data, tmp_path, capsys, monkeypatch)
+    assert code == 1
+    assert found['train']['data set without an image'][0] == 1
+
+
+NAMES = {'not UTF-8': '\udcff.png', 'surrogate': '\ud800.png', 'nul': 'a\0b.png', 'lines': 'a\nb'}
+
+
+@pytest.mark.parametrize('kind', NAMES)
+def test_a_name_that_no_file_or_no_log_can_have_is_found(kind, data, tmp_path, capsys, monkeypatch):
+    edit(data, lambda content: content['images'][0].update(file_name=NAMES[kind]))
+    code, found, _ = check(INSTANCES, data, tmp_path, capsys, monkeypatch)
+    assert code == 1
+    assert found['train']['image that cannot be read'][0] == 1
+    is_utf8 = kind in ('nul', 'lines')
+    assert ('file name that is not valid UTF-8' in found['train']) != is_utf8
+    examples = ''.join(example for _, example in found['train'].values())
+    assert examples.isprintable()
+
+
+def test_a_file_on_disk_whose_name_is_not_utf8_is_found(data, tmp_path, capsys, monkeypatch):
+    for kind in ('images', 'labels'):
+        path = sorted((data / kind / 'train').iterdir())[0]
+        path.rename(path.with_name('\udcff.png'))
+    code, found, _ = check(SEMANTICS, data, tmp_path, capsys, monkeypatch)
+    assert code == 1
+    assert found['train'].keys() == {'file name that is not valid UTF-8'}
+    assert found['train']['file name that is not valid UTF-8'][0] == 2
+
+
+def empty(data):
+    shutil.rmtree(data / 'images' / 'train')
+    (data / 'images' / 'train').mkdir()
+
+
+def loop(data):
+    for name in ('one', 'other'):
+        (data / 'images' / 'train' / name).symlink_to('.')
+
+
+@pytest.mark.parametrize(
+    ('kind', 'change', 'options'),
+    [
+        ('data set without an image', empty, []),
+        ('data set without an image', lambda data: None, ['img_suffix=.jpg']),
+        ('data set that cannot be checked', lambda data: shutil.rmtree(data / 'images/train'), []),
+        ('data set that cannot be checked', loop, []),
+        ('data set that cannot be checked', lambda data: None, ['data_prefix.img_path=README.md']),
+        ('data set that cannot be built', lambda data: None, ['type=NoSuchDataset']),
+        ('data set that cannot be built', lambda data: None, ['pipeline.0.type=NoSuchTransform']),
+        ('annotation file cannot be read', lambda data: None, ['ann_file=train.txt']),
+        ('annotation file cannot be read', lambda data: os.mkfifo(data / 'train.txt'),
+         ['ann_file=train.txt']),
+    ],
+)  # fmt: skip
+def test_a_folder_or_list_of_no_images_is_found(
+    kind, change, options, data, tmp_path, capsys, monkeypatch
+):
+    change(data)
+    options = [f'train_dataloader.dataset.{option}' for option in options]
+    code, found, result = check(SEMANTICS, data, tmp_path, capsys, monkeypatch, *options)
+    assert code == 1
+    assert found['train'][kind][0] == 1
+    assert found['val'] == {}
+    assert result['splits'][1]['counts'] == {'images': 4, 'label maps': 4}
+
+
+def test_a_folder_of_no_label_maps_is_found(data, tmp_path, capsys, monkeypatch):
+    shutil.rmtree(data / 'labels' / 'train')
+    code, found, _ = check(SEMANTICS, data, tmp_path, capsys, monkeypatch)
+    assert code == 1
+    assert found['train']['label map that cannot be read'][0] == 35
+
+
+def test_a_config_without_a_data_set_is_no_success(tmp_path, capsys, monkeypatch):
+    config = tmp_path / 'config.py'
+    config.write_text('train_dataloader = dict(batch_size=2)')
+    code, _ = call(TOOL, [config, '-o', tmp_path], capsys, monkeypatch)
+    assert 'has no data set in any of train_dataloader' in code
+
+
+def replace(path, make):
+    path.unlink()
+    make(path)
+
+
+@pytest.mark.parametrize('config', [INSTANCES, SEMANTICS])
+def test_files_that_would_never_end_are_found_and_not_read(config, data, tmp_path):
+    """In a process of its own, which can be ended: this one would wait with it."""
+    images = sorted((data / 'images' / 'train').iterdir())
+    labels = sorted((data / 'labels' / 'train').iterdir())
+    replace(images[0], os.mkfifo)
+    replace(images[1], lambda path: path.symlink_to('/dev/zero'))
+    replace(images[2], lambda path: path.symlink_to('nothing'))
+    replace(labels[3], os.mkfifo)
+    replace(labels[4], lambda path: path.symlink_to('/dev/zero'))
+    images[5].rename(images[5].with_name('ü\udcff.png'))
+    replace(data / 'annotations' / 'instances_val.json', os.mkfifo)
+    roots = [f'{split}_dataloader.dataset.data_root={data}' for split in ('train', 'val', 'test')]
+    done = start_tool(
+        TOOL, config, '-o', tmp_path / 'out', '--cfg-options', *roots,
+        env=dict(PYTHONIOENCODING='ascii'), timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert 'Traceback' not in done.stdout
+    content = json.loads((tmp_path / 'out' / 'check.json').read_text())
+    found = {each['kind']: each['examples'] for each in content['splits'][0]['found']}
+    for path in images[:3]:
+        assert any(str(path) in example for example in found['image that cannot be read'])
+    if config == INSTANCES:
+        assert 'annotation file cannot be read' in done.stdout
+    else:
+        for path in labels[3:5]:
+            assert any(str(path) in example for example in found['label map that cannot be read'])
 
 
 def test_images_of_one_split_in_another_and_twice_in_one_are_found(

@@ -5,37 +5,29 @@
 
 Opens every image, and looks at every annotation or label map of the training, validation and test
 loaders: whether files read to the end, sizes, boxes, polygons, ids and classes are sound, labels
-are those of the config, and no image of one split is in another. Writes check.json and check.html,
-prints a summary, and exits with 1 where there are errors.
+are those of the config, and no image of one split is in another. Only regular files within bounds
+are read, and whatever they hold is a finding. Writes check.json and check.html, prints a summary,
+and exits with 1 where there are errors.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import annotation_file
 from check_page import write_page
-from findings import Finding, Split
-from image_checks import Looked, look
-from instance_checks import check_annotations, check_sizes, count, read_annotations
+from findings import Split
 from mmengine.config import Config, DictAction
-from mmengine.registry import DATASETS, init_default_scope
-from semantic_checks import (
-    check_labels,
-    look_at_labels,
-    missing_classes,
-    pixels_of_classes,
-    renamed,
-)
-from tqdm import tqdm
+from mmengine.registry import init_default_scope
+from reading import Reading
+from split_checks import check_leaks, check_loader
 
+from mmgab.datasets.image_file import MAX_BYTES, MAX_PIXELS
 from mmgab.engine import load_config
-from mmgab.engine.preflight import leaf_datasets
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-Map = Callable[[Callable, Sequence[str], str], list]
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,101 +36,27 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='config file')
-    parser.add_argument('--workers', type=int, help='processes; one for each core')
+    parser.add_argument('--workers', type=positive, help='processes; one for each core')
     parser.add_argument(
         '-o', '--out', type=Path, default=Path('work_dirs/check'), help='folder for the results'
     )
+    for name, default, meaning in (
+        ('pixels', MAX_PIXELS, 'width times height of an image or label map'),
+        ('bytes', MAX_BYTES, 'size of an image or label map'),
+        ('annotation-bytes', annotation_file.MAX_BYTES, 'size of an annotation file'),
+    ):
+        text = f'{meaning} at most; default: {default}'
+        parser.add_argument(f'--max-{name}', type=positive, default=default, metavar='N', help=text)
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
-    args = parser.parse_args()
-    if args.workers is not None and args.workers < 1:
-        parser.error(f'--workers must be at least 1, got {args.workers}')
-    return args
+    return parser.parse_args()
 
 
-def check_instances(split: Split, dataset: object, run: Map, has_masks: bool) -> None:
-    """Check a data set in COCO's layout."""
-    content, findings = read_annotations(Path(dataset.ann_file))
-    split.add(findings)
-    if content is None:
-        return
-    classes = dataset.metainfo['classes']
-    folder = dataset.data_prefix.get('img', '')
-    names = [str(image.get('file_name')) for image in content['images']]
-    paths = [str(Path(folder, name)) for name in names]
-    looked = dict(zip(names, run(look, paths, split.name), strict=True))
-    _add_images(split, looked.values())
-    split.add(check_annotations(content, classes, has_masks))
-    split.add(check_sizes(content, looked))
-    counts, of_class = count(content, classes)
-    split.counts.update(counts)
-    split.classes.update(of_class)
-
-
-def check_semantics(split: Split, dataset: object, run: Map) -> None:
-    """Check a data set of images and label maps."""
-    dataset.full_init()
-    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
-    images = run(look, [info['img_path'] for info in infos], split.name)
-    _add_images(split, images)
-    labelled = [info['seg_map_path'] for info in infos if info.get('seg_map_path')]
-    maps = run(look_at_labels, labelled, f'{split.name}, labels')
-    classes = dataset.metainfo['classes']
-    settings = (len(classes), bool(dataset.reduce_zero_label), dataset.ignore_index)
-    maps = [renamed(found, dataset.label_map, int(settings[1])) for found in maps]
-    split.add(check_labels(maps, *settings))
-    if maps and len(maps) == len(images):
-        for image, labels in zip(images, maps, strict=True):
-            if None not in (image.size, labels.size) and image.size != labels.size:
-                detail = f'{labels.path}: {labels.size}, the image has {image.size}'
-                split.add([Finding('label map of another size', detail)])
-    pixels = pixels_of_classes(maps, classes, settings[1])
-    split.add(missing_classes(pixels))
-    split.counts.update({'images': len(images), 'label maps': len(maps)})
-    split.classes.update(pixels)
-
-
-def _add_images(split: Split, images: Iterable[Looked]) -> None:
-    """Note which images cannot be read, and which are twice in a split."""
-    by_digest: dict[str, str] = {}
-    for image in images:
-        if image.problem is not None:
-            split.add([Finding('image that cannot be read', f'{image.path}: {image.problem}')])
-        if not image.digest:
-            continue
-        split.hashes[image.path] = image.digest
-        first = by_digest.setdefault(image.digest, image.path)
-        if first != image.path:
-            split.add([Finding('image that is there twice', f'{image.path} is {first}', False)])
-
-
-def check_leaks(split: Split, others: Sequence[Split]) -> None:
-    """Note images that a split shares with the training set."""
-    for other in others:
-        by_digest = {digest: path for path, digest in other.hashes.items()}
-        for path, digest in split.hashes.items():
-            if digest in by_digest:
-                detail = f'{path} is {by_digest[digest]} of {other.name}'
-                split.add([Finding('image of the training set', detail)])
-
-
-def check_loader(config: Config, name: str, run: Map) -> Split:
-    """Check the data sets of a loader, whatever wraps them."""
-    split = Split(name)
-    for settings in leaf_datasets(config[name].dataset):
-        try:
-            dataset = DATASETS.build({**settings, 'pipeline': [], 'lazy_init': True})
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            split.add([Finding('data set that cannot be built', f'{settings["type"]}: {error}')])
-            continue
-        if str(dataset.ann_file).endswith('.json'):
-            has_masks = any(step.get('with_mask') for step in settings.get('pipeline', []))
-            check_instances(split, dataset, run, has_masks)
-        elif hasattr(dataset, 'reduce_zero_label'):
-            check_semantics(split, dataset, run)
-        else:
-            kind = type(dataset).__name__
-            split.add([Finding('data set of a kind that is not checked', kind, is_error=False)])
-    return split
+def positive(text: str) -> int:
+    """Read a number of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'must be at least 1, got {number}')
+    return number
 
 
 def distinct_loaders(config: Config) -> list[str]:
@@ -146,7 +64,11 @@ def distinct_loaders(config: Config) -> list[str]:
     names: list[str] = []
     for name in LOADERS:
         given = config.get(name)
-        if given and all(given.dataset != config[other].dataset for other in names):
+        if (
+            given
+            and given.get('dataset')
+            and all(given.dataset != config[other].dataset for other in names)
+        ):
             names.append(name)
     return names
 
@@ -179,22 +101,26 @@ def main() -> int:
     args = parse_args()
     config = load_config(args.config, args.cfg_options)
     init_default_scope(config.get('default_scope', 'mmengine'))
-    with ProcessPoolExecutor(args.workers) as pool:
-
-        def run(function: Callable, paths: Sequence[str], title: str) -> list:
-            results = pool.map(function, paths, chunksize=16)
-            return list(tqdm(results, title, len(paths), unit='file', leave=False))
-
-        splits = [check_loader(config, name, run) for name in distinct_loaders(config)]
+    names = distinct_loaders(config)
+    if not names:
+        sys.exit(f'{args.config} has no data set in any of {", ".join(LOADERS)}')
+    args.out.mkdir(parents=True, exist_ok=True)
+    reading = Reading(args.workers, args.max_bytes, args.max_pixels, args.max_annotation_bytes)
+    splits = [check_loader(config, name, reading) for name in names]
     for split in splits[1:]:
         check_leaks(split, [other for other in splits if other.name == 'train_dataloader'])
     result = as_json(args.config, splits)
-    args.out.mkdir(parents=True, exist_ok=True)
     (args.out / 'check.json').write_text(json.dumps(result, indent=2) + '\n')
     write_page(result, args.out / 'check.html')
-    print(summary(splits))
-    print(f'Written to {args.out / "check.json"} and {args.out / "check.html"}')
+    show(summary(splits))
+    show(f'Written to {args.out / "check.json"} and {args.out / "check.html"}')
     return int(bool(result['errors']))
+
+
+def show(text: str) -> None:
+    """Print a text, with escapes for what the terminal's encoding does not have."""
+    encoding = sys.stdout.encoding or 'utf-8'
+    print(text.encode(encoding, 'backslashreplace').decode(encoding))
 
 
 if __name__ == '__main__':

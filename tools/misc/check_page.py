@@ -17,4 +17,5 @@ def write_page(result: Mapping, path: Path) -> None:
         dict(split, largest=max([1, *split['classes'].values()])) for split in result['splits']
     ]
     template = environment.get_template('check.html.j2')
-    path.write_text(template.render(result, splits=splits), encoding='utf-8')
+    page = template.render(result, splits=splits)
+    path.write_text(page, encoding='utf-8', errors='backslashreplace')

@@ -1,9 +1,17 @@
 """What is wrong with a data set, counted by kind, with examples."""
 
+import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from mmgab.datasets.printable_text import printable
+
 EXAMPLES = 20  # kept of each kind; the count is of all
+_LONGEST = 600  # characters of an example
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlist = _SHORT.maxdict = _SHORT.maxlevel = 6
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 80
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ class Split:
             self._numbers[key] = self._numbers.get(key, 0) + 1
             examples = self._found.setdefault(key, [])
             if len(examples) < EXAMPLES:
-                examples.append(finding.detail)
+                examples.append(_cut(printable(finding.detail)))
 
     @property
     def errors(self) -> int:
@@ -60,3 +68,12 @@ class Split:
             dict(kind=kind, is_error=is_error, count=count, examples=self._found[kind, is_error])
             for (kind, is_error), count in kinds
         ]
+
+
+def shown(value: object) -> str:
+    """Write a value of a file in some characters, however long or deeply nested it is."""
+    return _SHORT.repr(value)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f'{text[:_LONGEST]}...'

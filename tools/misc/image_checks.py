@@ -1,10 +1,26 @@
 """Image files: whether they open to the end, how large they are, and which are the same."""
 
 import hashlib
+import io
 from dataclasses import dataclass
-from pathlib import Path
 
+import mmcv
 from PIL import Image, ImageOps
+
+from mmgab.datasets.image_file import check_image, pillow_limit, read_regular_file
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """How training decodes images.
+
+    Attributes:
+        backend: MMCV's ``imdecode_backend``.
+        flag: MMCV's ``color_type``.
+    """
+
+    backend: str
+    flag: str
 
 
 @dataclass(frozen=True)
@@ -13,7 +29,8 @@ class Looked:
 
     Attributes:
         path: Of the file.
-        size: Width and height in pixels; None where it cannot be read.
+        size: Width and height in pixels, as training sees it: turned, where a camera said so. None
+            where it cannot be read.
         digest: Of the file's bytes; empty where there is no file.
         problem: Why it cannot be read, if so.
     """
@@ -23,18 +40,51 @@ class Looked:
     digest: str
     problem: str | None
 
+    @classmethod
+    def unreadable(cls, path: str, problem: str, digest: str = '') -> 'Looked':
+        """An image file that cannot be read."""
+        return cls(path, None, digest, problem)
 
-def look(path: str) -> Looked:
-    """Read an image to its last pixel."""
+
+def look(path: str, decoder: Decoder | None, max_bytes: int, max_pixels: int) -> Looked:
+    """Read an image to its last pixel.
+
+    Args:
+        path: Of the file.
+        decoder: Of training; None where it is not MMCV's.
+        max_bytes: Size of the file at most.
+        max_pixels: Width times height at most.
+    """
+    digest = ''
     try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        return Looked(path, None, '', error.strerror or str(error))
-    digest = hashlib.sha256(content).hexdigest()
-    try:
-        with Image.open(path) as image:
-            image.load()
-            # As training sees it: turned, where a camera said so.
-            return Looked(path, ImageOps.exif_transpose(image).size, digest, None)
+        content = read_regular_file(path, max_bytes)
+        digest = hashlib.sha256(content).hexdigest()
+        check_image(content, max_pixels)
+        with pillow_limit(max_pixels):
+            return Looked(path, _size(content, decoder), digest, None)
     except Exception as error:  # a decoder raises nearly anything on bytes that are no image
-        return Looked(path, None, digest, f'{type(error).__name__}: {error}')
+        return Looked.unreadable(path, reason(error), digest)
+
+
+def reason(error: Exception) -> str:
+    """Why a file cannot be read."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f'{type(error).__name__}: {error}'
+
+
+def _size(content: bytes, decoder: Decoder | None) -> tuple[int, int]:
+    """Decode an image with Pillow, which notices more defects, and then as training does."""
+    with Image.open(io.BytesIO(content)) as image:
+        image.load()
+        kind = f'{image.format} of mode {image.mode}'
+        has_wide_values = image.mode[0] in 'IF'  # more than 8 bits each
+        if decoder is None:
+            return ImageOps.exif_transpose(image).size
+    if has_wide_values and decoder.backend == 'pillow':
+        raise ValueError(f'{kind}, whose values Pillow would cut off at 255 in training')
+    decoded = mmcv.imfrombytes(content, decoder.flag, backend=decoder.backend)
+    if decoded is None:
+        raise ValueError(f'{kind}, which imdecode_backend={decoder.backend!r} cannot read')
+    height, width = decoded.shape[:2]
+    return width, height

@@ -1,11 +1,15 @@
 """Label maps of pixels: which values they hold, and whether these are the config's classes."""
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from findings import Finding
+from image_checks import reason
 from PIL import Image
+
+from mmgab.datasets.image_file import check_image, pillow_limit, read_regular_file
 
 _VALUES = 256
 
@@ -26,23 +30,36 @@ class LabelMap:
     histogram: np.ndarray
     problem: str | None
 
+    @classmethod
+    def unreadable(cls, path: str, problem: str) -> 'LabelMap':
+        """A label map that cannot be read."""
+        return cls(path, None, np.zeros(_VALUES, np.int64), problem)
 
-def look_at_labels(path: str) -> LabelMap:
-    """Read a label map to its last pixel."""
-    nothing = np.zeros(_VALUES, np.int64)
+
+def look_at_labels(path: str, max_bytes: int, max_pixels: int) -> LabelMap:
+    """Read a label map to its last pixel.
+
+    Args:
+        path: Of the file.
+        max_bytes: Size of the file at most.
+        max_pixels: Width times height at most.
+    """
     try:
-        with Image.open(path) as image:
+        content = read_regular_file(path, max_bytes)
+        check_image(content, max_pixels)
+        with pillow_limit(max_pixels), Image.open(io.BytesIO(content)) as image:
             labels = np.array(image)
-    except FileNotFoundError:
-        return LabelMap(path, None, nothing, 'there is no such file')
     except Exception as error:  # a decoder raises nearly anything on bytes that are no image
-        return LabelMap(path, None, nothing, f'{type(error).__name__}: {error}')
+        return LabelMap.unreadable(path, reason(error))
+    if labels.dtype == bool:  # of one bit a pixel, which training reads as 0 and 1
+        labels = labels.astype(np.uint8)
     if labels.ndim != 2 or labels.dtype != np.uint8:
         found = f'it has {labels.dtype} of shape {labels.shape}'
-        return LabelMap(path, None, nothing, f'{found}, not one byte a pixel')
+        return LabelMap.unreadable(path, f'{found}, not one byte a pixel')
     height, width = labels.shape
-    counts = np.bincount(labels.ravel(), minlength=_VALUES)
-    return LabelMap(path, (width, height), counts, None)
+    # Row by row: NumPy counts in a copy of eight bytes a pixel.
+    rows = (np.bincount(row, minlength=_VALUES) for row in labels)
+    return LabelMap(path, (width, height), sum(rows, np.zeros(_VALUES, np.int64)), None)
 
 
 def check_labels(

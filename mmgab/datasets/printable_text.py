@@ -1,0 +1,13 @@
+"""Text from outside, file names above all, as logs, pages and terminals can show it."""
+
+
+def printable(text: str) -> str:
+    """Write the characters that cannot be shown as escapes, which leaves one line of valid UTF-8.
+
+    Args:
+        text: Any; a file name that is not UTF-8 has surrogates in it, and one may hold line breaks.
+    """
+    return ''.join(
+        character if character.isprintable() else character.encode('unicode_escape').decode()
+        for character in text
+    )

@@ -1,0 +1,35 @@
+"""Values of a JSON file, which may be anything: whether they are numbers, ids or sizes."""
+
+import sys
+
+_LONGEST_SIDE = 2**31 - 1  # pixels; image libraries count them in 32 bits
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a value is a number that a float can hold: not NaN, not infinite, no bool."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
+
+
+def are_numbers(values: object) -> bool:
+    """Tell whether a value is a list of numbers."""
+    return isinstance(values, list) and all(map(is_number, values))
+
+
+def is_count(value: object) -> bool:
+    """Tell whether a value is a number without a fraction, 0 or more."""
+    return is_number(value) and value >= 0 and value == int(value)
+
+
+def is_side(value: object) -> bool:
+    """Tell whether a value can be an image's width or height in pixels."""
+    return is_count(value) and 0 < value <= _LONGEST_SIDE
+
+
+def is_id(value: object) -> bool:
+    """Tell whether a value can name an image, an annotation or a category: a number or a text."""
+    return is_number(value) or isinstance(value, str)
+
+
+def is_text(value: object) -> bool:
+    """Tell whether a value is a text."""
+    return isinstance(value, str)
