@@ -21,7 +21,7 @@ param_scheduler = [
 train_dataloader = dict(
     dataset=dict(
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            dict(type='mmgab.LoadImage'),
             dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
             dict(type='Resize', scale=(1333, 800), keep_ratio=True),
             dict(type='RandomFlip', prob=0.5),

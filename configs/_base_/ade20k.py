@@ -10,8 +10,8 @@ _load_labels = dict(type='LoadAnnotations', reduce_zero_label=True)
 _pack = dict(type='PackSegInputs')
 
 _train_pipeline = [
-    *_load,
-    _load_labels,
+    dict(type='mmgab.LoadImage'),
+    dict(type='mmgab.LoadSegmentation', reduce_zero_label=True),
     dict(type='RandomResize', scale=(2048, 512), ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type='RandomCrop', crop_size=(512, 512), cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),

@@ -27,7 +27,7 @@ train_dataloader = dict(
     ),
     dataset=dict(
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            dict(type='mmgab.LoadImage'),
             dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
             dict(type='RandomFlip', prob=0.5),
             dict(type='RandomChoice', transforms=[[_resize], [_resize_to_crop, _crop, _resize]]),

@@ -19,7 +19,8 @@ train_dataloader = dict(
         **_dataset,
         data_prefix=dict(img_path='images/train', seg_map_path='labels/train'),
         pipeline=[
-            *_load,
+            dict(type='mmgab.LoadImage'),
+            dict(type='mmgab.LoadSegmentation'),
             dict(type='RandomFlip', prob=0.75, direction=['horizontal', 'vertical', 'diagonal']),
             dict(type='PackSegInputs'),
         ],

@@ -26,7 +26,7 @@ train_dataloader = dict(
         **_dataset,
         ann_file='train.txt',
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            dict(type='mmgab.LoadImage'),
             dict(
                 type='RandomResizedCrop', scale=256, crop_ratio_range=(0.8, 1.0), backend='pillow'
             ),

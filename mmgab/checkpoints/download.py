@@ -1,80 +1,167 @@
-"""Files behind URLs: fetched once, whole, and checked against a hash where one is given."""
+"""Files behind URLs: downloaded once, complete, and compared with a hash where one is given."""
 
 import hashlib
+import logging
 import os
-import shutil
-import tempfile
-from http.client import HTTPException
+import re
+from collections.abc import Callable
 from pathlib import Path
-from urllib.error import ContentTooShortError, URLError
-from urllib.request import urlopen
+from urllib.parse import urlsplit
 
 import torch
 from mmengine.dist import barrier
+from mmengine.logging import print_log
+
+from .atomic_file import partial_file, put_in_place, remove_abandoned
+from .http_transfer import fetch
+from .url import redact, split_credentials
+
+Check = Callable[[Path], None]
+_FRAGMENT = re.compile(r'sha256[=:-]([0-9a-f]{8,64})', re.IGNORECASE | re.ASCII)
+_DIGITS = re.compile(r'[0-9a-fA-F]{8,64}')
+_MAX_NAME = 200  # bytes; a file system takes 255, with what is put before the name
 
 
-def download(url: str, sha256: str | None = None) -> Path:
-    """Path of a downloaded file, in torch's hub folder; each machine downloads it once.
+def split_hash(url: str) -> tuple[str, str | None]:
+    """Take ``#sha256=...`` off a URL; in any case, and with ``:`` or ``-`` for ``=``.
 
-    Args:
-        url: Where it is; two URLs never share a file.
-        sha256: What its hash must be, or its first digits; also of a file that is there already.
+    Returns:
+        The URL, and the digits in lower case; None if nothing follows the URL.
 
     Raises:
-        ConnectionError: If it cannot be downloaded whole; nothing of it is kept.
-        ValueError: If it has another hash.
+        ValueError: If something else follows it, or not 8 to 64 hexadecimal digits.
     """
-    name = url.partition('?')[0].rpartition('/')[2]
-    if not name:
-        raise ValueError(f'{url} names no file')
-    folder = Path(torch.hub.get_dir()) / 'checkpoints'
-    path = folder / f'{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name}'
+    url, mark, fragment = url.partition('#')
+    if not mark:
+        return url, None
+    match = _FRAGMENT.fullmatch(fragment)
+    if match is None:
+        raise ValueError(
+            f'{redact(url)} is followed by {mark + fragment!r}; only #sha256=DIGITS may follow, '
+            'with 8 to 64 hexadecimal digits'
+        )
+    return url, match[1].lower()
+
+
+def download(url: str, sha256: str | None = None, check: Check | None = None) -> Path:
+    """Download a file to torch's hub folder, if it is not there yet; each machine does so once.
+
+    Nothing is kept of a download that fails. A file that is there, but has another hash or is
+    damaged, is downloaded again; it is replaced if the new one is right.
+
+    Args:
+        url: Where it is, without a fragment. URLs that differ in more than user and password never
+            share a file.
+        sha256: Its hash or at least the first 8 digits of it. Eight digits are 32 bits: enough
+            against damage and mix-ups. An attacker makes another file with these digits within
+            minutes to hours; give all 64 against that.
+        check: Called with the path of a file that is there, or with the temporary one of a
+            complete download; raises ValueError if it is damaged.
+
+    Returns:
+        Its path.
+
+    Raises:
+        ConnectionError: If it cannot be downloaded; see :func:`~.http_transfer.fetch`.
+        OSError: If it cannot be written.
+        ValueError: If the URL or the hash is invalid, the file has another hash, or ``check``
+            refuses it.
+    """
+    if '#' in url:
+        raise ValueError(f'{redact(url)} has a fragment; split_hash takes it off')
+    if sha256 is not None:
+        sha256 = _checked_digits(sha256)
+    url, credentials = split_credentials(url)
+    path = _cached_path(url)
+    is_first = os.environ.get('LOCAL_RANK', '0') == '0'
     try:
-        if os.environ.get('LOCAL_RANK', '0') == '0' and not path.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            _fetch(url, path)
+        if is_first and not _is_cached(path, redact(url), sha256, check):
+            _download(url, credentials, path, sha256, check)
     finally:  # the other processes wait for this one, whether it succeeds or not
         barrier()
-    if not path.exists():
-        raise ConnectionError(f'checkpoint {url} could not be downloaded by the first process')
-    if sha256 is not None:
-        check_hash(path, url, sha256)
+    if not path.is_file():
+        raise ConnectionError(
+            f'checkpoint {redact(url)} could not be downloaded by the first process of this '
+            'machine, whose error has the reason'
+        )
+    if sha256 is not None and not is_first:
+        check_hash(path, redact(url), sha256)
     return path
 
 
-def _fetch(url: str, path: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        draft = Path(folder) / path.name
-        try:
-            with urlopen(url) as response:
-                length = response.headers.get('Content-Length')
-            torch.hub.download_url_to_file(url, str(draft))
-            size = draft.stat().st_size
-            if length is not None and size != int(length):
-                raise ContentTooShortError(f'{size} bytes of {length} came', draft)
-        except (URLError, HTTPException, ConnectionError, TimeoutError) as error:
-            reason = getattr(error, 'reason', error)
-            raise ConnectionError(
-                f'checkpoint {url} cannot be downloaded ({reason}); where there is no network, '
-                'fetch it elsewhere and give its path instead'
-            ) from error
-        shutil.move(draft, path)
+def _cached_path(url: str) -> Path:
+    name = urlsplit(url).path.rpartition('/')[2]
+    if not name:
+        raise ValueError(f'{redact(url)} names no file; its path must not end with a slash')
+    name = f'{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name[-_MAX_NAME:]}'
+    return Path(torch.hub.get_dir()) / 'checkpoints' / name
+
+
+def _is_cached(path: Path, source: str, sha256: str | None, check: Check | None) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        if sha256 is not None:
+            check_hash(path, source, sha256)
+        if check is not None:
+            check(path)
+    except ValueError as error:
+        print_log(
+            f'{path} is not used, {source} is downloaded again: {error}',
+            logger='current',
+            level=logging.WARNING,
+        )
+        return False
+    return True
+
+
+def _download(
+    url: str, credentials: str, path: Path, sha256: str | None, check: Check | None
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(path.parent)
+    with partial_file(path.parent, path.suffix) as temporary:
+        found = fetch(url, credentials, temporary)
+        if sha256 is not None and not found.startswith(sha256):
+            raise ValueError(
+                f'the file behind {redact(url)} is not the one that was asked for: its sha256 is '
+                f'{found}, wanted {sha256}. It was not kept; check the URL and the hash'
+            )
+        if check is not None:
+            check(temporary)
+        put_in_place(temporary, path)
 
 
 def check_hash(path: Path, source: str, wanted: str) -> None:
-    """Check a file against a hash.
+    """Compare the hash of a file; see :func:`check_digest`."""
+    check_digest(file_sha256(path), source, path, wanted)
+
+
+def check_digest(found: str, source: str, path: Path, wanted: str) -> None:
+    """Compare a hash that was computed.
+
+    Args:
+        found: The hash, 64 hexadecimal digits.
+        source: What the user calls the file.
+        path: Where it is.
+        wanted: The hash that it must have, or its first digits; see :func:`download`.
 
     Raises:
-        ValueError: If it has another one, or if ``wanted`` has less than 8 digits.
+        ValueError: If they differ, or ``wanted`` is not 8 to 64 hexadecimal digits.
     """
-    if len(wanted) < 8:
-        raise ValueError(f'sha256 must have 8 digits at least, got {wanted!r}')
-    found = file_sha256(path)
-    if not found.startswith(wanted.lower()):
+    if not found.lower().startswith(_checked_digits(wanted)):
         raise ValueError(
             f'{source} is not the file that was asked for: its sha256 is {found}, wanted {wanted}. '
-            f'It lies in {path.resolve()}; remove it to have it downloaded again'
+            f'Check the hash with those who published it, or replace {path.resolve()}'
         )
+
+
+def _checked_digits(wanted: str) -> str:
+    if not isinstance(wanted, str) or not _DIGITS.fullmatch(wanted):
+        raise ValueError(
+            f'sha256 must have 8 digits at least and 64 at most, of 0-9 and a-f; got {wanted!r}'
+        )
+    return wanted.lower()
 
 
 def file_sha256(path: Path | str) -> str:

@@ -1,20 +1,20 @@
 """Checkpoint files, read as data and written atomically."""
 
 import errno
+import hashlib
 import io
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
-from torch import Tensor
 
 from .atomic_file import replacing
-from .contents import wrapper_of
-from .download import check_hash, download
+from .download import check_digest, check_hash, download, split_hash
 from .reading import (
     NotPlainDataError,
     UnsupportedDataError,
@@ -22,8 +22,9 @@ from .reading import (
     read_legacy,
     read_safetensors,
     read_zip,
-    write_safetensors,
 )
+from .serialization import serialize
+from .url import redact
 
 TIMM_SCHEME = 'timm://'
 _SCHEME = re.compile(r'[A-Za-z][\w+.-]*://')
@@ -73,15 +74,26 @@ def read_checkpoint(
     source = os.fspath(source)
     if _SCHEME.match(source) and not _HTTP.match(source):
         return _read_remote(source, map_location, trust, sha256)
-    path = local_path(source, sha256)
-    with open(path, 'rb') as file:
-        if sha256 is not None or '#' in source:  # what was hashed is what is read
-            content = file.read()
-            file = io.BytesIO(content)
-        checkpoint = read_file(file, source, map_location, trust)
+    source, sha256 = _split_hash(source, sha256)
+    path = _path_of(source, sha256)
+    name = f'{redact(source)} (in {path})' if _HTTP.match(source) else source
+    with _opened(path, name, sha256) as file:
+        checkpoint = read_file(file, name, map_location, trust)
     if not isinstance(checkpoint, Mapping):
-        raise ValueError(f'{source} is no checkpoint: it holds a {type(checkpoint).__name__}')
+        raise ValueError(f'{name} is no checkpoint: it holds a {type(checkpoint).__name__}')
     return checkpoint
+
+
+@contextmanager
+def _opened(path: Path, name: str, sha256: str | None) -> Iterator[BinaryIO]:
+    """Open a file; one that is hashed is read once, so that what was hashed is what is read."""
+    with open(path, 'rb') as file:
+        if sha256 is None:
+            yield file
+            return
+        content = file.read()
+    check_digest(hashlib.sha256(content).hexdigest(), name, path, sha256)
+    yield io.BytesIO(content)
 
 
 def read_file(
@@ -151,11 +163,26 @@ def local_path(source: str, sha256: str | None = None) -> Path:
         ConnectionError: If it cannot be downloaded.
         ValueError: If it has another hash.
     """
+    source, sha256 = _split_hash(source, sha256)
+    path = _path_of(source, sha256)
+    if sha256 is not None:
+        check_hash(path, redact(source), sha256)
+    return path
+
+
+def _split_hash(source: str, sha256: str | None) -> tuple[str, str | None]:
+    """Take ``#sha256=...`` off a URL."""
+    if not _HTTP.match(source):
+        return source, sha256
+    url, digits = split_hash(source)
+    if None not in (digits, sha256) and digits != sha256.lower():
+        raise ValueError(f'{redact(url)} is given two hashes: {digits} and {sha256}')
+    return url, digits or sha256
+
+
+def _path_of(source: str, sha256: str | None) -> Path:
     if _HTTP.match(source):
-        url, _, digits = source.partition('#sha256=')
-        if digits and sha256 not in (None, digits):
-            raise ValueError(f'{url} is given two hashes: {digits} and {sha256}')
-        return download(url, digits or sha256)
+        return download(source, sha256, _check_structure)
     path = Path(source)
     if path.is_dir():
         held = [path / name for name in _FOLDER_FILES if (path / name).is_file()]
@@ -164,9 +191,13 @@ def local_path(source: str, sha256: str | None = None) -> Path:
         path = held[0]
     if not path.is_file():
         raise FileNotFoundError(f'checkpoint {source} does not exist (looked for {path.resolve()})')
-    if sha256 is not None:
-        check_hash(path, source, sha256)
     return path
+
+
+def _check_structure(path: Path) -> None:
+    """Refuse a file that is cut off or damaged, as far as that is seen without its tensors."""
+    with open(path, 'rb') as file, suppress(NotPlainDataError):  # which is for the reader to say
+        read_file(file, str(path), 'meta')
 
 
 def _read_remote(
@@ -201,11 +232,7 @@ def write_checkpoint(
     path = Path(path)
     check_output(path, inputs, force)
     with replacing(path) as temporary:
-        if path.suffix == '.safetensors':
-            write_safetensors(_flat(checkpoint), temporary)
-        else:
-            with open(temporary, 'wb') as file:  # a file has no name to leave in the archive
-                torch.save(checkpoint, file)
+        serialize(checkpoint, temporary)
 
 
 def check_output(path: Path, inputs: Iterable[Path | str] = (), force: bool = False) -> None:
@@ -220,10 +247,3 @@ def check_output(path: Path, inputs: Iterable[Path | str] = (), force: bool = Fa
         raise FileExistsError(f'{path} is an input, which is never written over: give another name')
     if not force:
         raise FileExistsError(f'{path} exists: give another name, or --force to replace it')
-
-
-def _flat(checkpoint: Mapping) -> dict[str, Tensor]:
-    """The tensors alone; each with a storage of its own, as the format wants."""
-    wrapper = wrapper_of(checkpoint)
-    tensors = checkpoint if wrapper is None else checkpoint[wrapper]
-    return {n: t.contiguous().clone() for n, t in tensors.items() if isinstance(t, Tensor)}

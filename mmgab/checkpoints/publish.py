@@ -1,12 +1,12 @@
 """A checkpoint for others: without what only training needs, its hash in its name."""
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from .atomic_file import partial_file, put_in_place
 from .contents import wrapper_of
 from .download import file_sha256
-from .files import write_checkpoint
+from .serialization import serialize
 
 
 def publish(checkpoint: Mapping, path: Path) -> Path:
@@ -23,15 +23,16 @@ def publish(checkpoint: Mapping, path: Path) -> Path:
 
     Raises:
         FileExistsError: If it was published before.
+        OSError: If the folder cannot be written.
     """
     wrapper = wrapper_of(checkpoint)
     if wrapper is not None:
         checkpoint = {key: checkpoint[key] for key in ('meta', wrapper) if key in checkpoint}
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f'.{path.stem}.') as folder:
-        draft = Path(folder) / path.name
-        write_checkpoint(checkpoint, draft)
+    with partial_file(path.parent, path.suffix) as draft:
+        serialize(checkpoint, draft)
         published = path.with_name(f'{path.stem}-{file_sha256(draft)[:8]}{path.suffix}')
         if published.exists():
             raise FileExistsError(f'{published} exists: this was published before')
-        return draft.replace(published)
+        put_in_place(draft, published)
+    return published

@@ -1,14 +1,12 @@
-"""Reading and writing real files: safe ones, hostile ones, broken ones, over a real connection."""
+"""Reading and writing real files: safe ones, hostile ones, broken ones."""
 
 import hashlib
-import http.server
 import os
 import pickle
 import re
 import signal
 import subprocess
 import sys
-import threading
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -19,7 +17,6 @@ import torch
 from mmengine.logging import HistoryBuffer
 
 from mmgab.checkpoints import load, read_checkpoint, write_checkpoint
-from mmgab.checkpoints.download import file_sha256
 from mmgab.checkpoints.publish import publish
 from mmgab.models import SwinGAB
 
@@ -137,121 +134,6 @@ def test_what_mmengine_saves_beside_tensors_is_read(path, swin):
     torch.save(dict(state_dict=swin, message_hub=dict(log_scalars=dict(loss=history))), path)
     scalars = read_checkpoint(str(path))['message_hub']['log_scalars']
     assert scalars['loss'].mean() == 1.5
-
-
-@pytest.fixture
-def server(path, tmp_path, monkeypatch):
-    """A real server of the folder with the file, and an empty hub folder of torch's."""
-    monkeypatch.setattr(torch.hub, '_hub_dir', str(tmp_path / 'hub'))
-    handler = partial(http.server.SimpleHTTPRequestHandler, directory=path.parent)
-    handler.log_message = lambda *args: None
-    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f'http://127.0.0.1:{server.server_port}'
-        server.shutdown()
-
-
-def test_a_url_is_downloaded_once(server, path, swin):
-    url = f'{server}/swin.pth'
-    for _ in range(2):
-        assert set(read_checkpoint(url)['state_dict']) == set(swin)
-        path.unlink(missing_ok=True)
-
-
-@pytest.mark.parametrize('digits', [8, 64])
-def test_a_url_with_the_right_hash_is_read(digits, server, path):
-    read_checkpoint(f'{server}/swin.pth', sha256=file_sha256(path)[:digits])
-    read_checkpoint(f'{server}/swin.pth#sha256={file_sha256(path)[:digits]}')
-
-
-def test_a_url_with_another_hash_is_refused_with_both(server, path):
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    wanted = '0' * 64
-    for source, arguments in (
-        (f'{server}/swin.pth', dict(sha256=wanted)),
-        (f'{server}/swin.pth#sha256={wanted}', {}),
-    ):
-        with pytest.raises(ValueError, match=f'its sha256 is {found}, wanted {wanted}'):
-            read_checkpoint(source, **arguments)
-    with pytest.raises(ValueError, match='is given two hashes'):
-        read_checkpoint(f'{server}/swin.pth#sha256={found}', sha256=wanted)
-    with pytest.raises(ValueError, match='8 digits at least'):
-        read_checkpoint(str(path), sha256='abc')
-
-
-def test_two_urls_never_share_a_file(server, path, swin):
-    for name, value in (('a', 1.0), ('b', 2.0)):
-        (path.parent / name).mkdir()
-        torch.save(dict(x=torch.tensor(value)), path.parent / name / 'model.pth')
-    for name, value in (('a', 1.0), ('b', 2.0)):
-        assert read_checkpoint(f'{server}/{name}/model.pth')['x'] == value
-
-
-def test_a_download_that_breaks_off_is_an_error_and_leaves_nothing(server, path, monkeypatch):
-    content = path.read_bytes()
-
-    def half(self):
-        self.send_response(200)
-        self.send_header('Content-Length', str(len(content)))
-        self.end_headers()
-        self.wfile.write(content[: len(content) // 2])
-
-    with monkeypatch.context() as patch:
-        patch.setattr(http.server.SimpleHTTPRequestHandler, 'do_GET', half)
-        with pytest.raises(ConnectionError, match=r'swin\.pth cannot be downloaded.*of \d+ came'):
-            read_checkpoint(f'{server}/swin.pth')
-    assert 'state_dict' in read_checkpoint(f'{server}/swin.pth')
-
-
-ALL_READ = """
-import sys
-from pathlib import Path
-import torch
-from mmgab.checkpoints import read_checkpoint
-torch.distributed.init_process_group('gloo')
-torch.hub.set_dir('hub')
-try:
-    result = f"tensors: {len(read_checkpoint(sys.argv[1])['state_dict'])}"
-except ConnectionError as error:
-    result = f'refused: {error}'
-Path(f'rank{torch.distributed.get_rank()}.txt').write_text(result)
-torch.distributed.barrier()
-torch.distributed.destroy_process_group()
-"""
-
-
-@pytest.mark.parametrize(('name', 'word'), [('swin.pth', 'tensors: '), ('none.pth', 'refused: ')])
-def test_all_processes_of_a_run_get_the_download_or_the_error(name, word, server, tmp_path):
-    (tmp_path / 'all.py').write_text(ALL_READ)
-    torchrun = (sys.executable, '-m', 'torch.distributed.run', '--standalone')
-    done = subprocess.run(
-        [*torchrun, '--nproc-per-node=2', 'all.py', f'{server}/{name}'],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    for rank in range(2):
-        assert (tmp_path / f'rank{rank}.txt').read_text().startswith(word)
-
-
-def test_code_behind_a_url_does_not_run(server, path, tmp_path):
-    torch.save(dict(meta=Runs(Path.touch, tmp_path / 'victim')), path)
-    with pytest.raises(ValueError, match='contains executable pickle code'):
-        read_checkpoint(f'{server}/swin.pth')
-    assert not (tmp_path / 'victim').exists()
-
-
-def test_a_url_that_is_not_there_is_named(server):
-    with pytest.raises(ConnectionError, match=r'nothing\.pth cannot be downloaded'):
-        read_checkpoint(f'{server}/nothing.pth')
-
-
-def test_a_url_that_cannot_be_reached_is_named():
-    # Port 9 of this machine, where nothing listens: refused at once.
-    with pytest.raises(ConnectionError, match=r'127\.0\.0\.1:9/swin\.pth cannot be downloaded'):
-        read_checkpoint('http://127.0.0.1:9/swin.pth')
 
 
 def test_schemes_that_would_unpickle_anything_need_trust():

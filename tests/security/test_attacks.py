@@ -58,8 +58,6 @@ def assert_refused(results):
 @pytest.mark.parametrize('door', DOORS)
 def test_files_that_contain_code_are_refused_and_nothing_runs(door, sound, tmp_path):
     cases = [*programs(), *raw_programs()]
-    if door == 'our reader, without values':  # does not get to the end of the old format
-        cases = [case for case in cases if '(keys)' not in case[0]]
     if door != 'our reader':
         cases = cases[::7]
     results = outcomes(cases, tmp_path, sound, door)

@@ -73,12 +73,18 @@ def read_legacy(file: BinaryIO, device: torch.device) -> object:
         raise ValueError('it does not begin as a file of torch.save does')
     begin, claims = stream.tell(), _Claims(stream)
     value = _interpret(stream, claims, _META)
+    storages = {}
+    for key in _interpret(stream):
+        dtype, size = claims.sizes[key]
+        _check_count(stream, dtype, size)
+        if device == _META:
+            stream.skip(size)
+        else:
+            storages[key] = _read_storage(stream, size)
+            if not head[2]['little_endian']:
+                storages[key].byteswap(dtype)
     if device == _META:
         return value
-    storages = {
-        key: _read_storage(stream, *claims.sizes[key], is_swapped=not head[2]['little_endian'])
-        for key in _interpret(stream)
-    }
     file.seek(begin)
     return _interpret(stream, lambda key, dtype, size: storages[key], device)
 
@@ -161,6 +167,16 @@ class _BoundedStream:
         """Read that many bytes, or what is left."""
         return self._file.read(min(size, self.rest()))
 
+    def skip(self, size: int) -> None:
+        """Go on behind that many bytes.
+
+        Raises:
+            EOFError: If the file ends before.
+        """
+        if size > self.rest():
+            raise EOFError('it ends inside a storage')
+        self._file.seek(size, os.SEEK_CUR)
+
     def read_into(self, view: memoryview) -> None:
         """Fill a buffer.
 
@@ -171,14 +187,14 @@ class _BoundedStream:
             raise EOFError('it ends inside a storage')
 
 
-def _read_storage(
-    stream: _BoundedStream, dtype: torch.dtype, size: int, is_swapped: bool
-) -> torch.UntypedStorage:
+def _check_count(stream: _BoundedStream, dtype: torch.dtype, size: int) -> None:
+    """Read the number of elements in front of a storage, which must be that of its bytes."""
     count = int.from_bytes(stream.read(8), 'little')
     if count * dtype.itemsize != size:
         raise ValueError(f'a storage of {size} bytes has {count} elements of {dtype}')
+
+
+def _read_storage(stream: _BoundedStream, size: int) -> torch.UntypedStorage:
     content = torch.empty(size, dtype=torch.uint8)
     stream.read_into(memoryview(content.numpy()))
-    if is_swapped:
-        content.untyped_storage().byteswap(dtype)
     return content.untyped_storage()

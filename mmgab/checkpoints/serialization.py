@@ -1,0 +1,33 @@
+"""The bytes of a checkpoint file, in the format that its suffix asks for."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .contents import wrapper_of
+from .reading import write_safetensors
+
+
+def serialize(checkpoint: Mapping, path: Path) -> None:
+    """Write a checkpoint into a file, which keeps its inode and so its lock.
+
+    The same contents give the same bytes, whatever the file's name.
+
+    Args:
+        checkpoint: What to write. A ``.safetensors`` file gets the tensors alone.
+        path: The file.
+    """
+    if path.suffix == '.safetensors':
+        write_safetensors(_flat(checkpoint), path)
+    else:
+        with open(path, 'wb') as file:  # a file has no name to leave in the archive
+            torch.save(checkpoint, file)
+
+
+def _flat(checkpoint: Mapping) -> dict[str, Tensor]:
+    """The tensors alone; each with a storage of its own, as the format wants."""
+    wrapper = wrapper_of(checkpoint)
+    tensors = checkpoint if wrapper is None else checkpoint[wrapper]
+    return {n: t.contiguous().clone() for n, t in tensors.items() if isinstance(t, Tensor)}
