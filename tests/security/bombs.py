@@ -121,6 +121,12 @@ PICKLES = {
     'empty stack': b'',
     'two results': b'}}',
     'no mark': b'Nt',
+    'a megabyte that is copied 10,000 times': call(named('_codecs', 'encode'), text('a' * 10**6),
+    text('latin1')) + b'q\x000](' + call(named('builtins', 'bytearray'), b'h\x00') * 10_000 + b'e',
+    'a text that is encoded 10,000 times': text('a' * 10**6) + b'q\x000](' + call(
+        named('_codecs', 'encode'), b'h\x00', text('latin1')) * 10_000 + b'e',
+    'a list of which 10,000 sets are made': b'](' + b''.join(dump(i) for i in range(50_000))
+    + b'eq\x000](' + call(named('builtins', 'set'), b'h\x00') * 10_000 + b'e',
     'keys that collide': b'}(' + b''.join(dump(k * (2**61 - 1)) + b'N' for k in range(1, 20_000))
     + b'u',
     'a key without a value': b'}(' + text('a') + b'u',

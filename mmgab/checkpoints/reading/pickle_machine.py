@@ -7,6 +7,8 @@ from typing import BinaryIO, NamedTuple
 
 MAX_OPCODES = 5_000_000  # of one pickle; that of a Swin-B with AdamW and its logs has some 50,000
 _MAX_INTEGER_BITS = 1024
+_COPIES = 16  # how often what was read may be copied by calls
+_FREE_COPIES = 1 << 26  # elements and bytes that may be copied whatever was read
 _MAX_KEY = 2**60  # larger integers can be chosen to collide as keys of a dict
 _LITERALS = frozenset((
     'BININT', 'BININT1', 'BININT2', 'BINFLOAT', 'BINUNICODE', 'SHORT_BINUNICODE', 'BINUNICODE8',
@@ -14,6 +16,7 @@ _LITERALS = frozenset((
 ))  # fmt: skip
 _CONSTANTS = {'NONE': None, 'NEWTRUE': True, 'NEWFALSE': False, 'EMPTY_TUPLE': ()}
 _DICTS = (dict, OrderedDict, defaultdict, Counter)
+_SIZED = (str, bytes, bytearray, list, tuple, dict)
 _PYTHON_2 = {'__builtin__': 'builtins', 'copy_reg': 'copyreg'}  # protocol 2 has its module names
 
 
@@ -86,6 +89,7 @@ class PickleMachine:
         self._outer: list[list] = []  # stacks below the marks
         self._memo: dict[int, object] = {}
         self._memo_keys: dict[int, int] = {}  # of values that may still be built, by their id
+        self._stream, self._start, self._copied = stream, stream.tell(), 0
         for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
             name = opcode.name
             if number == MAX_OPCODES:
@@ -194,17 +198,26 @@ class PickleMachine:
             raise NotPlainDataError(f'a call of a {type(named).__name__}')
         if named.make is None:
             raise NotPlainDataError(f'a call of {named.name}')
+        self._count_copies(arguments)
         self._stack.append(named.make(*arguments))
 
     def _build(self, _: object) -> None:
         state, target = self._stack.pop(), self._stack[-1]
         if type(target) not in self._builders:
             raise NotPlainDataError(f'the state of a {type(target).__name__}')
+        self._count_copies(state if type(state) is tuple else (state,))
         value = self._builders[type(target)](target, state)
         if value is not target:
             self._stack[-1] = value
             if (index := self._memo_keys.pop(id(target), None)) is not None:
                 self._memo[index] = value
+
+    def _count_copies(self, values: tuple) -> None:
+        """Bound what calls make of parts that a pickle has once and refers to often."""
+        self._copied += sum(len(value) for value in values if isinstance(value, _SIZED))
+        read = self._stream.tell() - self._start
+        if self._copied > _FREE_COPIES + _COPIES * read:
+            raise ValueError(f'its pickle makes {self._copied} items out of {read} bytes')
 
     def _persistent(self, _: object) -> None:
         self._stack.append(self._load_persistent(self._stack.pop()))
