@@ -15,13 +15,20 @@ SOURCES = [*MODULES, *sorted((ROOT / 'tools').glob('**/*.py'))]
 # What each part of the library may import of the library, beside itself.
 ALLOWED = {
     'functional': set(),
+    'printable_text': set(),
     'registry': set(),
-    'checkpoints': {'functional', 'models.gaussian_bias'},
+    'checkpoints': {'functional', 'models.gaussian_bias', 'printable_text'},
     'models': {'functional', 'registry', 'checkpoints'},
-    'datasets': {'registry'},
-    'reliability': {'checkpoints', 'datasets', 'registry'},
+    'datasets': {'printable_text', 'registry'},
+    'reliability': {'checkpoints', 'datasets', 'printable_text', 'registry'},
     # The maps are for GABMonitorHook.
-    'engine': {'checkpoints', 'registry', 'reliability', 'analysis.attention_maps'},
+    'engine': {
+        'checkpoints',
+        'printable_text',
+        'registry',
+        'reliability',
+        'analysis.attention_maps',
+    },
     'analysis': {'functional'},
     'deployment': set(),
     'doctor': {'models'},

@@ -132,7 +132,8 @@ def main() -> None:
     )
     pictures = draw(seconds)
     page = OUT / 'report.html'
-    run('report', seconds, TOOLS / 'analysis_tools' / 'report.py', OUT, '-o', page)
+    report = TOOLS / 'analysis_tools' / 'report.py'
+    run('report', seconds, report, OUT, '-o', page, '--run-config')
     results['seconds'] = seconds
     (OUT / 'results.json').write_text(json.dumps(results, indent=2) + '\n')
 

@@ -2,6 +2,10 @@
 # Run a script in several processes: tools/dist_run.sh GPUS SCRIPT [arguments]
 # Used by dist_train.sh and dist_test.sh. PORT is needed on several nodes only.
 set -euo pipefail
+if [ $# -lt 2 ]; then
+    sed -n '2,3s/^# //p' "$0" >&2
+    exit 2
+fi
 NNODES=${NNODES:-1}
 NODE_RANK=${NODE_RANK:-0}
 MASTER_ADDR=${MASTER_ADDR:-127.0.0.1}

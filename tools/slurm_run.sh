@@ -2,9 +2,23 @@
 # Run a script on Slurm: tools/slurm_run.sh PARTITION JOB_NAME SCRIPT [arguments]
 # Used by slurm_train.sh and slurm_test.sh.
 set -euo pipefail
-GPUS=${GPUS:-8}
-GPUS_PER_NODE=${GPUS_PER_NODE:-8}
-CPUS_PER_TASK=${CPUS_PER_TASK:-5}
+if [ $# -lt 3 ]; then
+    sed -n '2,3s/^# //p' "$0" >&2
+    exit 2
+fi
+GPUS=${GPUS-8}
+GPUS_PER_NODE=${GPUS_PER_NODE-8}
+CPUS_PER_TASK=${CPUS_PER_TASK-5}
+for name in GPUS GPUS_PER_NODE CPUS_PER_TASK; do
+    if [[ ! ${!name} =~ ^[1-9][0-9]*$ ]]; then
+        echo "$name is '${!name}'; allowed is a whole number from 1 on" >&2
+        exit 2
+    fi
+done
+if [ ! -f "$3" ]; then
+    echo "SCRIPT is '$3', which is not a file (looked in $PWD)" >&2
+    exit 2
+fi
 # SRUN_ARGS holds several words on purpose.
 # shellcheck disable=SC2086
 exec srun -p "$1" \

@@ -11,13 +11,20 @@ import json
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.dist import is_main_process
 from torch.distributed.elastic.multiprocessing.errors import record
 
+from mmgab.checkpoints.atomic_file import replacing
 from mmgab.engine import CheckedRunner, check_data, check_work_dir
-from mmgab.engine.command_line import add_run_arguments, command_line, config_from
+from mmgab.engine.command_line import (
+    add_run_arguments,
+    command_line,
+    config_from,
+    exit_with,
+    is_first_process,
+)
 from mmgab.engine.test_time import dump_predictions, enable_drawing, enable_tta
 from mmgab.reliability import leave_processes
+from mmgab.reliability.launcher_watch import end_with_launcher
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,17 +51,34 @@ def parse_args() -> argparse.Namespace:
 
 
 def write_results(config: Config, checkpoint: str, metrics: dict) -> None:
-    """Write the metrics to results.json in the work dir."""
+    """Write the metrics to results.json in the work dir, completely or not at all.
+
+    Raises:
+        SystemExit: If it cannot be written; the metrics are printed.
+    """
     path = Path(config.work_dir) / 'results.json'
     results = dict(config=config.filename, checkpoint=checkpoint, metrics=metrics)
-    path.write_text(json.dumps(results, indent=2, default=float) + '\n')
+    text = json.dumps(results, indent=2, default=_plain) + '\n'
+    try:
+        with replacing(path) as file:
+            file.write_text(text)
+    except OSError as error:
+        print(text)
+        reason = error.strerror or error
+        exit_with(OSError(f'{path} cannot be written: {reason}; the metrics are above'), code=1)
     print(f'Metrics written to {path}')
+
+
+def _plain(value: object) -> object:
+    """Numbers of a tensor or an array; what else JSON does not know, as text."""
+    return value.tolist() if hasattr(value, 'tolist') else str(value)
 
 
 @record  # so that the launcher of several processes can tell why one ended
 def main() -> None:
     """Check what can be checked, then test."""
     args = parse_args()
+    end_with_launcher()
     config = config_from(args)
     check_work_dir(config.work_dir)
     check_data(config, ('test_dataloader',))
@@ -68,9 +92,9 @@ def main() -> None:
     runner = CheckedRunner.from_cfg(config)
     runner.logger.info(f'Command: {command_line()}')
     metrics = runner.test()
-    if is_main_process():
+    leave_processes()  # before a write that may fail
+    if is_first_process(config.launcher):
         write_results(config, args.checkpoint, metrics)
-    leave_processes()
 
 
 if __name__ == '__main__':

@@ -7,6 +7,7 @@ The config's default_scope decides whether it is MMDetection's or MMSegmentation
 """
 
 import argparse
+from contextlib import nullcontext
 
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -14,8 +15,16 @@ from mmengine.registry import RUNNERS
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from mmgab.engine import CheckedRunner, check_data, check_work_dir
-from mmgab.engine.command_line import add_run_arguments, command_line, config_from
+from mmgab.engine.command_line import (
+    add_run_arguments,
+    command_line,
+    config_from,
+    exit_with,
+    is_first_process,
+)
 from mmgab.reliability import leave_processes
+from mmgab.reliability.launcher_watch import end_with_launcher
+from mmgab.reliability.work_dir_lock import WorkDirInUseError, work_dir_lock
 
 
 def parse_args() -> argparse.Namespace:
@@ -36,6 +45,9 @@ def parse_args() -> argparse.Namespace:
         const='auto',
         metavar='PATH',
         help="go on from a checkpoint; without a path, from the work dir's newest that can be read",
+    )
+    parser.add_argument(
+        '--force', action='store_true', help='train into a work dir that another run trains into'
     )
     return parser.parse_args()
 
@@ -62,18 +74,29 @@ def apply_training_flags(config: Config, args: argparse.Namespace) -> None:
         config.load_from = None if args.resume == 'auto' else args.resume
 
 
-@record  # so that the launcher of several processes can tell why one ended
-def main() -> None:
-    """Check what can be checked, then train."""
-    args = parse_args()
-    config = config_from(args)
-    apply_training_flags(config, args)
-    check_work_dir(config.work_dir)
-    check_data(config, ('train_dataloader', 'val_dataloader'))
+def train(config: Config) -> None:
+    """Train what a config says."""
     runner = RUNNERS.build(config) if 'runner_type' in config else CheckedRunner.from_cfg(config)
     runner.logger.info(f'Command: {command_line()}')
     runner.train()
     leave_processes()
+
+
+@record  # so that the launcher of several processes can tell why one ended
+def main() -> None:
+    """Check what can be checked, then train."""
+    args = parse_args()
+    end_with_launcher()
+    config = config_from(args)
+    apply_training_flags(config, args)
+    check_work_dir(config.work_dir)
+    check_data(config, ('train_dataloader', 'val_dataloader'))
+    is_first = is_first_process(config.launcher)
+    try:
+        with work_dir_lock(config.work_dir, args.force) if is_first else nullcontext():
+            train(config)
+    except WorkDirInUseError as error:
+        exit_with(error)
 
 
 if __name__ == '__main__':

@@ -1,5 +1,6 @@
 """Write a file under a temporary name and move it to its place: complete, or not there at all."""
 
+import errno
 import fcntl
 import os
 import tempfile
@@ -8,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PARTIAL = '.partial_'  # names of files that are still being written begin with it
+# Of network disks that cannot, and folders that may be written and not read.
+_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EACCES}
 
 
 @contextmanager
@@ -50,6 +53,10 @@ def put_in_place(temporary: Path, path: Path) -> None:
     Args:
         temporary: A complete file.
         path: Its name from now on, in the same folder.
+
+    Raises:
+        OSError: If that fails. Where the folder cannot be flushed, the file has its name, which a
+            power failure may take away.
     """
     with open(temporary, 'rb') as file:
         os.fsync(file.fileno())
@@ -99,13 +106,20 @@ def _lock(handle: int) -> bool:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a new name survive a power failure: a file's own sync does not write its folder."""
-    with suppress(OSError):  # some network disks cannot; the file is in its place
+    """Make a new name survive a power failure: a file's own sync does not write its folder.
+
+    Raises:
+        OSError: If the disk fails; not where a file system or the folder's rights do not allow it.
+    """
+    try:
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
 
 
 def _umask() -> int:

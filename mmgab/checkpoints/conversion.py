@@ -9,6 +9,8 @@ from torch import Tensor
 
 from .layouts import LAYOUTS, MERGING, OPENMMLAB, Layout
 
+_MAX_SWINS = 64
+
 
 def find_swins(names: Iterable[str]) -> dict[str, Layout]:
     """Look for Swins among a checkpoint's names.
@@ -19,12 +21,17 @@ def find_swins(names: Iterable[str]) -> dict[str, Layout]:
     Returns:
         What stands before the names of each Swin (``''``, ``'backbone.'``, ...) and its layout:
         the one that names most of its tensors.
+
+    Raises:
+        ValueError: If there are more than 64.
     """
     names = list(names)
     candidates: dict[str, list[Layout]] = {}
     for layout in LAYOUTS:
         for prefix in _prefixes(names, layout):
             candidates.setdefault(prefix, []).append(layout)
+    if len(candidates) > _MAX_SWINS:
+        raise ValueError(f'{len(candidates)} Swins are in one file, {_MAX_SWINS} at most are read')
     found = {}
     for prefix, layouts in candidates.items():
         inside = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_NORM1 = re.compile(r'(?:backbone\.)?stages\.(\d+)\.blocks\.(\d+)\.norm1\.weight')
+from mmgab.printable_text import printable
+
+_NORM1 = re.compile(r'(?:backbone\.)?stages\.(\d{1,4})\.blocks\.(\d{1,4})\.norm1\.weight')
 NOTHING = r'(?!)'  # a pattern that no name fits
 _VARIANTS = {
     (96, (2, 2, 6, 2)): 'Swin-T',
@@ -199,4 +201,4 @@ def grouped(names: list[str]) -> str:
     for name in names:
         groups.setdefault(re.sub(r'(?<=\.)\d+(?=\.)', '*', name), []).append(name)
     entries = (f'{len(g)} x {folded}' if len(g) > 1 else g[0] for folded, g in groups.items())
-    return ', '.join(entries) or 'none'
+    return printable(', '.join(entries)) or 'none'

@@ -30,7 +30,7 @@ class NameTemplate:
     def expression(self) -> str:
         """Regular expression of the module's name, one group a field."""
         literals = [re.escape(text) for text in _FIELD.sub('\0', self.text).split('\0')]
-        return r'(\d+)'.join(literals)
+        return r'(0|[1-9][0-9]{0,3})'.join(literals)
 
     @cached_property
     def _pattern(self) -> re.Pattern:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from .printable_text import printable
+from mmgab.printable_text import printable
 
 MAX_IN_A_ROW = 1000  # as often as MMEngine's data sets take another sample
 

@@ -4,10 +4,16 @@ import argparse
 import os
 import shlex
 import sys
+from typing import NoReturn
 
 from mmengine.config import Config, DictAction
+from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
 from .config import load_config
+
+BAD_USAGE = 2  # exit code, as argparse's
+# Where a launcher says the number of a process; asked before the processes have met.
+_RANKS = dict(pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,10 +46,25 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 def config_from(args: argparse.Namespace) -> Config:
     """Load the config that parsed arguments name, with their overrides."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank or 0))
-    config = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+    try:
+        config = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+    except FileNotFoundError as error:
+        exit_with(error)
     if args.trust:
         config.trust_checkpoints = True
     return config
+
+
+def exit_with(error: Exception, code: int = BAD_USAGE) -> NoReturn:
+    """End with an error's sentence alone; the launcher of several processes repeats it."""
+    get_error_handler().record_exception(error)
+    print(error, file=sys.stderr)
+    raise SystemExit(code)
+
+
+def is_first_process(launcher: str) -> bool:
+    """Whether this is the first process of a run, as its launcher says."""
+    return os.environ.get(_RANKS.get(launcher, ''), '0') == '0'
 
 
 def command_line() -> str:

@@ -3,9 +3,9 @@
     python -m mmgab.engine.launch --nproc_per_node=8 tools/train.py CONFIG --launcher pytorch
 
 takes the arguments of torchrun (``python -m torch.distributed.run``), which does the work. What is
-different: a signal goes to the script's processes alone, which may save before they end; the exit
-code is that of the process that ended first, whose error is the last line; and where one machine
-is not told a port, it takes a free one.
+different: a signal goes to the script's processes alone, which may save before they end; where the
+launcher is killed, they save and end too; the exit code is that of the process that ended first,
+whose error is the last line; and where one machine is not told a port, it takes a free one.
 """
 
 import os
@@ -22,10 +22,12 @@ import psutil
 from torch.distributed import run as torchrun
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
+from mmgab.reliability.launcher_watch import announce_launcher
+
+from .launch_arguments import parse_arguments
+
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-_BAD_USAGE = 2
 _LOST = ('Connection closed', 'Connection reset', 'Broken pipe', 'closed by peer')
-_NO_PORT, _DEFAULT_PORT = -1, 29500  # the latter is torchrun's
 
 
 class _Launcher(threading.Thread):
@@ -46,15 +48,9 @@ class _Launcher(threading.Thread):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the processes; returns the exit code."""
-    parser = torchrun.get_args_parser()
-    parser.set_defaults(master_port=_NO_PORT)
-    arguments = parser.parse_args(argv)
-    problem = _port_problem(arguments)
-    if problem:
-        print(problem, file=sys.stderr)
-        return _BAD_USAGE
+    launcher = _Launcher(parse_arguments(argv))
     os.environ.setdefault('OMP_NUM_THREADS', '1')  # torchrun's choice, without its warning
-    launcher = _Launcher(arguments)
+    announce_launcher()
     for number in _FORWARDED:
         signal.signal(number, _forward)
     launcher.start()
@@ -65,25 +61,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if launcher.error is not None:
         raise launcher.error
     return 0
-
-
-def _port_problem(arguments: Namespace) -> str | None:
-    """Why the port cannot be listened on; one machine that is given none gets a free one."""
-    if arguments.master_port == _NO_PORT:
-        arguments.standalone = arguments.nnodes in ('1', '1:1')
-        arguments.master_port = _DEFAULT_PORT
-    if arguments.standalone or arguments.node_rank != 0:
-        return None
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(('', arguments.master_port))
-        except OSError as error:
-            return (
-                f'port {arguments.master_port} cannot be listened on ({error.strerror}): another '
-                'run may have it. Set PORT to another one, or leave it out on a single machine'
-            )
-    return None
 
 
 def _forward(number: int, frame: FrameType | None) -> None:

@@ -15,16 +15,19 @@ from mmengine.model import (
     is_model_wrapper,
     revert_sync_batchnorm,
 )
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from mmgab.checkpoints import load_whole_model, read_checkpoint
 from mmgab.checkpoints.contents import unwrap
 from mmgab.checkpoints.mmengine_loaders import trusting
 from mmgab.reliability import newest_checkpoint
+from mmgab.reliability.launcher_watch import end_with_launcher
 from mmgab.reliability.wrapped_model import unwrapped
 
+from .data_loader import build_data_loader
 from .resumed_state import processes_of, resumed_state
+from .training_length import check_length, report_if_over
 
 
 class CheckedRunner(Runner):
@@ -43,9 +46,11 @@ class CheckedRunner(Runner):
     """
 
     _is_testing = False
+    build_dataloader = staticmethod(build_data_loader)
 
     def setup_env(self, env_cfg: dict) -> None:
         """Set up processes and their environment; see the base class."""
+        end_with_launcher()
         if self.distributed and get_device() == 'cpu' and not is_distributed():
             if self._launcher != 'pytorch':
                 raise ValueError(
@@ -85,6 +90,16 @@ class CheckedRunner(Runner):
             hook.get('filename_tmpl'),
         )
 
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the training loop; see the base class.
+
+        Raises:
+            ValueError: If there is nothing to train.
+        """
+        if isinstance(loop, dict):
+            check_length(loop)
+        return super().build_train_loop(loop)
+
     def load_or_resume(self) -> None:
         """Load or resume what the config says; see the base class.
 
@@ -121,6 +136,7 @@ class CheckedRunner(Runner):
             ValueError: If it has no state of training.
         """
         super().resume(filename, *args, **kwargs)
+        report_if_over(self)
         # That of the file, which others would execute, would be saved again.
         self.message_hub.update_info('cfg', self.cfg.pretty_text)
 

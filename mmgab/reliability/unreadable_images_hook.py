@@ -7,8 +7,8 @@ from pathlib import Path
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmgab.datasets.printable_text import printable
 from mmgab.datasets.unreadable_files import UnreadableFiles
+from mmgab.printable_text import printable
 from mmgab.registry import HOOKS
 
 _SHOWN = 10

@@ -2,12 +2,18 @@
 
 import html
 import json
+import math
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import report_runs
+from mmengine.config import Config
+from report_config import NotDataError, read_config
+
+from mmgab.engine import load_config
 
 from ..conftest import ROOT, run_tool
 from .runs import call
@@ -49,7 +55,7 @@ def work_dir(segmentor, tested_segmentor, nuclei, tmp_path_factory):
 @pytest.fixture(scope='module')
 def page(work_dir):
     out = work_dir.parent / 'report.html'
-    run_tool(TOOL, work_dir, '-o', out, '--num', 2, '--size', 128, 128)
+    run_tool(TOOL, work_dir, '-o', out, '--run-config', '--num', 2, '--size', 128, 128)
     return out.read_text()
 
 
@@ -172,6 +178,86 @@ def test_a_run_without_a_sound_checkpoint_has_a_page(
     page = (tmp_path / 'out.html').read_text()
     assert note in page
     assert '<figcaption>Loss and its terms' in page
+
+
+@pytest.fixture
+def hostile(segmentor, tmp_path):
+    """Copies a run whose config makes a folder when it is run, or when its network is built."""
+
+    def make(how):
+        folder, made = tmp_path / 'run', tmp_path / 'made'
+        shutil.copytree(segmentor, folder)
+        file = max(folder.glob('2*')) / 'vis_data' / 'config.py'
+        if how == 'run':
+            file.write_text(f'import os\nos.mkdir({str(made)!r})\n{file.read_text()}')
+        else:
+            config = Config.fromfile(file)
+            config.model.backbone = dict(type='os.mkdir', path=str(made))
+            config.dump(file)
+        return folder, made
+
+    return make
+
+
+@pytest.mark.parametrize('how', ['run', 'built'])
+@pytest.mark.parametrize('asked', [False, True])
+def test_code_of_the_work_dir_is_run_only_where_that_is_asked_for(
+    how, asked, hostile, tmp_path, capsys, monkeypatch
+):
+    folder, made = hostile(how)
+    words = (folder, '-o', tmp_path / 'out.html', *(['--run-config'] if asked else []))
+    code, output = call(TOOL, words, capsys, monkeypatch)
+    assert made.exists() == asked
+    if asked:
+        return
+    if how == 'run':
+        assert code.startswith('error: ')
+        assert 'line 1 would have to be run: import os' in output
+        assert '--run-config runs it' in output
+    else:
+        assert code is None, output
+        page = (tmp_path / 'out.html').read_text()
+        assert 'Receptive fields were not measured' in page
+        assert '--run-config' in page
+        assert '<figcaption>Position bias over the offset' in page
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        'import os', 'from os import path', 'a = open("b")', 'a = dict(**b())', 'a = dict(b())',
+        'a = {**b()}', 'a = [b for b in c]', 'a = f"{b()}"', 'a = lambda: 0', 'a = b[0]',
+        'a = 1 + 1', 'a = not 1', 'a = b.c()', 'a = dict.fromkeys([1])', 'a.b = 1', 'a = b = 1',
+        'a: b() = 1', 'a += 1', 'b()', '"text"', 'def a(): pass', 'class A: pass', 'del a',
+        'if b(): a = 1', 'a = -"b"', 'a = {[]: 1}', 'a = {{}}', 'a = (b := 1)', 'a = await_(1)',
+        'a =', 'a = 1\0', 'filename = "b"', 'a = ' + '[' * 3000, 'a = ' + '-' * 100_000 + '1',
+        'a = ' + '[0],' * 300_000,
+    ],
+    ids=lambda text: text[:20],
+)  # fmt: skip
+def test_a_config_that_is_no_data_is_refused_by_name(text, tmp_path):
+    file = tmp_path / 'config.py'
+    file.write_text(text)
+    with pytest.raises(NotDataError, match=str(file)):
+        read_config(file)
+
+
+def test_a_dumped_config_reads_as_if_it_were_run(tmp_path):
+    file = tmp_path / 'config.py'
+    for source in sorted(ROOT.glob('configs/*.py'))[::6]:
+        load_config(str(source)).dump(file)
+        assert read_config(file).to_dict() == Config.fromfile(file).to_dict(), source
+
+
+def test_what_a_dump_may_hold_beside_literals_is_read(tmp_path):
+    file = tmp_path / 'config.py'
+    settings = dict(
+        infinite=-math.inf, nothing=None, one=(1,), kinds={1, 'b'}, raw=b'b', empty={}, number=1e-5,
+        keys={'a b': {'.c': [dict(type='D')]}}, where=[dict(type=Path), int],
+    )  # fmt: skip
+    Config(settings).dump(file)
+    names = [dict(type='pathlib.Path'), 'int']
+    assert read_config(file).to_dict() == {**settings, 'where': names}
 
 
 @pytest.mark.parametrize(

@@ -210,14 +210,14 @@ def test_two_processes_test_a_detector_to_the_same_metrics(nuclei, detector, tmp
     [
         (
             'slurm_train.sh',
-            ['part', 'job', 'cfg.py', 'work', '--amp'],
+            ['part', 'job', 'configs/upernet_swin_gab_nuclei.py', 'work', '--amp'],
             ['-p part', '--job-name=job', '--ntasks=16', '--ntasks-per-node=4',
-             'train.py cfg.py --work-dir work --amp --launcher slurm'],
+             'train.py configs/upernet_swin_gab_nuclei.py --work-dir work --amp --launcher slurm'],
         ),
         (
             'slurm_test.sh',
-            ['part', 'job', 'cfg.py', 'a.pth', '--tta'],
-            ['-p part', '--gres=gpu:4', 'test.py cfg.py a.pth --tta --launcher slurm'],
+            ['part', 'job', 'configs/upernet_swin_gab_nuclei.py', 'https://host/a.pth', '--tta'],
+            ['-p part', '--gres=gpu:4', 'nuclei.py https://host/a.pth --tta --launcher slurm'],
         ),
     ],
 )  # fmt: skip
@@ -232,7 +232,9 @@ def test_slurm_scripts_hand_everything_to_srun(script, arguments, expected, tmp_
         assert words in output
 
 
-@pytest.mark.parametrize('script', ['dist_train', 'dist_test', 'slurm_train', 'slurm_test'])
+@pytest.mark.parametrize(
+    'script', ['dist_train', 'dist_test', 'dist_run', 'slurm_train', 'slurm_test', 'slurm_run']
+)
 def test_a_script_without_arguments_says_how_it_is_called(script):
     done = start_tool(f'tools/{script}.sh')
     assert done.returncode == 2
@@ -242,7 +244,7 @@ def test_a_script_without_arguments_says_how_it_is_called(script):
 @pytest.mark.parametrize(
     ('tool', 'flags'),
     [
-        ('train', '--work-dir --amp --auto-scale-lr --resume --cfg-options --launcher'),
+        ('train', '--work-dir --amp --auto-scale-lr --resume --force --cfg-options --launcher'),
         ('test', '--out --show --show-dir --wait-time --tta --work-dir --cfg-options --launcher'),
     ],
 )

@@ -4,9 +4,12 @@
     python tools/analysis_tools/report.py work_dirs/demo -o work_dirs/demo/report.html
 
 WORK_DIR is that of a run, or a folder of several. The page holds everything and needs no network:
-it can be mailed, printed, and read on a phone. Receptive fields are measured for it, on a few
-images of the validation set; pictures are those that lie in the work dir, as tools/test.py
---show-dir leaves them.
+it can be mailed, printed, and read on a phone. Pictures are those that lie in the work dir, as
+tools/test.py --show-dir leaves them.
+
+Nothing in the work dir is run: the config there is read as data, the checkpoint as numbers. With
+--run-config the config is run, and receptive fields are measured, on a few images of the validation
+set: that builds the network and the data set, with whatever the config names.
 """
 
 import argparse
@@ -17,6 +20,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from mmengine.config import Config
+from report_config import read_config
 from report_figures import Figure, curves, gaussians, picture, receptive_fields, tables
 from report_runs import Run, find_runs
 from tqdm import tqdm
@@ -35,6 +39,11 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('work_dir', type=Path, help='of a run, or a folder of several')
     parser.add_argument('-o', '--out', type=Path, required=True, help='HTML file to write')
+    parser.add_argument(
+        '--run-config',
+        action='store_true',
+        help="run the work dir's config, with your rights, and measure receptive fields",
+    )
     parser.add_argument(
         '--images',
         default='val',
@@ -96,8 +105,13 @@ def trained_weights(run: Run, args: argparse.Namespace) -> tuple[dict, list[Figu
         figures += tables(path)
     except ValueError as error:
         notes.append(f'No position bias: {error}')
-    if args.images != 'none':
+    if args.run_config and args.images != 'none':
         figures += receptive_fields(run, args, notes.append)
+    elif args.images != 'none':
+        notes.append(
+            'Receptive fields were not measured: that runs what the config of the work dir names. '
+            '--run-config allows it.'
+        )
     return facts, figures, notes
 
 
@@ -172,11 +186,12 @@ def main() -> None:
     if args.out.is_dir():
         sys.exit(f'error: --out: {args.out} is a folder')
     try:
-        html = page(args.work_dir, find_runs(args.work_dir), args)
+        read = Config.fromfile if args.run_config else read_config
+        html = page(args.work_dir, find_runs(args.work_dir, read), args)
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(html)
     except (ValueError, OSError) as error:
         sys.exit(f'error: {error}')
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(html)
     print(f'Written to {args.out}: {len(html) / 2**20:.1f} MiB')
 
 

@@ -4,12 +4,14 @@ import json
 import math
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 
 from mmengine.config import Config
+from report_config import read_config
 
 _SCALARS = 'vis_data/scalars.json'
 _ENVIRONMENT = re.compile(r'^ {4}([^:\n]+): (.+)$', re.MULTILINE)
@@ -27,20 +29,22 @@ class Run:
         folder: Its work dir.
         starts: Folders of its starts, one for each time that training began or was resumed, and
             logged something.
+        read: Reads its config file.
     """
 
     folder: Path
     starts: list[Path]
+    read: Callable[[Path], Config]
 
     @property
     def config_file(self) -> Path:
         """Settings of the last start."""
         return self.starts[-1] / 'vis_data' / 'config.py'
 
-    @property
+    @cached_property
     def config(self) -> Config:
         """The same, read."""
-        return Config.fromfile(self.config_file)
+        return self.read(self.config_file)
 
     @property
     def checkpoint(self) -> Path | None:
@@ -98,8 +102,12 @@ class Run:
         return [path for path in [*beside, *drawn] if path.suffix in _PICTURES]
 
 
-def find_runs(work_dir: Path) -> list[Run]:
+def find_runs(work_dir: Path, read: Callable[[Path], Config] = read_config) -> list[Run]:
     """Runs of a work dir: itself, or the folders in it.
+
+    Args:
+        work_dir: The folder.
+        read: Reads a config file; by default as data. ``Config.fromfile`` would run it.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -108,7 +116,7 @@ def find_runs(work_dir: Path) -> list[Run]:
     if not work_dir.is_dir():
         raise FileNotFoundError(f'{work_dir} is no folder')
     inside = sorted(path for path in work_dir.iterdir() if path.is_dir())
-    runs = _runs([work_dir]) or _runs(inside)
+    runs = _runs([work_dir], read) or _runs(inside, read)
     if not runs:
         raise ValueError(
             f'{work_dir}: nothing was trained here, nor in a folder of it: there is no */{_SCALARS}'
@@ -130,14 +138,14 @@ def _before(iteration: float, records: list[dict]) -> Iterator[dict]:
     return takewhile(is_before, records)
 
 
-def _runs(folders: list[Path]) -> list[Run]:
+def _runs(folders: list[Path], read: Callable[[Path], Config]) -> list[Run]:
     runs = []
     for folder in folders:
         starts = sorted(file.parents[1] for file in folder.glob(f'2*/{_SCALARS}'))
         # One that was stopped before it logged anything trained nothing.
         trained = [s for s in starts if any('iter' in r for r in _read_records(s / _SCALARS))]
         if trained:
-            runs.append(Run(folder, trained))
+            runs.append(Run(folder, trained, read))
     return runs
 
 

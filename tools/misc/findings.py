@@ -4,7 +4,7 @@ import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from mmgab.datasets.printable_text import printable
+from mmgab.printable_text import printable
 
 EXAMPLES = 20  # kept of each kind; the count is of all
 _LONGEST = 600  # characters of an example

@@ -19,7 +19,7 @@ from .arrays import (
     make_from_buffer,
     make_number,
 )
-from .pickle_machine import Named, checked_key
+from .pickle_machine import Named, checked_keys
 from .tensors import (
     DTYPES,
     STORAGE_TYPES,
@@ -62,11 +62,12 @@ def _make_bytearray(content: bytes | str = b'', encoding: str | None = None) -> 
 
 
 def _make_set(kind: type, items: list) -> set | frozenset:
-    return kind(checked_key(item) for item in _require(list, items))
+    return kind(checked_keys(_require(list, items)))
 
 
 def _make_ordered_dict(pairs: list | tuple = ()) -> OrderedDict:
-    return OrderedDict((checked_key(key), value) for key, value in pairs)
+    keys = checked_keys([key for key, _ in pairs])
+    return OrderedDict(zip(keys, (value for _, value in pairs), strict=True))
 
 
 def _make_default_dict(factory: Named | None = None) -> defaultdict:

@@ -9,7 +9,8 @@ MAX_OPCODES = 5_000_000  # of one pickle; that of a Swin-B with AdamW and its lo
 _MAX_INTEGER_BITS = 1024
 _COPIES = 16  # how often what was read may be copied by calls
 _FREE_COPIES = 1 << 26  # elements and bytes that may be copied whatever was read
-_MAX_KEY = 2**60  # larger integers can be chosen to collide as keys of a dict
+_MAX_KEY = 2**60  # larger integers all collide if their maker wants that; smaller ones less
+_MAX_KEYS = 100_000  # that are no strings, of one pickle
 _LITERALS = frozenset((
     'BININT', 'BININT1', 'BININT2', 'BINFLOAT', 'BINUNICODE', 'SHORT_BINUNICODE', 'BINUNICODE8',
     'BINSTRING', 'SHORT_BINSTRING', 'BINBYTES', 'SHORT_BINBYTES', 'BINBYTES8', 'BYTEARRAY8',
@@ -89,7 +90,7 @@ class PickleMachine:
         self._outer: list[list] = []  # stacks below the marks
         self._memo: dict[int, object] = {}
         self._memo_keys: dict[int, int] = {}  # of values that may still be built, by their id
-        self._stream, self._start, self._copied = stream, stream.tell(), 0
+        self._stream, self._start, self._copied, self._keys = stream, stream.tell(), 0, 0
         for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
             name = opcode.name
             if number == MAX_OPCODES:
@@ -147,22 +148,30 @@ class PickleMachine:
         self._target(list).extend(items)
 
     def _add_items(self, _: object) -> None:
-        items = [checked_key(item) for item in self._pop_mark()]
+        items = self._checked_keys(self._pop_mark())
         self._target(set).update(items)
 
     def _frozen_set(self, _: object) -> None:
-        items = frozenset(checked_key(item) for item in self._pop_mark())
-        self._stack.append(items)
+        items = self._checked_keys(self._pop_mark())
+        self._stack.append(frozenset(items))
 
     def _set_item(self, _: object) -> None:
-        value, key = self._stack.pop(), self._stack.pop()
-        self._target(*_DICTS)[checked_key(key)] = value
+        value = self._stack.pop()
+        self._update([self._stack.pop(), value])
 
     def _set_items(self, _: object) -> None:
-        items = self._pop_mark()
+        self._update(self._pop_mark())
+
+    def _update(self, items: list) -> None:
         target = self._target(*_DICTS)
-        for key, value in zip(items[::2], items[1::2], strict=True):
-            target[checked_key(key)] = value
+        for key, value in zip(self._checked_keys(items[::2]), items[1::2], strict=True):
+            target[key] = value
+
+    def _checked_keys(self, keys: list) -> list:
+        self._keys += sum(type(key) is not str for key in keys)
+        if self._keys > _MAX_KEYS:
+            raise ValueError(f'its pickle has more than {_MAX_KEYS} keys that are no strings')
+        return checked_keys(keys)
 
     def _target(self, *types: type) -> object:
         target = self._stack[-1]
@@ -245,13 +254,20 @@ def _handler_of(opcode: str) -> Callable[[PickleMachine, object], None]:
     return handler
 
 
-def checked_key(value: object) -> object:
-    """A value that may be a key of a dict or a member of a set.
+def checked_keys(values: list) -> list:
+    """Check values that are to be keys of a dict or members of a set.
 
-    Python's hashes of large integers and tuples can be made to collide; one file would take hours.
+    Python's hashes of numbers and tuples can be made to collide; one file would take hours.
+
+    Raises:
+        ValueError: If there are more than 100,000 numbers, or larger ones than 60 bits.
+        TypeError: If one is of another type.
     """
-    if type(value) is int and not -_MAX_KEY < value < _MAX_KEY:
-        raise ValueError('it has an integer of more than 60 bits as a key')
-    if type(value) not in (str, bytes, int, float, bool, type(None)):
-        raise TypeError(f'it has a {type(value).__name__} as a key')
-    return value
+    if sum(type(value) is not str for value in values) > _MAX_KEYS:
+        raise ValueError(f'it has more than {_MAX_KEYS} keys that are no strings')
+    for value in values:
+        if type(value) is int and not -_MAX_KEY < value < _MAX_KEY:
+            raise ValueError('it has an integer of more than 60 bits as a key')
+        if type(value) not in (str, bytes, int, float, bool, type(None)):
+            raise TypeError(f'it has a {type(value).__name__} as a key')
+    return values

@@ -34,7 +34,7 @@ def read_safetensors(content: bytes, device: str = 'cpu') -> dict[str, Tensor]:
     end = 8 + int.from_bytes(content[:8], 'little')
     header = json.loads(content[8:end], object_pairs_hook=_without_repetition)
     noted = header.get('__metadata__', {}).get(_KEY)
-    if noted is not None and noted != _hash(content, end, noted):
+    if noted is not None and (len(noted) != 64 or noted != _hash(content, end, noted)):
         raise ValueError('the hash in it is not that of its contents')
     return {name: tensors[name].to(device) for name in header if name in tensors}
 

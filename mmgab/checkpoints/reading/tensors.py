@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from .pickle_machine import UnsupportedDataError
 
+_MAX_DIMENSIONS = 64  # more take time that grows with their square
 _MAX_REPEATED = 1 << 20  # elements of a view that has more of them than its storage
 _LEGACY_DTYPES = {
     'Float': torch.float32, 'Double': torch.float64, 'Half': torch.float16,
@@ -125,7 +126,8 @@ def _view(storage: Storage, dtype: torch.dtype, offset: int, size: tuple, stride
     if type(storage) is not Storage:
         raise ValueError(f'it has a tensor that is a view of a {type(storage).__name__}')
     numbers = (offset, *size, *stride)
-    if len(size) != len(stride) or any(type(n) is not int or n < 0 for n in numbers):
+    is_sound = len(size) == len(stride) <= _MAX_DIMENSIONS
+    if not is_sound or any(type(n) is not int or n < 0 for n in numbers):
         raise ValueError(f'it has a tensor of size {size!r:.60}, stride {stride!r:.60}')
     available = storage.data.nbytes() // dtype.itemsize
     count = math.prod(size)

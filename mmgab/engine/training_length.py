@@ -1,0 +1,33 @@
+"""The length of a training: zero is refused, and one that is over is reported."""
+
+from collections.abc import Mapping
+
+from mmengine.runner import IterBasedTrainLoop, Runner
+
+
+def check_length(train_cfg: Mapping) -> None:
+    """Check that the settings of a training loop ask for an epoch or an iteration.
+
+    Raises:
+        ValueError: If they do not.
+    """
+    for name in ('max_epochs', 'max_iters'):
+        if train_cfg.get(name, 1) < 1:
+            raise ValueError(
+                f'train_cfg.{name} is {train_cfg[name]}: there is nothing to train; allowed are '
+                'whole numbers from 1 on'
+            )
+
+
+def report_if_over(runner: Runner) -> None:
+    """Log a warning if a resumed run has been trained to its end already."""
+    loop = runner.train_loop
+    if isinstance(loop, IterBasedTrainLoop):
+        done, length, unit = loop.iter, loop.max_iters, 'iters'
+    else:
+        done, length, unit = loop.epoch, loop.max_epochs, 'epochs'
+    if done >= length:
+        runner.logger.warning(
+            f'Nothing is left to train: {done} of {length} {unit} are done. To train longer, '
+            f'resume with a larger train_cfg.max_{unit}'
+        )
