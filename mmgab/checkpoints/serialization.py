@@ -11,9 +11,7 @@ from .reading import write_safetensors
 
 
 def serialize(checkpoint: Mapping, path: Path) -> None:
-    """Write a checkpoint into a file, which keeps its inode and so its lock.
-
-    The same contents give the same bytes, whatever the file's name.
+    """Write a checkpoint into a file; the same contents give the same bytes, whatever its name.
 
     Args:
         checkpoint: What to write. A ``.safetensors`` file gets the tensors alone.

@@ -23,9 +23,11 @@ from mmgab.checkpoints.contents import unwrap
 from mmgab.checkpoints.mmengine_loaders import trusting
 from mmgab.reliability import newest_checkpoint
 from mmgab.reliability.launcher_watch import end_with_launcher
+from mmgab.reliability.run_state import optimizers_of
 from mmgab.reliability.wrapped_model import unwrapped
 
 from .data_loader import build_data_loader
+from .resumed_optimizer import settle_optimizer
 from .resumed_state import processes_of, resumed_state
 from .training_length import check_length, report_if_over
 
@@ -136,6 +138,8 @@ class CheckedRunner(Runner):
             ValueError: If it has no state of training.
         """
         super().resume(filename, *args, **kwargs)
+        for optimizer in optimizers_of(self.optim_wrapper):
+            settle_optimizer(optimizer, filename)
         report_if_over(self)
         # That of the file, which others would execute, would be saved again.
         self.message_hub.update_info('cfg', self.cfg.pretty_text)

@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import EMAHook
-from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner import Runner
 
 from mmgab.registry import HOOKS
 
+from .due_validation import note_validation, owes_validation
 from .exact_resume import ExactResume
-from .processes import leave_processes
+from .processes import leave_processes, share_buffers
 from .stop_request import STOPPED_EXIT_CODE, StopRequest
 from .whole_checkpoints import INTERRUPTED, WholeCheckpoints
-
-_OWED = 'validation_owed'
+from .wrapped_model import unwrapped
 
 
 @HOOKS.register_module()
@@ -26,13 +26,15 @@ class AtomicCheckpointHook(WholeCheckpoints):
     that is no local disk gets files under their names, in the same order.)
 
     A run that was killed and resumed has the weights of one that was not, bit by bit on the CPU:
-    random numbers are saved and restored, and validation does not use up any. Where a loader's
-    workers live on, or an iteration inside an epoch is resumed, this needs
-    :class:`~mmgab.datasets.ResumableBatchSampler`.
+    random numbers are saved and restored, and neither validation nor the loader uses up any. Where
+    a loader's workers live on, or an iteration inside an epoch is resumed, this needs
+    :class:`~mmgab.datasets.ResumableBatchSampler`; with it the number of workers changes nothing.
 
     At a signal the iteration is finished, ``interrupted.pth`` is saved, which the next checkpoint
-    replaces, and all processes exit with 75; at a second one they end at once. A validation that
-    was interrupted is made again when the run is resumed.
+    replaces, and all processes exit with 75. Signals within a second are one request; one after
+    that ends the process at once. A validation that was due where the run is resumed, and is not
+    known to be done, is made first. All processes validate with the buffers of the first one, which
+    are those that are saved.
 
     Args:
         *args: MMEngine's arguments, all of them.
@@ -68,12 +70,11 @@ class AtomicCheckpointHook(WholeCheckpoints):
                 "set default_hooks.checkpoint.type='CheckpointHook' for it"
             )
         super().before_train(runner)
+        is_owed = owes_validation(runner, self._exact_resume.trained_of_epoch(runner))
         self._exact_resume.restore(runner)
         self._stop.listen()
-        is_owed = runner.message_hub.runtime_info.get(_OWED, False)
-        runner.message_hub.update_info(_OWED, False)
-        if is_owed and runner.val_loop is not None:
-            runner.logger.info('The validation that was interrupted is made now')
+        if is_owed:
+            runner.logger.info(f'Validating after iteration {runner.iter}, as was due')
             runner.val_loop.run()
 
     def after_train(self, runner: Runner) -> None:
@@ -81,11 +82,9 @@ class AtomicCheckpointHook(WholeCheckpoints):
         super().after_train(runner)
         self._stop.forget()
 
-    def before_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: dict | None = None
-    ) -> None:
-        """The loader of a resumed run has started."""
-        self._exact_resume.begin()
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Keep training's random numbers from the loader, which starts after this."""
+        self._exact_resume.seed_loader(runner)
 
     def after_train_iter(
         self,
@@ -98,12 +97,7 @@ class AtomicCheckpointHook(WholeCheckpoints):
         super().after_train_iter(runner, batch_idx, data_batch, outputs)
         if _is_between_steps(runner):
             place = dict(epoch=runner.epoch, iter=runner.iter + 1)
-            self._end_if_asked(runner, place, {_OWED: _is_validation_next(runner)})
-
-    def after_train_epoch(self, runner: Runner) -> None:
-        """Save where that is due; see the base class."""
-        self._exact_resume.begin()  # an epoch that was resumed at its end has no iteration
-        super().after_train_epoch(runner)
+            self._end_if_asked(runner, place, {})
 
     def after_val_iter(
         self,
@@ -121,11 +115,20 @@ class AtomicCheckpointHook(WholeCheckpoints):
         shared = len(loader.dataset) // get_world_size()
         if loader.batch_size and batch_idx < shared // loader.batch_size:
             place = dict(epoch=runner.epoch, iter=runner.iter)
-            self._end_if_asked(runner, place, {_OWED: True})
+            self._end_if_asked(runner, place, {})
 
     def before_val(self, runner: Runner) -> None:
         """Keep training's random numbers from validation, which would use some up."""
         self._exact_resume.leave_training()
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Validate what is saved: the first process's buffers, averaged ones if there are some."""
+        share_buffers(unwrapped(runner.model))
+
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        """Save what is the best so far; see the base class."""
+        note_validation(runner)
+        super().after_val_epoch(runner, metrics)
 
     def after_val(self, runner: Runner) -> None:
         """Go on with the random numbers of training."""
@@ -152,11 +155,14 @@ class AtomicCheckpointHook(WholeCheckpoints):
         signal = self._stop.agreed()
         if signal is None:
             return
-        path = self.file_backend.join_path(self.out_dir, INTERRUPTED)
-        self.save(runner, INTERRUPTED, place, {**facts, 'last_ckpt': path}, is_latest=True)
+        self.save_resumable(runner, INTERRUPTED, place, facts)
+        ended = f'{signal}: ended after iteration {place["iter"]}'
+        newest = self.remaining()
+        if newest is None:
+            raise RuntimeError(f'{ended}, and {self.out_dir} has no checkpoint to resume from')
         runner.logger.warning(
-            f'{signal}: ends after iteration {place["iter"]} with exit code {STOPPED_EXIT_CODE}; '
-            f'--resume goes on from {self.last_ckpt}'
+            f'{ended} with exit code {STOPPED_EXIT_CODE}; --resume resumes from {newest.path}, '
+            f'iteration {newest.iteration}'
         )
         leave_processes()
         raise SystemExit(STOPPED_EXIT_CODE)
@@ -166,12 +172,3 @@ def _is_between_steps(runner: Runner) -> bool:
     """Whether no gradients are being accumulated, which a checkpoint does not hold."""
     wrapper = runner.optim_wrapper
     return getattr(wrapper, '_inner_count', 0) % getattr(wrapper, '_accumulative_counts', 1) == 0
-
-
-def _is_validation_next(runner: Runner) -> bool:
-    """Whether a loop by iteration would validate now; one by epoch does when it is resumed."""
-    loop, done = runner.train_loop, runner.iter + 1
-    if runner.val_loop is None or not isinstance(loop, IterBasedTrainLoop):
-        return False
-    is_due = done % loop.val_interval == 0 or done == loop.max_iters
-    return done >= loop.val_begin and is_due

@@ -5,7 +5,6 @@ from mmengine.dataset import InfiniteSampler
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.hooks import IterTimerHook
 from mmengine.runner import IterBasedTrainLoop, Runner
-from torch.utils.data import DataLoader
 
 from mmgab.datasets import ResumableBatchSampler
 
@@ -21,7 +20,7 @@ class ExactResume:
         self._left: dict | None = None  # training's, while it is left for validation
         self._gathered: dict = {}
         self._noted: dict | None = None
-        self._loader: DataLoader | None = None  # whose start is kept from training's numbers
+        self._generator = torch.Generator()  # of the loader
 
     def leave_training(self) -> None:
         """Keep training's random numbers."""
@@ -46,17 +45,18 @@ class ExactResume:
         """Note what a checkpoint holds."""
         self._noted = checkpoint.get(KEY)
 
+    def trained_of_epoch(self, runner: Runner) -> int:
+        """Iterations of the present epoch that the run which saved has trained."""
+        batches = self._noted['batches'] if self._noted else len(runner.train_dataloader)
+        return runner.iter - runner.epoch * batches
+
     def restore(self, runner: Runner) -> None:
         """Take a resumed run's place in the data, and its random numbers."""
-        is_resumed = runner.iter > 0  # or begins anew, from whatever weights
+        is_resumed = runner.iter > 0  # or starts from scratch, from whatever weights
         noted = self._noted if is_resumed else None
-        trained = _place_data(runner, noted['batches'] if noted else None)
+        _place_data(runner, noted['batches'] if noted else None)
         if not is_resumed:
             return
-        loader = runner.train_dataloader
-        if trained or loader.persistent_workers:
-            # A loader that starts draws a number, and here it would not have started again.
-            self._loader, loader.generator = loader, torch.Generator()
         if noted is None:
             runner.logger.warning('The checkpoint holds no random numbers: they begin anew')
         elif len(noted['states']) != get_world_size():
@@ -67,17 +67,22 @@ class ExactResume:
         else:
             set_random_states(noted['states'][get_rank()])
 
-    def begin(self) -> None:
-        """Let the loader be as it was; called when it has started."""
-        if self._loader is not None:
-            self._loader.generator = None
-            self._loader = None
+    def seed_loader(self, runner: Runner) -> None:
+        """Give the loader random numbers of its own for an epoch; called before it starts.
+
+        A loader that starts draws a number. Without a generator it is one of training's, and
+        whether it starts once or in every epoch depends on its workers.
+        """
+        loader = runner.train_dataloader
+        if loader.generator is None:
+            loader.generator = self._generator
+        self._generator.manual_seed(runner.seed + runner.epoch)
 
 
-def _place_data(runner: Runner, batches_before: int | None) -> int:
-    """Have the next batch be the one after the last; returns how many of the pass were before it.
+def _place_data(runner: Runner, batches_before: int | None) -> None:
+    """Have the next batch be the one after the last.
 
-    MMEngine begins an epoch anew, whatever part of it was trained.
+    MMEngine starts an epoch from its first batch, whatever part of it was trained.
 
     Args:
         runner: A run, resumed or not.
@@ -92,7 +97,7 @@ def _place_data(runner: Runner, batches_before: int | None) -> int:
         if is_resumable and can_skip and isinstance(batches.sampler, InfiniteSampler):
             loop.fast_forward_on_resume = True
             batches.start = loop.iter
-        return loop.iter
+        return
     length = len(loop.dataloader)
     trained = loop.iter - loop.epoch * (batches_before or length)
     if batches_before not in (None, length):
@@ -101,18 +106,15 @@ def _place_data(runner: Runner, batches_before: int | None) -> int:
             'is begun anew, and iterations are counted by the new length'
         )
         _count_from(runner, loop.epoch * length)
-        return 0
-    if is_resumable:
+    elif is_resumable:
         batches.start = trained
-        return trained
-    if trained:
+    elif trained:
         runner.logger.warning(
             f'Epoch {loop.epoch + 1} is begun anew, though {trained} of its iterations are trained:'
             " with train_dataloader.batch_sampler=dict(type='mmgab.ResumableBatchSampler') runs go "
             'on inside an epoch'
         )
         _count_from(runner, loop.iter - trained)
-    return 0
 
 
 def _count_from(runner: Runner, iteration: int) -> None:

@@ -17,7 +17,7 @@ def not_finite(tensors: NamedTensors) -> list[str]:
     Args:
         tensors: Floating-point or complex ones, with their names.
     """
-    if bool(torch.isfinite(_norm(tensors))):
+    if torch.isfinite(_norm(tensors)):
         return []
     # The norm itself may be too large for its dtype: each tensor is looked at.
     return [name for name, tensor in tensors if not torch.isfinite(tensor).all()]
@@ -29,12 +29,12 @@ def too_large(gradients: NamedTensors) -> list[str]:
     Args:
         gradients: With the names of their parameters.
     """
-    if bool(_norm(gradients) <= LARGEST_GRADIENT):
+    if _norm(gradients) <= LARGEST_GRADIENT:
         return []
     return [
         name
         for name, gradient in gradients
-        if gradient.numel() and not bool(gradient.abs().max() <= LARGEST_GRADIENT)
+        if gradient.numel() and not gradient.abs().max() <= LARGEST_GRADIENT
     ]
 
 
@@ -61,4 +61,4 @@ def named_floats(values: object, prefix: str = '') -> Iterator[tuple[str, Tensor
 
 def _norm(tensors: NamedTensors) -> Tensor:
     """Norm of all elements: not finite where one of them is not, and no less than the largest."""
-    return torch.nn.utils.get_total_norm([tensor for _, tensor in tensors])
+    return torch.nn.utils.get_total_norm([tensor for _, tensor in tensors if tensor.numel()])

@@ -1,10 +1,15 @@
-"""Where numbers stopped being finite: the first module, by running the batch once more."""
+"""Where numbers stopped being finite, found by running the batch once more."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
 
 import torch
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
+
+from .finite_numbers import named_floats, too_large
+from .run_state import wrappers_in
 
 _GAUSSIAN = ('.gaussian.amplitude', '.gaussian.sigma')
 
@@ -22,43 +27,59 @@ def first_bad_module(
         optim_wrapper: Says in which precision.
 
     Returns:
-        ``name``, ``type``, whether the module's ``inputs_finite`` and the largest absolute value
-        of them; of the first module to end with an output that is not finite. ``None`` where all
-        are: it began in the backward pass.
+        ``name``, ``type``, whether the module's ``inputs_finite``, the largest absolute value of
+        them and the number of ``outputs_before``; of the first module to end with an output that is
+        not finite. ``None`` where all are: it began in the backward pass.
     """
     found: dict = {}
+    outputs = count()
     names = {module: name or type(model).__name__ for name, module in model.named_modules()}
 
     def look(module: nn.Module, args: tuple, kwargs: dict, output: object) -> None:
-        if not found and not _finite(output):
-            tensors = [tensor for tensor in floats((args, kwargs)) if tensor.numel()]
+        before = next(outputs)
+        if not found and not is_finite(output):
+            tensors = [tensor for _, tensor in named_floats((args, kwargs)) if tensor.numel()]
             found.update(
                 name=names[module],
                 type=type(module).__name__,
-                inputs_finite=_finite((args, kwargs)),
+                inputs_finite=is_finite((args, kwargs)),
                 largest_input=max((float(t.abs().max()) for t in tensors), default=None),
+                outputs_before=before,
             )
 
     handles = [m.register_forward_hook(look, with_kwargs=True) for m in model.modules()]
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     try:
-        with torch.no_grad(), optim_wrapper.optim_context(model):
-            model._run_forward(model.data_preprocessor(data_batch, True), mode='loss')
+        with _kept_buffers(model), torch.no_grad():
+            _losses(model, data_batch, optim_wrapper)
     finally:
         for handle in handles:
             handle.remove()
-        with torch.no_grad():
-            for buffer, before in buffers:
-                buffer.copy_(before)
     return found or None
 
 
-def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Names of tensors with values that are not finite; one look at all where there are none."""
-    if not tensors or torch.isfinite(torch.nn.utils.get_total_norm(tensors.values())):
-        return []
-    # The norm itself may be too large for its type: each is looked at.
-    return [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+def bad_gradients(model: nn.Module, data_batch: Mapping, optim_wrapper: OptimWrapper) -> list[str]:
+    """Run a training batch forward and backward, and name the gradients no optimizer may have.
+
+    They are those of this process's batch alone, before clipping: distributed training has the
+    processes' average. Weights and buffers are left as they were; there are no gradients
+    afterwards.
+
+    Args:
+        model: A detector or segmentor, not wrapped.
+        data_batch: As the loader gave it.
+        optim_wrapper: Says in which precision.
+
+    Returns:
+        Names of parameters.
+    """
+    model.zero_grad(set_to_none=True)
+    with _kept_buffers(model):
+        loss, _ = model.parse_losses(_losses(model, data_batch, optim_wrapper))
+        loss.backward()
+    gradients = [(n, p.grad) for n, p in model.named_parameters() if p.grad is not None]
+    bad = too_large(gradients)
+    model.zero_grad(set_to_none=True)
+    return bad
 
 
 def gaussian_parameters(model: nn.Module) -> dict[str, Tensor]:
@@ -76,18 +97,24 @@ def image_files(data_batch: Mapping) -> list[str]:
     return [str(getattr(sample, 'img_path', 'unknown')) for sample in samples or []]
 
 
-def floats(values: object) -> Iterator[Tensor]:
-    """Tensors of floating-point numbers in any nest of containers."""
-    if isinstance(values, Tensor):
-        if values.is_floating_point():
-            yield values
-    elif isinstance(values, Mapping):
-        for value in values.values():
-            yield from floats(value)
-    elif isinstance(values, Sequence) and not isinstance(values, str):
-        for value in values:
-            yield from floats(value)
+def is_finite(values: object) -> bool:
+    """Whether all tensors in any nest of containers have finite numbers only."""
+    return all(bool(torch.isfinite(tensor).all()) for _, tensor in named_floats(values))
 
 
-def _finite(values: object) -> bool:
-    return all(bool(torch.isfinite(tensor).all()) for tensor in floats(values))
+def _losses(model: nn.Module, data_batch: Mapping, optim_wrapper: OptimWrapper) -> dict:
+    """Losses of a training batch, in the precision of the first optimizer."""
+    with wrappers_in(optim_wrapper)[0].optim_context(model):
+        return model._run_forward(model.data_preprocessor(data_batch, True), mode='loss')
+
+
+@contextmanager
+def _kept_buffers(model: nn.Module) -> Iterator[None]:
+    """Leave a model's buffers as they were."""
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)

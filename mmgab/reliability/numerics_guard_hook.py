@@ -1,49 +1,52 @@
 """A hook that ends a run, or leaves out a step, where numbers stop being finite."""
 
-import json
-import math
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 import torch
+from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor
 from torch.optim import Optimizer
 
 from mmgab.registry import HOOKS
 
+from .finite_numbers import named_floats, not_finite, too_large
 from .numerics_diagnosis import (
+    bad_gradients,
     first_bad_module,
-    floats,
     gaussian_parameters,
     image_files,
-    not_finite,
 )
+from .numerics_report import LISTED, sentence, write_report
 from .processes import Agreement
 from .random_states import random_states, set_random_states
+from .run_state import optimizers_of, run_state, saved_buffers
 from .wrapped_model import unwrapped
-
-_LISTED = 20  # names of tensors in a message or file; all of a network's may be bad
 
 
 @HOOKS.register_module()
 class NumericsGuardHook(Hook):
-    """Look for losses, gradients and parameters that are not finite, and tell where they began.
+    """Look for numbers that are not finite in gradients, losses and the run's state.
 
-    Gradients are looked at before the optimizer takes them: none that is bad gets to a weight. (A
-    loss that is bad while its gradients are not is seen after the step.) Then the batch is run once
-    more, with the random numbers that it had, and
-    ``WORK_DIR/numerics/iter_N_rank_R.json`` gets the loss terms, the first module with an output
-    that is not finite, the batch's image files, amplitude and sigma of every layer and the state of
-    the loss scaler. A scaler's own search for its scale (``AmpOptimWrapper`` with fp16), which
-    leaves out steps as well, is none of this.
+    Gradients are looked at before the optimizer takes them: one that is not finite, or whose square
+    is not finite in float32 (which would make Adam's second moment infinite while weights stay
+    finite), gets to no weight and no optimizer. The loss and the model's buffers, such as the
+    statistics of BatchNorm, are looked at after the step. Where something is bad, the batch is run
+    once more, with the random numbers that it had, and ``WORK_DIR/numerics/iter_N_rank_R.json``
+    gets the loss terms, the first module with an output that is not finite, the batch's image
+    files, amplitude and sigma of every layer and the state of the loss scaler. All processes end
+    with the same message: it names the rank whose batch was bad, and the batch's images. A scaler's
+    own search for its scale (``AmpOptimWrapper`` with fp16), which leaves out steps as well, is
+    none of this.
+
+    The state is all that a run resumes with: parameters and buffers, the averaged ones of an
+    ``EMAHook``, the state of optimizers, learning rates and schedules.
 
     Args:
         max_skips: Bad steps in a row that are left out before the run ends; 0 ends it at the first.
             Statistics of normalisation layers are then those of before the step.
-        interval: Iterations from one look at the parameters to the next. They are looked at before
+        interval: Iterations from one look at the state to the next. It is looked at before
             training and before every checkpoint too.
 
     Raises:
@@ -65,18 +68,17 @@ class NumericsGuardHook(Hook):
         self._agreement = Agreement()
 
     def before_train(self, runner: Runner) -> None:
-        """Look at the parameters, and from now on at gradients.
+        """Look at the state, and from now on at gradients.
 
         Raises:
             FloatingPointError: If the run would start from numbers that are not finite.
         """
         self._model = unwrapped(runner.model)
         self._names = {parameter: name for name, parameter in self._model.named_parameters()}
-        self._check_parameters(f'before iteration {runner.iter + 1}')
+        self._saved_buffers = saved_buffers(self._model)
         self._agreement.begin()
-        wrapper = runner.optim_wrapper
-        wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
-        self._optimizers = [each.optimizer for each in wrappers]
+        self._check_state(runner, f'before iteration {runner.iter + 1}')
+        self._optimizers = optimizers_of(runner.optim_wrapper)
         self._handles = [
             optimizer.register_step_pre_hook(self._look_at_gradients)
             for optimizer in self._optimizers
@@ -109,16 +111,16 @@ class NumericsGuardHook(Hook):
             FloatingPointError: If they were, and no more steps may be left out.
         """
         outputs = outputs or {}
-        is_loss_bad = any(not torch.isfinite(loss).all() for loss in floats(outputs.get('loss')))
+        results = dict(self._saved_buffers, loss=outputs.get('loss'))
+        bad = not_finite(list(named_floats(results)))
         # All of them run their batches again, or none: a network may have collective operations.
-        if not self._agreement.largest(int(is_loss_bad or bool(self._bad_gradients))):
+        if not self._agreement.largest(int(bool(bad or self._bad_gradients))):
             self._skipped = 0
             if self.every_n_train_iters(runner, self.interval):
-                self._check_parameters(f'after iteration {runner.iter + 1}')
+                self._check_state(runner, f'after iteration {runner.iter + 1}')
             return
         self._skipped += 1
-        diagnosis = self._diagnose(runner, data_batch, outputs)
-        message = self._write(runner, diagnosis)
+        message = self._diagnose(runner, data_batch, outputs, bad)
         if self._skipped > self.max_skips:
             raise FloatingPointError(message)
         for optimizer in self._optimizers:  # what was accumulated with a bad batch is bad
@@ -132,87 +134,82 @@ class NumericsGuardHook(Hook):
         """Keep numbers that are not finite out of checkpoints.
 
         Raises:
-            FloatingPointError: If the model has some.
+            FloatingPointError: If the run's state has some.
         """
-        parameters = dict(unwrapped(runner.model).named_parameters())
-        weights = {name: t for name, t in checkpoint['state_dict'].items() if name in parameters}
-        _require_finite(weights, 'no checkpoint is written')
+        problem = _problem(runner, 'no checkpoint is written')
+        if problem:
+            raise FloatingPointError(problem)
 
-    def _check_parameters(self, when: str) -> None:
-        with torch.no_grad():
-            _require_finite(dict(self._model.named_parameters()), when)
+    def _check_state(self, runner: Runner, when: str) -> None:
+        """End all processes with what the first of them has found, if anything."""
+        problem = _problem(runner, when)
+        if self._agreement.largest(int(problem is not None)):
+            raise FloatingPointError(next(filter(None, all_gather_object(problem))))
 
     @torch.no_grad()
     def _look_at_gradients(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
         """Called by the optimizer before its step, which has nothing to do without gradients."""
         if getattr(optimizer, 'found_inf', None) is not None and optimizer.found_inf.any():
             return  # a fused optimizer is called even where the loss scaler leaves out the step
-        gradients = {
-            self._names.get(parameter, 'a parameter of no module'): parameter.grad
-            for group in optimizer.param_groups
-            for parameter in group['params']
-            if parameter.grad is not None
-        }
-        bad = not_finite(gradients)
+        bad = too_large(
+            [
+                (self._names.get(parameter, 'a parameter outside the model'), parameter.grad)
+                for group in optimizer.param_groups
+                for parameter in group['params']
+                if parameter.grad is not None
+            ]
+        )
         if bad:
             self._bad_gradients += bad
             optimizer.zero_grad(set_to_none=True)
 
-    def _diagnose(self, runner: Runner, data_batch: Mapping | None, outputs: Mapping) -> dict:
-        now = random_states()
-        set_random_states(self._random_states)
-        try:
-            first = first_bad_module(self._model, data_batch, runner.optim_wrapper)
-        finally:
-            set_random_states(now)
+    def _diagnose(
+        self, runner: Runner, data_batch: Mapping | None, outputs: Mapping, bad: list[str]
+    ) -> str:
+        """Find and write down where a step went bad; all processes call it and get one message."""
+        first = self._run_again(first_bad_module, runner, data_batch)
+        gradients = []
+        if not self._agreement.largest(int(bool(bad or first))):
+            gradients = self._run_again(bad_gradients, runner, data_batch)
         scaler = getattr(runner.optim_wrapper, 'loss_scaler', None)
-        return dict(
+        diagnosis = dict(
             iteration=runner.iter + 1,
+            rank=runner.rank,
+            is_batch_bad=bool(bad or first or gradients),
             losses={
-                name: float(loss.mean())
+                name: float(loss.detach().mean())
                 for name, loss in outputs.items()
                 if isinstance(loss, Tensor)
             },
             first_bad_module=first,
-            bad_gradients=self._bad_gradients[:_LISTED],
+            bad_buffers=[name for name in bad if name in self._saved_buffers][:LISTED],
+            bad_gradients=self._bad_gradients[:LISTED],
             number_of_bad_gradients=len(self._bad_gradients),
+            bad_gradients_of_batch=gradients[:LISTED],
             images=image_files(data_batch),
             gaussians={n: p.tolist() for n, p in gaussian_parameters(self._model).items()},
             loss_scaler=scaler.state_dict() if scaler is not None else None,
         )
+        write_report(diagnosis, runner.work_dir)
+        return sentence(all_gather_object(diagnosis), runner.work_dir)
 
-    def _write(self, runner: Runner, diagnosis: Mapping) -> str:
-        """Write a diagnosis to its file; returns what it says in a sentence."""
-        folder = Path(runner.work_dir, 'numerics')
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f'iter_{diagnosis["iteration"]}_rank_{runner.rank}.json'
-        path.write_text(json.dumps(_plain(diagnosis), indent=2) + '\n')
-        first = diagnosis['first_bad_module']
-        where = (
-            f'the first output that is not finite is that of {first["name"]} ({first["type"]})'
-            if first
-            else f'outputs are finite, gradients are not, of {diagnosis["bad_gradients"][:3]} first'
-        )
-        images = ', '.join(diagnosis['images'][:4]) or 'files unknown'
-        return (
-            f'iteration {diagnosis["iteration"]}: loss {diagnosis["losses"].get("loss")}; {where}; '
-            f'images: {images}; all of it in {path}'
-        )
+    def _run_again(self, find: Callable, runner: Runner, data_batch: Mapping | None) -> object:
+        """Run the batch with the random numbers that it had, and leave them as they are now."""
+        now = random_states()
+        set_random_states(self._random_states)
+        try:
+            return find(self._model, data_batch, runner.optim_wrapper)
+        finally:
+            set_random_states(now)
 
 
-def _require_finite(tensors: Mapping[str, Tensor], when: str) -> None:
-    bad = not_finite(tensors)
-    if bad:
-        raise FloatingPointError(
-            f'{len(bad)} of {len(tensors)} parameters are not finite, {when}: '
-            f'{", ".join(bad[:_LISTED])}'
-        )
-
-
-def _plain(value: object) -> object:
-    """Values that JSON has: it has no name for numbers that are not finite."""
-    if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+def _problem(runner: Runner, when: str) -> str | None:
+    """Which tensors of a run's state in this process are not finite, if any."""
+    state = run_state(runner)
+    bad = not_finite(state)
+    if not bad:
+        return None
+    return (
+        f'{len(bad)} of {len(state)} tensors are not finite in rank {runner.rank}, {when}: '
+        f'{", ".join(bad[:LISTED])}'
+    )

@@ -1,8 +1,10 @@
-"""What the processes of a run decide together."""
+"""The processes of a run: what they decide together, and share."""
 
 import torch
-from mmengine.dist import is_distributed
-from torch import distributed
+from mmengine.dist import broadcast, is_distributed
+from torch import distributed, nn
+
+from .run_state import saved_buffers
 
 
 class Agreement:
@@ -23,6 +25,22 @@ class Agreement:
         largest = torch.tensor(number)
         distributed.all_reduce(largest, distributed.ReduceOp.MAX, group=self._group)
         return int(largest)
+
+
+def share_buffers(model: nn.Module) -> None:
+    """Replace the model's buffers by those of the first process, which checkpoints hold.
+
+    All processes call it.
+
+    Args:
+        model: Not wrapped.
+    """
+    if not is_distributed():
+        return
+    for buffer in saved_buffers(model).values():
+        content = buffer.contiguous().flatten().view(torch.uint8)  # backends lack some dtypes
+        broadcast(content)
+        buffer.copy_(content.view(buffer.dtype).view(buffer.shape))
 
 
 def leave_processes() -> None:

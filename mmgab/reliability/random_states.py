@@ -24,10 +24,16 @@ def random_states() -> dict:
 
 
 def set_random_states(states: dict) -> None:
-    """Set what :func:`random_states` got."""
+    """Set what :func:`random_states` got.
+
+    Raises:
+        ValueError: If a state is none; NumPy itself reads outside of the state then.
+    """
     version, numbers, gauss = states['python']
     random.setstate((version, tuple(numbers), gauss))
     kind, keys, *rest = states['numpy']
+    if type(rest[0]) is not int or not 0 <= rest[0] <= len(keys):
+        raise ValueError(f'the state of NumPy is at {rest[0]!r:.40} of {len(keys)} numbers')
     np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
     torch.set_rng_state(states['torch'].cpu())
     if 'cuda' in states and torch.cuda.is_available():

@@ -5,20 +5,22 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 
 from .processes import Agreement
 
 # sysexits.h: a temporary failure, "the user is invited to retry".
 STOPPED_EXIT_CODE = 75
-# A terminal and a launcher both pass a signal on: one request, which arrives twice.
-_SAME_REQUEST = 1.0
+_SAME_REQUEST = 1.0  # seconds
 
 
 class StopRequest:
-    """Notes the first signal; one that comes more than a second after it ends the process at once.
+    """Notes the first signal that asks a run to end.
 
-    At once is as soon as Python runs: not while it waits inside a collective operation.
+    Signals within a second of it, of whatever kind, are the same request: a terminal and a launcher
+    both pass one on. The first signal after that, of whatever kind, ends the process at once. At
+    once is as soon as Python runs: not while it waits inside a collective operation.
 
     Args:
         signals: Names, ``'SIGTERM'`` for example.
@@ -71,8 +73,12 @@ class StopRequest:
         if self._received is None:
             self._received, self._time = signal.Signals(number), time.monotonic()
             # Not print: it may be in the middle of one.
-            text = f'{self._received.name}: this iteration is finished and saved; again ends it\n'
-            os.write(2, text.encode())
+            text = (
+                f'{self._received.name}: this iteration is finished and saved; another signal, '
+                'after a second, ends the run at once\n'
+            )
+            with suppress(OSError):  # a terminal or launcher that has gone
+                os.write(2, text.encode())
         elif time.monotonic() - self._time > _SAME_REQUEST:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)

@@ -1,162 +1,146 @@
-"""Checkpoint files that are whole or not there, at any instant; the older ones go last."""
+"""When checkpoints are saved and deleted: so that a run may be killed at any instant."""
 
-import shutil
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend
-from mmengine.hooks import CheckpointHook
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmgab.checkpoints import read_checkpoint
-from mmgab.checkpoints.atomic_file import remove_abandoned, replacing
+from mmgab.checkpoints.atomic_file import remove_abandoned
 from mmgab.checkpoints.publish import publish
 
-from .newest_checkpoint import LAST
+from .atomic_saving import AtomicSaving, Resumable
+from .disk_failures import of_main_process, reason
+from .listed_files import KEPT_STEPS, LAST_CHECKPOINT, OUTDATED, best_key, reduce_lists, score_key
+from .newest_checkpoint import INTERRUPTED, LAST
+from .watched_logs import WatchedLogs
 
-INTERRUPTED = 'interrupted.pth'
+_RUN = 'run_id'  # in runtime_info: the same in all files of a run
 
 
-class WholeCheckpoints(CheckpointHook):
-    """MMEngine's ``CheckpointHook`` with another way to write, and another order.
+class WholeCheckpoints(AtomicSaving):
+    """MMEngine's ``CheckpointHook`` with another order.
 
-    A file is written under another name in its folder, flushed to the disk, read back and moved to
-    its place; only then ``last_checkpoint`` names it and older ones are deleted.
+    Each checkpoint lists the files that it makes outdated. They are deleted when it is in its
+    place: by this run or, if that is killed before, by the one that is resumed.
 
     Args:
         *args: MMEngine's arguments, all of them.
-        on_failure: Where a checkpoint cannot be written, ``'stop'`` the run, or ``'go_on'`` and try
-            again at the next interval.
-        **kwargs: MMEngine's arguments, all of them.
-
-    Raises:
-        ValueError: If ``on_failure`` is neither.
+        **kwargs: MMEngine's arguments, all of them, and ``on_failure``; see the base class.
     """
 
-    def __init__(self, *args: object, on_failure: str = 'stop', **kwargs: object) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        if on_failure not in ('stop', 'go_on'):
-            raise ValueError(f"on_failure must be 'stop' or 'go_on', got {on_failure!r}")
-        self.on_failure = on_failure
+        self._logs = WatchedLogs(self._disk)
+
+    def before_run(self, runner: Runner) -> None:
+        """Watch the disk that logs are on."""
+        self._logs.begin(runner)
+
+    def after_run(self, runner: Runner) -> None:
+        """Leave the logs as they were."""
+        self._logs.end()
 
     def before_train(self, runner: Runner) -> None:
-        """Find the folder, and delete what a run that was killed did not finish writing there."""
+        """Find the folder, and finish there what a run that was killed had begun.
+
+        Raises:
+            RuntimeError: If the disk refuses, and that is to stop the run.
+        """
+        listed = self._take_lists(runner)  # MMEngine's hook deletes whatever they name
         super().before_train(runner)
+        self._remove_partial_files(runner)
+        self._restore_lists(runner, listed)
+        if self.newest is not None and self._point_to(runner, self.newest.path):
+            self._delete_outdated(runner)
+
+    def after_train(self, runner: Runner) -> None:
+        """Publish, see the base class, and delete what was saved at a signal.
+
+        Raises:
+            RuntimeError: If the checkpoint that was due last could not be written.
+        """
+        if self.missing is not None:
+            raise RuntimeError(
+                f'training has ended, but its last checkpoint {self.missing} could not be written '
+                f'to {self.out_dir}; {self._what_stays(self.missing)}'
+            )
+        super().after_train(runner)
+        self._drop_interrupted(runner)
+
+    def _metrics(self) -> dict[str, str]:
+        """The metrics of ``save_best``, with the end of their keys in ``runtime_info``."""
+        metrics = self.key_indicators if self.save_best else []
+        return {metric: '' if len(metrics) == 1 else f'_{metric}' for metric in metrics}
+
+    def _take_lists(self, runner: Runner) -> dict[str, object]:
+        """Take what a checkpoint lists out of the message hub."""
+        hub = runner.message_hub
+        keys = [LAST_CHECKPOINT, KEPT_STEPS, OUTDATED, _RUN]
+        for suffix in self._metrics().values():
+            keys += [best_key(suffix), score_key(suffix)]
+        for key in keys:
+            hub._resumed_keys.pop(key, None)  # which says whether it is saved, as the file likes
+        return {key: hub.runtime_info.pop(key) for key in keys if key in hub.runtime_info}
+
+    def _restore_lists(self, runner: Runner, listed: Mapping[str, object]) -> None:
+        """Put what is the hook's own of them back."""
+        path, facts, problems = of_main_process(
+            self._reduce(runner, listed) if is_main_process() else None
+        )
+        for problem in problems:
+            runner.logger.warning(problem)
+        for key, value in facts.items():
+            runner.message_hub.update_info(key, value)
+        self.newest = None if path is None else Resumable(path, runner.iter)
+        self.last_ckpt = facts.get(LAST_CHECKPOINT)
+        for metric, suffix in self._metrics().items():
+            self._set_best(metric, facts.get(best_key(suffix)))
+
+    def _reduce(self, runner: Runner, listed: Mapping) -> tuple[str | None, dict, list[str]]:
+        """The run's checkpoint that it was resumed from, what is the hook's own, and problems."""
+        run = listed.get(_RUN)
+        facts = {_RUN: run if isinstance(run, str) else uuid.uuid4().hex}
+        source = None
+        if runner.iter:
+            source = runner._load_from or find_latest_checkpoint(runner.work_dir)
+        if source is None:
+            return None, facts, []
+        if not self._files.is_here(source):
+            problem = f'{source} is not in {self._files.folder}: files that it lists are left alone'
+            return None, facts, [f'{problem}, and the best checkpoint is chosen anew']
+        reduced, problems = reduce_lists(listed, self._files, self._metrics())
+        name = Path(source).name
+        is_own = name == INTERRUPTED or self._files.step_of(name) is not None
+        return self._files.path(name) if is_own else None, {**facts, **reduced}, problems
+
+    def _remove_partial_files(self, runner: Runner) -> None:
         if not is_main_process() or not isinstance(self.file_backend, LocalBackend):
             return
         for folder in {Path(self.out_dir), Path(runner.work_dir)}:
             for path in remove_abandoned(folder):
                 runner.logger.info(f'deleted {path}: the run that was writing it was killed')
 
-    def save(
-        self,
-        runner: Runner,
-        name: str,
-        place: Mapping,
-        facts: Mapping,
-        is_latest: bool = False,
-        **settings: object,
-    ) -> bool:
-        """Save a checkpoint whole, or leave everything as it was; all processes call it.
-
-        Args:
-            runner: What to save.
-            name: Of the file.
-            place: Epoch and iteration, as MMEngine counts them in a file's ``meta``.
-            facts: For the run's message hub, in this file already.
-            is_latest: Note it where a run that is resumed looks.
-            **settings: For ``Runner.save_checkpoint``, instead of this hook's.
-
-        Returns:
-            Whether it was saved, the same in all processes.
-
-        Raises:
-            RuntimeError: If it could not be, and that is to stop the run.
-        """
-        hub = runner.message_hub
-        before = dict(hub.runtime_info)
-        for key, value in facts.items():
-            hub.update_info(key, value)
-        problem = None
-        try:
-            self._write(runner, name, place, settings)
-            if is_latest:
-                self._point_to(runner, name)
-        except (OSError, ValueError) as error:
-            problem = getattr(error, 'strerror', None) or str(error)
-        problems = [problem]
-        broadcast_object_list(problems)  # of the process that writes
-        if problems[0] is None:
-            return True
-        hub.runtime_info.clear()
-        hub.runtime_info.update(before)
-        self._report(runner, name, problems[0])
-        return False
-
-    def _write(self, runner: Runner, name: str, place: dict, settings: Mapping) -> None:
-        arguments = dict(
-            file_client_args=self.file_client_args,
-            backend_args=self.backend_args,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
-            meta=dict(place),
-            by_epoch=self.by_epoch,
-        )
-        arguments.update(self.args)
-        arguments.update(settings)
-        if not isinstance(self.file_backend, LocalBackend):
-            runner.save_checkpoint(self.out_dir, name, **arguments)
-        elif is_main_process():
-            with replacing(Path(self.out_dir, name)) as temporary:
-                runner.save_checkpoint(self.out_dir, temporary.name, **arguments)
-                self._read_back(runner, temporary)
-
-    def _read_back(self, runner: Runner, path: Path) -> None:
-        try:
-            read_checkpoint(path)
-        except ValueError as error:
-            read_checkpoint(path, trust=True)  # this process wrote it: nothing runs that did not
-            if not runner.cfg.get('trust_checkpoints', False):
-                runner.logger.warning(f'To resume from this run takes --trust: {error}')
-
-    def _report(self, runner: Runner, name: str, reason: str) -> None:
-        older = f'{self.last_ckpt} is untouched' if self.last_ckpt else 'there is none before it'
-        text = f'checkpoint {name} cannot be written to {self.out_dir}: {reason}'
-        if isinstance(self.file_backend, LocalBackend) and Path(self.out_dir).is_dir():
-            text += f' ({shutil.disk_usage(self.out_dir).free / 2**20:.0f} MiB free)'
-        if self.on_failure == 'stop':
-            raise RuntimeError(f"{text}; {older}. on_failure='go_on' would go on without it")
-        runner.logger.error(f'{text}; {older}. Training goes on without it')
-
-    def _point_to(self, runner: Runner, name: str) -> None:
-        """Note the latest checkpoint, in the file where MMEngine looks for it."""
-        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
-        if is_main_process():
-            with replacing(Path(runner.work_dir, LAST)) as temporary:
-                temporary.write_text(self.last_ckpt)
-
-    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
-        """Save; then note it as the latest; then delete what is older than is to be kept."""
-        name = self.filename_tmpl.format(step)
-        path = self.file_backend.join_path(self.out_dir, name)
-        facts, outdated = {'last_ckpt': path}, []
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: Mapping) -> None:
+        """Save; then note it as the newest; then delete what is older than is to be kept."""
+        name = self._files.regular_name(step)
+        info = runner.message_hub.runtime_info
+        outdated = [each for each in info.get(OUTDATED, []) if each != INTERRUPTED]
+        if self._files.has(INTERRUPTED):
+            outdated.append(INTERRUPTED)
+        facts = {LAST_CHECKPOINT: self._files.path(name), OUTDATED: outdated}
         if self.max_keep_ckpts > 0:
-            kept = [*(known for known in self.keep_ckpt_ids if known != step), step]
-            outdated = kept[: -self.max_keep_ckpts]
-            # With what is deleted below: a run that ends before that deletes it when resumed.
-            facts['keep_ckpt_ids'] = kept
-        if not self.save(runner, name, meta, facts, is_latest=True):
-            return
-        if self.max_keep_ckpts > 0:
-            self.keep_ckpt_ids.clear()
-            self.keep_ckpt_ids.extend(kept)
-            runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
-        for old in (INTERRUPTED, *map(self.filename_tmpl.format, outdated)):
-            self._delete(self.file_backend.join_path(self.out_dir, old))
+            facts[KEPT_STEPS] = [*(kept for kept in info.get(KEPT_STEPS, []) if kept != step), step]
+        is_done = self.save_resumable(runner, name, meta, facts)
+        self.last_ckpt = info.get(LAST_CHECKPOINT)
+        if is_done:
+            self._delete_outdated(runner)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: Mapping[str, float]) -> None:
-        """Save the weights for each metric that is better than ever, then delete its old ones.
+        """Save the weights for each metric that is better than ever, then the checkpoint again.
 
         Raises:
             KeyError: If a metric of ``save_best`` was not measured.
@@ -165,54 +149,99 @@ class WholeCheckpoints(CheckpointHook):
             return
         if 'auto' in self.key_indicators:
             self._init_rule(self.rules, [next(iter(metrics))])
-        place = dict(epoch=runner.epoch, iter=runner.iter)
         step = runner.epoch if self.by_epoch else runner.iter
         rules = dict(zip(self.key_indicators, self.rules, strict=True))
         saved = [
-            self._save_if_best(runner, metrics, key, rule, place, step)
-            for key, rule in rules.items()
+            self._save_if_best(runner, metrics, key, rule, step) for key, rule in rules.items()
         ]
-        if any(saved) and self.last_ckpt is not None:  # which is to know of them
+        if not any(saved):
+            return
+        if self.last_ckpt is None:  # no checkpoint is to know of them
+            self._delete_outdated(runner)
+        else:
+            place = dict(epoch=runner.epoch, iter=runner.iter)
             self._save_checkpoint_with_step(runner, step, place)
 
     def _save_if_best(
-        self, runner: Runner, metrics: Mapping, key: str, rule: str, place: dict, step: int
+        self, runner: Runner, metrics: Mapping, metric: str, rule: str, step: int
     ) -> bool:
-        if key not in metrics:
-            raise KeyError(f'save_best={key!r} was not measured; there are {sorted(metrics)}')
-        suffix = '' if len(self.key_indicators) == 1 else f'_{key}'
-        info, score = runner.message_hub.runtime_info, metrics[key]
-        best = info.get(f'best_score{suffix}', self.init_value_map[rule])
-        if score is None or not self.is_better_than[key](score, best):
+        if metric not in metrics:
+            raise KeyError(f'save_best={metric!r} was not measured; there are {sorted(metrics)}')
+        suffix, score = self._metrics()[metric], metrics[metric]
+        info = runner.message_hub.runtime_info
+        best = info.get(score_key(suffix), self.init_value_map[rule])
+        previous = info.get(best_key(suffix))
+        name = self._files.best_name(metric, step)
+        path = self._files.path(name)
+        if score is None or not self.is_better_than[metric](score, best):
+            self._delete_unknown(runner, [] if path == previous else [name])
             return False
-        previous = info.get(f'best_ckpt{suffix}')
-        name = f'best_{key}_{self.filename_tmpl.format(step)}'.replace('/', '_')
-        path = self.file_backend.join_path(self.out_dir, name)
-        facts = {f'best_score{suffix}': score, f'best_ckpt{suffix}': path}
-        if not self.save(
+        outdated = {*info.get(OUTDATED, []), *([Path(previous).name] if previous else [])} - {name}
+        facts = {score_key(suffix): float(score), best_key(suffix): path, OUTDATED: [*outdated]}
+        place = dict(epoch=runner.epoch, iter=runner.iter)
+        is_saved = self.save(
             runner, name, place, facts, save_optimizer=False, save_param_scheduler=False
-        ):
-            return False
-        if suffix:
-            self.best_ckpt_path_dict[key] = path
-        else:
+        )
+        if is_saved:
+            self._set_best(metric, path)
+            runner.logger.info(f'{metric} {score:.4f} is the best so far: saved in {name}')
+        return is_saved
+
+    def _set_best(self, metric: str, path: str | None) -> None:
+        """Set what MMEngine's hook publishes."""
+        if len(self.key_indicators) == 1:
             self.best_ckpt_path = path
-        runner.logger.info(f'{key} {score:.4f} is the best so far: saved in {name}')
-        if previous and previous != path:
-            self._delete(previous)
-        return True
+        else:
+            self.best_ckpt_path_dict[metric] = path
 
-    def _delete(self, path: str) -> None:
-        if is_main_process() and self.file_backend.isfile(path):
-            self.file_backend.remove(path)
+    def _delete_unknown(self, runner: Runner, names: Sequence[str]) -> None:
+        """Delete best checkpoints that this run wrote before it was killed, and none lists.
 
-    def _publish_model(self, runner: Runner, ckpt_path: str) -> None:
+        Its step is validated again, and is not the best. Files of other runs stay.
+        """
+        run = runner.message_hub.runtime_info[_RUN]
+        self._delete([name for name in names if is_main_process() and self._run_of(name) == run])
+
+    def _run_of(self, name: str) -> object:
+        """The mark of the run that wrote a file."""
+        if not self._files.has(name):
+            return None
+        try:
+            checkpoint = read_checkpoint(self._files.path(name), 'meta')
+            return checkpoint['message_hub']['runtime_info'].get(_RUN)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None  # not a file of this hook
+
+    def _publish_model(self, runner: Runner, ckpt_path: str | None) -> None:
         """Write the weights for others beside a checkpoint, with their hash in the name."""
-        if not is_main_process() or not ckpt_path:
+        if not ckpt_path:
             return
-        checkpoint = read_checkpoint(ckpt_path, trust=runner.cfg.get('trust_checkpoints', False))
+        problem = None
+        try:
+            if is_main_process():
+                self._publish(runner, Path(ckpt_path))
+        except (OSError, ValueError) as error:
+            problem = reason(error, self._files.folder)
+        self._disk.settle(ckpt_path, of_main_process(problem), 'published')
+
+    def _publish(self, runner: Runner, path: Path) -> None:
+        if not self._files.has(path.name):
+            runner.logger.error(f'{path} is not published: it is not there any more')
+            return
+        checkpoint = read_checkpoint(path, trust=runner.cfg.get('trust_checkpoints', False))
         kept = {key: checkpoint[key] for key in self.published_keys if key in checkpoint}
         try:
-            runner.logger.info(f'{ckpt_path} is published as {publish(kept, Path(ckpt_path))}')
+            runner.logger.info(f'{path} is published as {publish(kept, path)}')
         except FileExistsError as error:
             runner.logger.info(str(error))
+
+    def _drop_interrupted(self, runner: Runner) -> None:
+        """Delete what was saved at a signal, where no checkpoint has replaced it."""
+        if self.newest is None or self.newest.path != self._files.path(INTERRUPTED):
+            return
+        self.newest = None
+        if self.last_ckpt is not None:
+            self._point_to(runner, self.last_ckpt)
+        elif is_main_process():
+            Path(runner.work_dir, LAST).unlink(missing_ok=True)
+        self._delete([INTERRUPTED])

@@ -1,9 +1,7 @@
 """Reading and writing real files: safe ones, hostile ones, broken ones."""
 
-import hashlib
 import os
 import pickle
-import re
 import signal
 import subprocess
 import sys
@@ -17,7 +15,6 @@ import torch
 from mmengine.logging import HistoryBuffer
 
 from mmgab.checkpoints import load, read_checkpoint, write_checkpoint
-from mmgab.checkpoints.publish import publish
 from mmgab.models import SwinGAB
 
 from .projects import OURS
@@ -220,30 +217,6 @@ def test_written_files_have_ordinary_permissions(tmp_path, swin):
     write_checkpoint(swin, tmp_path / 'a.pth')
     (tmp_path / 'b').write_text('')
     assert (tmp_path / 'a.pth').stat().st_mode == (tmp_path / 'b').stat().st_mode
-
-
-def test_publishing_keeps_the_weights_that_a_loader_would_take(path, swin):
-    whole = dict(teacher=swin, student={n: t * 0 for n, t in swin.items()}, optimizer={})
-    published = publish(whole, path.parent / 'new' / 'swin.pth')
-    assert set(torch.load(published, weights_only=True)) == {'teacher'}
-    published = publish(whole, path.parent / 'new' / 'swin.safetensors')
-    assert set(read_checkpoint(published)) == set(swin)
-
-
-def test_publishing_drops_the_optimizer_and_names_the_hash(path, swin):
-    history = HistoryBuffer([1.0], [1])
-    whole = dict(
-        meta=dict(epoch=3), state_dict=swin, optimizer=dict(state={}), message_hub=dict(a=history)
-    )
-    published = publish(whole, path)
-    digits = re.fullmatch(r'swin-([0-9a-f]{8})\.pth', published.name)[1]
-    assert hashlib.sha256(published.read_bytes()).hexdigest().startswith(digits)
-    contents = torch.load(published, weights_only=True)
-    assert set(contents) == {'meta', 'state_dict'}
-    assert contents['meta']['epoch'] == 3
-    assert [p.name for p in path.parent.iterdir() if p.name.startswith('.')] == []
-    with pytest.raises(FileExistsError, match='published before'):
-        publish(whole, path)
 
 
 class MakesAnArray:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from torch.distributed.elastic.multiprocessing.errors import record
 
@@ -39,7 +40,10 @@ def main():
     """Train with the settings of a JSON file."""
     torch.set_num_threads(1)
     arguments = json.loads(Path(sys.argv[1]).read_text())
-    settings = config(arguments['work_dir'], arguments['data'], **arguments['changes'])
+    if 'settings' in arguments:
+        settings = Config.fromfile(arguments['settings'])
+    else:
+        settings = config(arguments['work_dir'], arguments['data'], **arguments['changes'])
     settings.launcher = 'pytorch'
     if arguments['kind'] == 'full' and os.environ['RANK'] == '0':  # who writes may not
         resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))

@@ -66,18 +66,22 @@ def test_a_full_disk_ends_the_run_with_its_name_and_leaves_what_is_there(
 
     assert re.search(r'checkpoint epoch_3.pth cannot be written to .*disk/\S+: No space left', last)
     assert 'epoch_2.pth is untouched' in last
-    path, skipped = newest_checkpoint(str(tmp_path))
+    path, skipped = newest_checkpoint(tmp_path, out_dir=str(small_disk))
     assert path.endswith('epoch_2.pth')
     assert skipped == []
     assert read_checkpoint(path)['meta']['epoch'] == 2
     assert not list(small_disk.rglob('.partial*'))
 
 
-def test_a_full_disk_can_be_survived(small_disk, nuclei, tmp_path):
+def test_a_full_disk_can_be_survived_until_the_end_which_has_no_checkpoint(
+    small_disk, nuclei, tmp_path
+):
     code, log = train(sized(nuclei, tmp_path, 'go_on'))
-    assert code == 0, log
+    assert code == 1, log
     assert 'Training goes on without it' in log
     assert 'iter 27' in (tmp_path / 'journal').read_text()
+    last = log.strip().splitlines()[-1]
+    assert re.search(r'last checkpoint epoch_3.pth could not be .*epoch_2.pth is untouched', last)
 
 
 def test_a_folder_that_cannot_be_written_is_named(small_disk, nuclei, tmp_path):
@@ -97,8 +101,9 @@ def test_a_file_larger_than_is_allowed_leaves_the_run_as_it_was(nuclei, tmp_path
         },
     )  # fmt: skip
     code, log = train(settings, limits=[limit])
-    assert code == 0, log
+    assert code == 1, log
     assert log.count('File too large') == 3
+    assert 'epoch_3.pth could not be written' in log.strip().splitlines()[-1]
     assert list(tmp_path.glob('*.pth')) == []
 
 

@@ -7,6 +7,8 @@ import copy
 import multiprocessing
 import os
 import resource
+import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -19,10 +21,13 @@ from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS
+from mmengine.structures import BaseDataElement
+from mmengine.utils import import_modules_from_strings
 from torch import nn
 
 from mmgab.engine import CheckedRunner
 from mmgab.models import SwinGAB
+from mmgab.reliability import leave_processes
 
 _server = multiprocessing.get_context('forkserver')
 _server.set_forkserver_preload([__name__])
@@ -33,10 +38,11 @@ class Tiles(torch.utils.data.Dataset):
     """Tiles of nuclei, cropped and lit at random, and how much of a tile is nuclei.
 
     Some of them only, if ``count`` says how many; and all alike each time, if they are ``plain``.
+    Pixels of the files that are ``spoiled`` are not numbers.
     """
 
-    def __init__(self, root, count=None, plain=False):
-        self.plain = plain
+    def __init__(self, root, count=None, plain=False, spoiled=()):
+        self.plain, self.spoiled = plain, spoiled
         self.images = sorted(Path(root, 'images', 'train').iterdir())[:count]
         self.labels = sorted(Path(root, 'labels', 'train').iterdir())
 
@@ -51,7 +57,11 @@ class Tiles(torch.utils.data.Dataset):
         image = torch.from_numpy(image.copy()).permute(2, 0, 1) / 255
         if not self.plain:
             image += 0.05 * torch.randn(1)
-        return dict(images=image, share=torch.tensor((label > 0).mean(), dtype=torch.float32))
+        if self.images[index].name in self.spoiled:
+            image = torch.full_like(image, float('nan'))
+        share = torch.tensor((label > 0).mean(), dtype=torch.float32)
+        sample = BaseDataElement(metainfo=dict(img_path=str(self.images[index])))
+        return dict(images=image, share=share, data_samples=sample)
 
 
 @MODELS.register_module()
@@ -67,11 +77,23 @@ class Counter(BaseModel):
         self.head = nn.Sequential(nn.Dropout(drop), nn.Linear(32, 1))
         self.ballast = nn.Parameter(torch.zeros(ballast))  # makes files as large as wanted
 
-    def forward(self, images, share, mode='tensor'):
+    def forward(self, images, share, data_samples=None, mode='tensor'):
         shares = self.head(self.backbone(images)[-1].mean((2, 3))).squeeze(1)
         if mode != 'loss':
             return list((shares - share).abs())
         return dict(loss=(shares - share).square().mean() + 0 * self.ballast.sum())
+
+
+@MODELS.register_module()
+class NormedCounter(Counter):
+    """With BatchNorm, whose statistics differ between processes that train on different images."""
+
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.norm = nn.BatchNorm2d(3)
+
+    def forward(self, images, share, data_samples=None, mode='tensor'):
+        return super().forward(self.norm(images), share, mode=mode)
 
 
 @METRICS.register_module()
@@ -110,6 +132,40 @@ class Journal(Hook):
 
     def after_val_epoch(self, runner, metrics=None):
         self._note(f'validated {runner.iter} {metrics["error"]!r}')
+
+
+@HOOKS.register_module()
+class KillAt(Hook):
+    """Kills its own process when that many iterations are done, in a stage of MMEngine's hooks."""
+
+    priority = 'LOWEST'
+
+    def __init__(self, stage, iteration):
+        self.iteration = iteration
+        setattr(self, stage, self._kill)
+
+    def _kill(self, runner, **arguments):
+        if runner.iter == self.iteration:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@HOOKS.register_module()
+class Predictions(Hook):
+    """Writes down what each process predicts for each image: ``RANK STAGE IMAGE NUMBER``."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def _note(self, runner, stage, data_batch, outputs):
+        with open(self.path, 'a') as file:
+            for sample, number in zip(data_batch['data_samples'], outputs, strict=True):
+                print(runner.rank, stage, Path(sample.img_path).name, float(number), file=file)
+
+    def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self._note(runner, 'val', data_batch, outputs)
+
+    def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self._note(runner, 'test', data_batch, outputs)
 
 
 def config(work_dir, data, **changes):
@@ -155,21 +211,25 @@ def config(work_dir, data, **changes):
     return result
 
 
-def _train(settings, limits):
+def _train(settings, limits, environment):
     for kind, limit in limits:
         resource.setrlimit(kind, limit)
+    os.environ.update(environment)
     Path(settings.work_dir).mkdir(parents=True, exist_ok=True)
     log = open(Path(settings.work_dir, 'log'), 'a', buffering=1)  # noqa: SIM115
     os.dup2(log.fileno(), 1)
     os.dup2(log.fileno(), 2)
     torch.set_num_threads(1)
+    if 'custom_imports' in settings:
+        import_modules_from_strings(**settings.custom_imports)
     CheckedRunner.from_cfg(settings).train()
+    leave_processes()
     sys.stdout.flush()
 
 
-def start(settings, limits=()):
+def start(settings, limits=(), environment=None):
     """Train in another process, with limits as of ``resource.setrlimit``; returns it."""
-    process = _server.Process(target=_train, args=(settings, limits))
+    process = _server.Process(target=_train, args=(settings, limits, environment or {}))
     process.start()
     return process
 
@@ -180,6 +240,31 @@ def train(settings, timeout=120, limits=()):
     process.join(timeout)
     assert process.exitcode is not None, f'still running after {timeout} s'
     return process.exitcode, Path(settings.work_dir, 'log').read_text()
+
+
+def start_together(settings, processes=2):
+    """Train in several processes, as a launcher would start them; returns them."""
+    with socket.socket() as free:
+        free.bind(('localhost', 0))
+        port = free.getsockname()[1]
+    settings.launcher = 'pytorch'
+    settings.merge_from_dict({'env_cfg.dist_cfg.timeout': 60})
+    common = dict(MASTER_ADDR='localhost', MASTER_PORT=str(port), WORLD_SIZE=str(processes))
+    ranks = map(str, range(processes))
+    return [start(settings, environment=dict(common, RANK=rank, LOCAL_RANK=rank)) for rank in ranks]
+
+
+def train_together(settings, processes=2, timeout=120):
+    """Train in several processes; returns their exit codes and everything that was printed."""
+    started = start_together(settings, processes)
+    for process in started:
+        process.join(timeout)
+    codes = [process.exitcode for process in started]
+    for process in started:
+        process.kill()
+    log = Path(settings.work_dir, 'log').read_text()
+    assert None not in codes, f'still running after {timeout} s: {codes}\n{log}'
+    return codes, log
 
 
 def wait_for(line, process, work_dir, timeout=60):

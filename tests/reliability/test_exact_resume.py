@@ -8,10 +8,17 @@ import torch
 
 from ..faults.training import config, end_at, train, weights
 
-LIVING_WORKERS = {
-    'train_dataloader.num_workers': 2,
-    'train_dataloader.persistent_workers': True,
-}
+
+def workers(count, **settings):
+    """Settings of the loader."""
+    return {f'train_dataloader.{name}': each for name, each in settings.items()} | {
+        'train_dataloader.num_workers': count
+    }
+
+
+NO_WORKERS = {}
+LIVING_WORKERS = workers(2, persistent_workers=True)
+SERVED_WORKERS = workers(3, multiprocessing_context='forkserver')
 BY_ITERATION = {
     'train_cfg': dict(_delete_=True, type='IterBasedTrainLoop', max_iters=14, val_interval=5),
     'train_dataloader.sampler.type': 'InfiniteSampler',
@@ -23,14 +30,13 @@ LENGTHS = {'epoch': ({}, 'epoch_3.pth'), 'iteration': (BY_ITERATION, 'iter_14.pt
 
 @pytest.fixture(scope='module')
 def undisturbed(nuclei, tmp_path_factory):
-    """The last weights of a run that nobody ended, with the same settings."""
+    """The last weights of a run without workers that nobody ended."""
 
     @functools.cache
-    def run(length, has_workers):
+    def run(length):
         settings, last = LENGTHS[length]
         work_dir = tmp_path_factory.mktemp(length)
-        workers = LIVING_WORKERS if has_workers else {}
-        code, log = train(config(work_dir, nuclei, **settings, **workers))
+        code, log = train(config(work_dir, nuclei, **settings))
         assert code == 0, log
         return weights(work_dir / last)
 
@@ -43,27 +49,46 @@ def assert_same(one, other):
 
 
 @pytest.mark.parametrize(
-    ('length', 'workers', 'line', 'number', 'code'),
+    ('length', 'loader'),
     [
-        ('epoch', {}, 'iter 14', signal.SIGKILL, -9),
-        ('epoch', LIVING_WORKERS, 'iter 14', signal.SIGKILL, -9),
-        ('epoch', LIVING_WORKERS, 'iter 14', signal.SIGTERM, 75),  # inside an epoch
-        ('epoch', {}, 'begins 18', signal.SIGTERM, 75),  # the last one of an epoch
-        ('epoch', {}, 'validating 18 1', signal.SIGINT, 75),
-        ('iteration', {}, 'iter 7', signal.SIGKILL, -9),
-        ('iteration', LIVING_WORKERS, 'iter 7', signal.SIGKILL, -9),
-        ('iteration', LIVING_WORKERS, 'iter 6', signal.SIGUSR1, 75),
+        ('epoch', workers(1)),
+        ('epoch', workers(3, persistent_workers=True)),
+        ('epoch', workers(1, persistent_workers=True, multiprocessing_context='spawn')),
+        ('epoch', SERVED_WORKERS),
+        ('iteration', workers(3, prefetch_factor=4)),
+        ('iteration', workers(1, pin_memory=True, multiprocessing_context='forkserver')),
+    ],
+)
+def test_workers_of_the_loader_do_not_change_the_weights(
+    undisturbed, length, loader, nuclei, tmp_path
+):
+    settings, last = LENGTHS[length]
+    code, log = train(config(tmp_path, nuclei, **settings, **loader))
+    assert code == 0, log
+    assert_same(weights(tmp_path / last), undisturbed(length))
+
+
+@pytest.mark.parametrize(
+    ('length', 'line', 'number', 'code', 'loader', 'resumed_loader'),
+    [
+        ('epoch', 'iter 14', signal.SIGKILL, -9, NO_WORKERS, LIVING_WORKERS),
+        ('epoch', 'iter 14', signal.SIGKILL, -9, LIVING_WORKERS, SERVED_WORKERS),
+        ('epoch', 'iter 14', signal.SIGTERM, 75, LIVING_WORKERS, NO_WORKERS),  # inside an epoch
+        ('epoch', 'begins 18', signal.SIGTERM, 75, NO_WORKERS, NO_WORKERS),  # the last one of it
+        ('epoch', 'validating 18 1', signal.SIGINT, 75, NO_WORKERS, LIVING_WORKERS),
+        ('iteration', 'iter 7', signal.SIGKILL, -9, NO_WORKERS, LIVING_WORKERS),
+        ('iteration', 'iter 7', signal.SIGKILL, -9, LIVING_WORKERS, LIVING_WORKERS),
+        ('iteration', 'iter 6', signal.SIGUSR1, 75, SERVED_WORKERS, NO_WORKERS),
     ],
 )
 def test_a_run_that_was_ended_and_resumed_has_the_weights_of_one_that_was_not_bit_by_bit(
-    undisturbed, length, workers, line, number, code, nuclei, tmp_path
+    undisturbed, length, line, number, code, loader, resumed_loader, nuclei, tmp_path
 ):
     settings, last = LENGTHS[length]
-    settings = {**settings, **workers}
-    assert end_at(line, number, config(tmp_path, nuclei, **settings)) == code
-    done, log = train(config(tmp_path, nuclei, **settings, resume=True))
+    assert end_at(line, number, config(tmp_path, nuclei, **settings, **loader)) == code
+    done, log = train(config(tmp_path, nuclei, **settings, **resumed_loader, resume=True))
     assert done == 0, log
-    assert_same(weights(tmp_path / last), undisturbed(length, bool(workers)))
+    assert_same(weights(tmp_path / last), undisturbed(length))
 
 
 def test_a_validation_that_was_interrupted_is_made_when_the_run_goes_on(nuclei, tmp_path):
@@ -119,7 +144,7 @@ def test_a_newest_checkpoint_that_is_torn_is_skipped_which_is_said(undisturbed, 
     code, log = train(config(tmp_path, nuclei, resume=True))
     assert code == 0, log
     assert f'{torn} is skipped: {torn} cannot be read as a checkpoint' in log
-    assert_same(weights(tmp_path / 'epoch_3.pth'), undisturbed('epoch', False))
+    assert_same(weights(tmp_path / 'epoch_3.pth'), undisturbed('epoch'))
 
 
 def test_an_epoch_whose_batches_cannot_be_left_out_is_begun_anew_and_that_is_said(nuclei, tmp_path):

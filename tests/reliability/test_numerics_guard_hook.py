@@ -1,6 +1,7 @@
 """Numbers that are not finite end a run, or a step, and what is told is where they began."""
 
 import json
+import uuid
 
 import pytest
 import torch
@@ -10,8 +11,7 @@ from torch import nn
 from mmgab.engine import CheckedRunner
 
 from ..faults.training import config, weights
-
-INF, NAN = float('inf'), float('nan')
+from .spoiling import INF, NAN
 
 
 class Poison(Hook):
@@ -133,6 +133,125 @@ def test_a_run_that_is_sound_has_the_weights_that_it_has_without_a_guard(nuclei,
     guarded, alone = (weights(tmp_path / n / 'epoch_2.pth') for n in ('guarded', 'alone'))
     assert all(torch.equal(guarded[name], alone[name]) for name in alone)
     assert not (tmp_path / 'guarded' / 'numerics').exists()
+
+
+STATE = {
+    'buffer': 'norm.running_var',
+    'complex_buffer': 'phases',
+    'parameter': 'head.1.bias',
+    'optimizer': 'exp_avg_sq of norm.bias',
+    'average': 'ema_state_dict.module.head.1.bias',
+    'rate': 'learning rates',
+    'schedule': 'lr of LinearLR',
+}
+LOOKS = {  # the hook that spoils has a priority above or below the guard's
+    'before iteration 3': dict(stage='before_train', iteration=2, priority='HIGH'),
+    'after iteration 4': dict(stage='after_train_iter', iteration=3, priority='HIGH'),
+    'no checkpoint is written': dict(stage='after_train_epoch', iteration=4, priority='LOW'),
+}
+
+TWO_OPTIMIZERS = {'optim_wrapper.constructor': 'HeadAndRest', 'optim_wrapper.clip_grad': None}
+
+
+def guarded(work_dir, nuclei, model='ComplexCounter', **changes):
+    """Settings of a run of two iterations an epoch that looks at all of its state each time."""
+    changes = {
+        'model.type': model,
+        'train_dataloader.batch_size': 18,
+        'train_cfg.max_epochs': 1,
+        'val_cfg': None, 'val_dataloader': None, 'val_evaluator': None,
+        **changes,
+    }  # fmt: skip
+    result = config(work_dir, nuclei, **changes)
+    result.custom_hooks += [
+        dict(type='mmgab.NumericsGuardHook', interval=1),
+        dict(type='EMAHook', momentum=0.5, update_buffers=True),
+    ]
+    result.experiment_name = uuid.uuid4().hex
+    return result
+
+
+@pytest.fixture(scope='module')
+def begun(nuclei, tmp_path_factory):
+    """A checkpoint after one epoch."""
+    work_dir = tmp_path_factory.mktemp('begun')
+    CheckedRunner.from_cfg(guarded(work_dir, nuclei)).train()
+    return work_dir / 'epoch_1.pth'
+
+
+@pytest.mark.parametrize('when', LOOKS)
+@pytest.mark.parametrize('what', STATE)
+def test_state_that_is_not_finite_ends_a_run_and_is_never_saved(
+    begun, what, when, nuclei, tmp_path
+):
+    resumed = {'train_cfg.max_epochs': 2, 'load_from': str(begun), 'resume': True}
+    settings = guarded(tmp_path, nuclei, **resumed)
+    settings.custom_hooks.append(dict(type='Spoil', what=what, **LOOKS[when]))
+    # A buffer is looked at with the loss of each batch already.
+    words = f'buffers are not: {STATE[what]}' if 'buffer' in what else f'{when}: {STATE[what]}'
+    words = words if when.startswith('after') else f'{when}: {STATE[what]}'
+    with pytest.raises(FloatingPointError, match=words):
+        CheckedRunner.from_cfg(settings).train()
+    assert not list(tmp_path.glob('*.pth'))
+
+
+@pytest.mark.parametrize('when', ['after iteration 2', 'no checkpoint is written'])
+def test_state_of_several_optimizers_and_groups_is_looked_at(when, nuclei, tmp_path):
+    settings = guarded(tmp_path, nuclei, 'TwoOptimizers', **TWO_OPTIMIZERS)
+    place = dict(stage='after_train_iter', iteration=1, priority='HIGH')
+    if when.startswith('no'):
+        place = dict(stage='after_train_epoch', iteration=2, priority='LOW')
+    settings.custom_hooks.append(dict(type='Spoil', what='optimizer', **place))
+    with pytest.raises(FloatingPointError, match=f'{when}: exp_avg_sq of head.1.bias'):
+        CheckedRunner.from_cfg(settings).train()
+    assert not list(tmp_path.glob('*.pth'))
+
+
+def test_a_bad_batch_of_several_optimizers_is_named(nuclei, tmp_path):
+    settings = guarded(tmp_path, nuclei, 'TwoOptimizers', **TWO_OPTIMIZERS)
+    runner = CheckedRunner.from_cfg(settings)
+    runner.register_hook(Poison((2,), output_of(NORM, NAN)))
+    with pytest.raises(FloatingPointError, match=rf'iteration 2: .*{NORM} \(LayerNorm\)'):
+        runner.train()
+
+
+@pytest.mark.parametrize('value', [1e25, -1e25])
+def test_finite_gradients_whose_squares_are_not_get_to_no_optimizer(value, nuclei, tmp_path):
+    """They would make Adam's second moment infinite, and leave all weights finite."""
+    name = 'backbone.stages.1.blocks.0.attn.w_msa.gaussian.amplitude'
+    unclipped = {'optim_wrapper.clip_grad': None, 'train_cfg.max_epochs': 2}
+    runner = None
+    for max_skips in (0, 1):
+        settings = guarded(tmp_path, nuclei, 'Counter', **unclipped)
+        settings.custom_hooks[-2].max_skips = max_skips
+        runner = CheckedRunner.from_cfg(settings)
+        runner.register_hook(Poison((2,), gradient_of(name, value)))
+        if max_skips == 0:
+            with pytest.raises(FloatingPointError, match=rf"iteration 2: .*\['{name}'\] first"):
+                runner.train()
+    runner.train()
+    assert runner.iter == 4
+    saved = torch.load(tmp_path / 'epoch_2.pth', weights_only=False)['optimizer']['state']
+    assert all(torch.isfinite(state['exp_avg_sq']).all() for state in saved.values())
+
+
+def test_a_batch_that_spoils_buffers_alone_can_be_left_out(nuclei, tmp_path):
+    settings = guarded(tmp_path, nuclei, 'NormedCounter')
+    settings.custom_hooks[-2].max_skips = 1
+    place = dict(stage='after_train_iter', iteration=0, priority='HIGH')
+    settings.custom_hooks.append(dict(type='Spoil', what='buffer', **place))
+    runner = CheckedRunner.from_cfg(settings)
+    runner.train()
+    assert all(torch.isfinite(buffer).all() for buffer in runner.model.buffers())
+    assert diagnosis(tmp_path, 1)['bad_buffers'] == ['norm.running_var']
+
+
+def test_buffers_that_are_not_saved_may_be_infinite(nuclei, tmp_path):
+    """As masks of attention are."""
+    runner = CheckedRunner.from_cfg(guarded(tmp_path, nuclei, 'Counter'))
+    runner.model.register_buffer('mask', torch.full((2, 2), -INF), persistent=False)
+    runner.train()
+    assert (tmp_path / 'epoch_1.pth').exists()
 
 
 def test_bad_parameters_are_found_before_training_and_never_saved(nuclei, tmp_path):

@@ -103,16 +103,25 @@ PICKLES = {
     'dict in itself': b'}q\x00' + text('a') + b'h\x00s',
     'state dict in itself': b'}q\x00' + text('state_dict') + b'h\x00s',
     'dicts in each other': b'}q\x00' + text('model') + b'}' + text('model') + b'h\x00ss',
-    'metadata in itself': call(named('collections', 'OrderedDict')) + b'q\x00}' + text('_metadata')
-    + b'h\x00sb',
     'lists nested 100,000 deep': b']' * 100_000 + b'a' * 99_999,
     'tuples nested 100,000 deep': b')' + b'\x85' * 100_000,
     'dicts nested 100,000 deep': b'}' + (text('a') + b'}') * 100_000 + b's' * 100_000,
     'key nested 100,000 deep': b'})' + b'\x85' * 100_000 + b'Ns',
+    **{
+        f'{kind} nested 100,000 deep': b']' + named(module, kind) + b'q\x00a'
+        + (b'h\x00)R' + text('a')) * 100_000 + b'N' + b's' * 100_000 + b'a'
+        for module, kind in (
+            ('collections', 'defaultdict'), ('collections', 'OrderedDict'),
+            ('collections', 'Counter'), ('mmengine.config.config', 'ConfigDict'),
+        )
+    },
+    'namespaces nested 100,000 deep': b']' + named('argparse', 'Namespace') + b'q\x00a'
+    + (b'h\x00)R}' + text('a')) * 100_000 + b'N' + b'sb' * 100_000 + b'a',
     'marks nested a million deep': b'(' * 1_000_000,
     'a tuple of two of the one before, 100 times': b')q\x00'
     + b''.join(b'h\x00h\x00\x86q\x00' for _ in range(100)),
-    'six million items': b']' + b'(' + b'N' * 6_000_000 + b'e',
+    'four million items': b']' + b'(' + b'N' * 4_000_000 + b'e',
+    'three million sets': b'](' + b'\x8f' * 3_000_001 + b'e',
     'text of 4 GB': b'X\xff\xff\xff\xffabc',
     'text of 2**60 bytes': b'\x8d' + struct.pack('<Q', 2**60) + b'abc',
     'bytes of 2**60': b'\x8e' + struct.pack('<Q', 2**60) + b'abc',

@@ -13,9 +13,12 @@ from mmengine.model import BaseModule, Sequential
 from mmengine.registry import MODELS
 from torch import nn
 
+from mmgab.checkpoints import load
 from mmgab.checkpoints.mmengine_loaders import trusting
 from mmgab.engine import CheckedRunner
+from mmgab.models import SwinGAB
 
+from ..checkpoints.projects import OURS
 from ..conftest import start_tool
 from ..faults.training import config, train
 from ..tools.runs import SEGMENTATION, options
@@ -112,7 +115,7 @@ def test_init_cfg_behind_a_url_runs_nothing(evil, tmp_path, monkeypatch):
     handler.log_message = lambda *args: None
     with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        with pytest.raises(ValueError, match=r'evil\.pth is refused'):
+        with pytest.raises(ValueError, match=r'evil\.pth .* is refused'):
             initialised(f'http://127.0.0.1:{server.server_port}/evil.pth')
         server.shutdown()
     assert not (tmp_path / MARKER).exists()
@@ -211,6 +214,76 @@ def test_state_of_another_type_is_refused_by_name(change, message, begun, nuclei
         CheckedRunner.from_cfg(more).train()
     assert message in str(caught.value)
     assert str(caught.value).endswith(f'{Path(tmp_path, "epoch_1.pth")} can be resumed from')
+
+
+def moments(checkpoint):
+    """The optimizer's state of the largest parameter."""
+    return max(checkpoint['optimizer']['state'].values(), key=lambda s: s['exp_avg'].numel())
+
+
+def test_optimizer_state_of_another_shape_is_refused(begun, nuclei, tmp_path):
+    """A fused kernel would write outside of it."""
+    done, log = resumed(
+        begun, tmp_path, nuclei, lambda c: moments(c).update(exp_avg_sq=torch.zeros(1))
+    )
+    assert done == 1
+    assert 'exp_avg_sq of the optimizer has the shape (1,), its parameter' in log
+
+
+def test_optimizer_state_that_shares_its_memory_gets_its_own(begun, nuclei, tmp_path):
+    """And the file does not choose the kernel."""
+
+    def change(checkpoint):
+        state = moments(checkpoint)
+        state['exp_avg_sq'] = torch.ones(1).expand(state['exp_avg_sq'].shape)
+        checkpoint['optimizer']['param_groups'][0].update(fused=True, foreach=None)
+
+    done, log = resumed(begun, tmp_path, nuclei, change)
+    assert done == 0, log
+    last = torch.load(tmp_path / 'epoch_2.pth', weights_only=False)
+    assert moments(last)['exp_avg_sq'].unique().numel() > 1
+    assert not last['optimizer']['param_groups'][0]['fused']
+
+
+@pytest.mark.parametrize('position', [10**6, -1, 2**62, 'a'])
+def test_random_state_outside_of_its_numbers_is_refused(position, begun, nuclei, tmp_path):
+    """NumPy would read what is behind them."""
+
+    def change(checkpoint):
+        states = checkpoint['exact_resume']['states'][0]
+        kind, keys, _, *rest = states['numpy']
+        states['numpy'] = (kind, keys, position, *rest)
+
+    done, log = resumed(begun, tmp_path, nuclei, change)
+    assert done == 1
+    assert f'the state of NumPy is at {position!r} of 624 numbers' in log
+
+
+def test_notes_of_a_file_do_not_exchange_parameters(tmp_path):
+    """PyTorch's ``assign_to_params_buffers`` would, and optimizers hold the old ones."""
+    model = SwinGAB(**OURS)
+    state = SwinGAB(**OURS).half().state_dict()
+    for note in state._metadata.values():
+        note['assign_to_params_buffers'] = True
+    torch.save(state, tmp_path / 'a.pth')
+    before = dict(model.named_parameters())
+    load(model, tmp_path / 'a.pth')
+    assert all(before[name] is p for name, p in model.named_parameters())
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+def test_names_with_enormous_numbers_or_many_swins_are_read_in_no_time(tmp_path):
+    weight = torch.zeros(1)
+    qkv = 'blocks.0.attn.w_msa.qkv.weight'
+    for names, message in (
+        ([f'stages.100000000000.{qkv}', f'stages.0.{qkv}'], 'does not fit'),
+        ([f'stages.0.{qkv}', 'stages.100000000000.blocks.0.norm1.weight'], 'does not fit'),
+        ([f'a{i}.stages.0.{qkv}' for i in range(20_000)], '20000 Swins are in one file'),
+        ([f'stages.0.{qkv}', '\x1b[31mred\n'], r'\\x1b\[31mred\\n'),
+    ):
+        torch.save({name: weight for name in names}, tmp_path / 'a.pth')
+        with pytest.raises(ValueError, match=message):
+            load(SwinGAB(**OURS), tmp_path / 'a.pth')
 
 
 def test_a_program_alone_is_no_checkpoint(tmp_path):

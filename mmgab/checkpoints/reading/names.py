@@ -44,6 +44,8 @@ _DICT_CLASSES = (
 )
 _FACTORIES = {'builtins.dict': dict, 'builtins.list': list, 'builtins.set': set,
               'builtins.int': int, 'builtins.float': float, 'builtins.str': str}  # fmt: skip
+# In the notes of a module: PyTorch would put the file's tensors in place of the parameters.
+_ASSIGN = 'assign_to_params_buffers'
 _ENCODINGS = ('latin1', 'latin-1', 'utf-8')
 
 
@@ -104,7 +106,10 @@ def _set_attributes(target: Namespace, state: Mapping) -> Namespace:
 def _set_metadata(target: dict, state: Mapping) -> dict:
     """Keep what modules noted beside their tensors; other attributes of a dict are left out."""
     if isinstance(target, OrderedDict) and '_metadata' in _require(dict, state):
-        target._metadata = state['_metadata']
+        target._metadata = OrderedDict(
+            (path, {name: value for name, value in note.items() if name != _ASSIGN})
+            for path, note in state['_metadata'].items()
+        )
     return target
 
 

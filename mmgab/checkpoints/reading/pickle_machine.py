@@ -1,11 +1,12 @@
 """Interpret a pickle's opcodes into plain data: nothing that it names is imported or called."""
 
 import pickletools
+from argparse import Namespace
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
 from typing import BinaryIO, NamedTuple
 
-MAX_OPCODES = 5_000_000  # of one pickle; that of a Swin-B with AdamW and its logs has some 50,000
+MAX_OPCODES = 3_000_000  # of one pickle; that of a Swin-B with AdamW and its logs has some 50,000
 _MAX_INTEGER_BITS = 1024
 _COPIES = 16  # how often what was read may be copied by calls
 _FREE_COPIES = 1 << 26  # elements and bytes that may be copied whatever was read
@@ -91,6 +92,7 @@ class PickleMachine:
         self._memo: dict[int, object] = {}
         self._memo_keys: dict[int, int] = {}  # of values that may still be built, by their id
         self._stream, self._start, self._copied, self._keys = stream, stream.tell(), 0, 0
+        self._made: list = []  # mutable values that calls made
         for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
             name = opcode.name
             if number == MAX_OPCODES:
@@ -107,6 +109,14 @@ class PickleMachine:
         if self._outer:
             raise ValueError('its pickle ends inside a mark')
         return value
+
+    def dismantle(self) -> None:
+        """Take apart what was made of a pickle that is refused.
+
+        Python frees nested values of some classes recursively; 100,000 levels end the process.
+        """
+        for value in self._made:
+            (value if isinstance(value, dict) else vars(value)).clear()
 
     def _pop_mark(self) -> list:
         items, self._stack = self._stack, self._outer.pop()
@@ -208,7 +218,10 @@ class PickleMachine:
         if named.make is None:
             raise NotPlainDataError(f'a call of {named.name}')
         self._count_copies(arguments)
-        self._stack.append(named.make(*arguments))
+        value = named.make(*arguments)
+        if isinstance(value, (dict, Namespace)):
+            self._made.append(value)
+        self._stack.append(value)
 
     def _build(self, _: object) -> None:
         state, target = self._stack.pop(), self._stack[-1]

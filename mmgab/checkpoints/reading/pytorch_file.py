@@ -94,8 +94,13 @@ def _interpret(
 ) -> object:
     """What one pickle describes; only numbers and strings where no storages can be loaded."""
     names = NAMES if load else {}
-    value = PickleMachine(names, BUILDERS, _Storages(load, device)).run(stream)
-    check_plain(value)
+    machine = PickleMachine(names, BUILDERS, _Storages(load, device))
+    try:
+        value = machine.run(stream)
+        check_plain(value)
+    except Exception:
+        machine.dismantle()
+        raise
     return value
 
 

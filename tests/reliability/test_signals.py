@@ -1,0 +1,69 @@
+"""Signals of whatever kind within a second are one request; one after that ends a run at once."""
+
+import os
+import time
+from pathlib import Path
+from signal import SIGINT, SIGTERM, SIGUSR1
+
+import pytest
+
+from ..faults.training import config, start, start_together, wait_for
+
+NOTED = 'this iteration is finished and saved'
+SOON, LATER = 0.05, 1.1  # seconds
+
+
+def slow(work_dir, nuclei, pause):
+    """Settings of a run whose iterations take that many seconds."""
+    journal = dict(type='Journal', path=str(work_dir / 'journal'), pause=pause)
+    return config(work_dir, nuclei, custom_hooks=[journal])
+
+
+def send(process, work_dir, signals):
+    """Send signals, each that many seconds after the one before, from the first one noted on."""
+    wait_for('begins 1', process, work_dir)
+    for wait, number in signals:
+        time.sleep(wait)
+        os.kill(process.pid, number)
+        while NOTED not in Path(work_dir, 'log').read_text():
+            time.sleep(0.002)
+
+
+@pytest.mark.parametrize('kinds', [(SIGUSR1, SIGTERM), (SIGINT,) * 3, (SIGTERM, SIGINT, SIGUSR1)])
+def test_signals_in_quick_succession_are_one_request(kinds, nuclei, tmp_path):
+    process = start(slow(tmp_path, nuclei, pause=1.5))
+    send(process, tmp_path, [(SOON, number) for number in kinds])
+    process.join(60)
+    log = (tmp_path / 'log').read_text()
+    assert process.exitcode == 75, log
+    assert log.count(NOTED) == 1
+    assert kinds[0].name in log
+    assert (tmp_path / 'interrupted.pth').exists()
+    assert (tmp_path / 'journal').read_text().splitlines() == ['begins 1']
+
+
+@pytest.mark.parametrize(
+    'signals',
+    [
+        [(SOON, SIGUSR1), (LATER, SIGTERM)],
+        [(SOON, SIGTERM), (LATER, SIGUSR1)],
+        [(SOON, SIGINT), (SOON, SIGINT), (LATER, SIGINT)],
+    ],
+)
+def test_a_signal_more_than_a_second_later_ends_a_run_at_once(signals, nuclei, tmp_path):
+    process = start(slow(tmp_path, nuclei, pause=60))
+    send(process, tmp_path, signals)
+    process.join(20)
+    assert process.exitcode == -signals[-1][1]
+    assert not (tmp_path / 'interrupted.pth').exists()
+
+
+def test_processes_that_have_other_signals_end_together(nuclei, tmp_path):
+    processes = start_together(slow(tmp_path, nuclei, pause=0.5))
+    wait_for('begins 1', processes[0], tmp_path)
+    for process, number in zip(processes, (SIGUSR1, SIGTERM), strict=True):
+        os.kill(process.pid, number)
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [75, 75]
+    assert (tmp_path / 'interrupted.pth').exists()
