@@ -95,7 +95,10 @@ def test_curves_on_a_full_disk_end_the_run_with_their_folder(disk, nuclei, tmp_p
 
 @pytest.mark.parametrize(
     ('instant', 'newest'),
-    [('iter 3', r'epoch_1\.pth is untouched \(iteration 2\)'), ('begin', 'there is none before it')],
+    [
+        ('iter 3', r'epoch_1\.pth is untouched \(iteration 2\)'),
+        ('begin', 'there is none before it'),
+    ],
 )
 def test_a_run_that_ends_without_its_last_checkpoint_fails(instant, newest, disk, nuclei, tmp_path):
     out_dir = {'out_dir': str(disk)}
