@@ -8,6 +8,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from mmgab.functional import table_window
+from mmgab.printable_text import printable
 
 from .conversion import find_swins, last_stage, to_openmmlab
 from .layouts import HEAD, POSITION, TABLE, Layout
@@ -17,6 +18,7 @@ T = TypeVar('T')
 # Where several are in one file the first one counts: what was meant for evaluation. (MMEngine swaps
 # the averaged weights into state_dict when it saves.)
 _WRAPPERS = ('teacher', 'state_dict_ema', 'model_ema', 'ema', 'state_dict', 'model', 'student')
+_SHOWN = 300  # characters of names, in messages
 _AVERAGED = ('teacher.', 'ema.')
 _PARALLEL = re.compile(r'^((module|_orig_mod)\.)+')  # DistributedDataParallel, torch.compile
 
@@ -127,15 +129,19 @@ def unwrap(checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], dict[st
         their tensors' names.
 
     Raises:
-        ValueError: If there are no tensors.
+        ValueError: If there are no tensors, or two of one name.
     """
     while wrapper := wrapper_of(checkpoint):
         checkpoint = checkpoint[wrapper]
-    tensors = {
-        _PARALLEL.sub('', name): value
-        for name, value in checkpoint.items()
-        if isinstance(name, str) and isinstance(value, Tensor)
-    }
+    tensors: dict[str, Tensor] = {}
+    for name, value in checkpoint.items():
+        if isinstance(name, str) and isinstance(value, Tensor):
+            own = _PARALLEL.sub('', name)
+            if own in tensors:
+                raise ValueError(
+                    f'{source} holds {printable(own)} twice, also as {printable(name)}'
+                )
+            tensors[own] = value
     if not tensors:
         raise ValueError(f'{source} is no checkpoint: it holds no tensors by name')
     metadata = getattr(checkpoint, '_metadata', None) or {}
@@ -153,7 +159,7 @@ def _choose(
     swins: Mapping[str, Layout], tensors: Mapping[str, Tensor], source: str, prefix: str | None
 ) -> str:
     if not swins:
-        first = ', '.join(list(tensors)[:5])
+        first = printable(', '.join(list(tensors)[:5])[:_SHOWN])
         known = 'OpenMMLab, Microsoft, timm, torchvision or transformers'
         raise ValueError(
             f'{source} holds no Swin in a layout that can be read ({known}); the first tensors '

@@ -13,6 +13,8 @@ from typing import BinaryIO
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from mmgab.printable_text import printable
+
 from .atomic_file import replacing
 from .download import check_digest, check_hash, download, split_hash
 from .reading import (
@@ -31,6 +33,7 @@ _SCHEME = re.compile(r'[A-Za-z][\w+.-]*://')
 _HTTP = re.compile(r'https?://', re.IGNORECASE)
 # MMEngine's names for files behind URLs, which come back here.
 _NAMED_URLS = ('torchvision://', 'modelzoo://', 'open-mmlab://', 'openmmlab://', 'mmcls://')
+_SHOWN = 300  # characters of what a file says, in messages
 _FOLDER_FILES = ('model.safetensors', 'pytorch_model.bin')  # transformers'
 _ZIP_START, _PICKLE_START, _TAR_STARTS = b'PK\x03\x04', b'\x80', (b'././@', b'storages')
 _TRUST = (
@@ -111,7 +114,7 @@ def read_file(
     except NotPlainDataError as error:
         raise NotPlainDataError(
             f'{source} is refused: it contains executable pickle code, and reading it would call '
-            f'or import {error.wanted}. {_TRUST}'
+            f'or import {printable(error.wanted[:_SHOWN])}. {_TRUST}'
         ) from None
     except UnsupportedDataError as error:
         raise ValueError(f'{source} cannot be loaded: {error}') from None
@@ -127,7 +130,8 @@ def read_file(
 
 def _damaged(source: str, error: Exception) -> ValueError:
     name, text = type(error).__name__, str(error)
-    reason = f'{name}: {text.splitlines()[0]:.300}' if text and 'weights_only' not in text else name
+    is_advice = not text or 'weights_only' in text
+    reason = name if is_advice else f'{name}: {printable(text.splitlines()[0][:_SHOWN])}'
     return ValueError(
         f'{source} cannot be read as a checkpoint; it is empty, truncated, damaged, or no file of '
         f'PyTorch or safetensors ({reason})'

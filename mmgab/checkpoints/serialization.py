@@ -9,6 +9,9 @@ from torch import Tensor
 from .contents import wrapper_of
 from .reading import write_safetensors
 
+_COPIES = 16  # of the memory that tensors share
+_FREE_COPIES = 1 << 26  # bytes
+
 
 def serialize(checkpoint: Mapping, path: Path) -> None:
     """Write a checkpoint into a file; the same contents give the same bytes, whatever its name.
@@ -28,4 +31,10 @@ def _flat(checkpoint: Mapping) -> dict[str, Tensor]:
     """The tensors alone; each with a storage of its own, as the format wants."""
     wrapper = wrapper_of(checkpoint)
     tensors = checkpoint if wrapper is None else checkpoint[wrapper]
-    return {n: t.contiguous().clone() for n, t in tensors.items() if isinstance(t, Tensor)}
+    tensors = {name: t for name, t in tensors.items() if isinstance(t, Tensor)}
+    written = sum(t.numel() * t.element_size() for t in tensors.values())
+    storages = [t.untyped_storage() for t in tensors.values()]
+    held = sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
+    if written > _COPIES * held + _FREE_COPIES:
+        raise ValueError(f'its tensors repeat {held} bytes, and would take {written} in a file')
+    return {name: t.contiguous().clone() for name, t in tensors.items()}

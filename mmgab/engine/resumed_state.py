@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 _GPU_IDS = re.compile(r'^gpu_ids\s*=\s*(?:range\(0, (\d+)\)|\[([\d, ]*)\])\s*$', re.MULTILINE)
 _CONFIG = 'config'  # in meta: Python text, which MMEngine would execute
 _MAX_SEED = 2**32
+_BEST, _STEPS = 'best_ckpt', 'keep_ckpt_ids'  # MMEngine's keys for files and steps
 
 
 def resumed_state(checkpoint: Mapping, source: str) -> Mapping:
@@ -37,6 +39,31 @@ def resumed_state(checkpoint: Mapping, source: str) -> Mapping:
     if seed is not None and (type(seed) is not int or not 0 <= seed < _MAX_SEED):
         raise ValueError(f'{source} cannot be resumed from: meta.seed is {seed!r:.100}')
     return {**checkpoint, 'meta': {k: v for k, v in meta.items() if k != _CONFIG}}
+
+
+def reduce_to_own_files(checkpoint: Mapping, folder: Path) -> Mapping:
+    """Drop what a checkpoint lists of files that MMEngine's own hook would delete elsewhere.
+
+    Args:
+        checkpoint: What is resumed.
+        folder: Where the hook saves.
+
+    Returns:
+        The checkpoint; its best checkpoints are listed if they are in the folder, and steps if they
+        are numbers.
+    """
+    info = dict(checkpoint['message_hub'].get('runtime_info', {}))
+    for key in [key for key in info if str(key).startswith(_BEST)]:
+        path = info[key]
+        is_own = isinstance(path, str) and Path(path).name.startswith('best_')
+        if not is_own or Path(path).parent.resolve() != folder.resolve():
+            info.pop(key)
+            info.pop(key.replace('ckpt', 'score', 1), None)
+    steps = info.get(_STEPS, [])
+    if not all(type(step) is int and step >= 0 for step in steps):
+        info.pop(_STEPS)
+    hub = {**checkpoint['message_hub'], 'runtime_info': info}
+    return {**checkpoint, 'message_hub': hub}
 
 
 def processes_of(checkpoint: Mapping) -> int | None:

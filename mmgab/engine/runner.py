@@ -21,14 +21,14 @@ from torch import nn
 from mmgab.checkpoints import load_whole_model, read_checkpoint
 from mmgab.checkpoints.contents import unwrap
 from mmgab.checkpoints.mmengine_loaders import trusting
-from mmgab.reliability import newest_checkpoint
+from mmgab.reliability import AtomicCheckpointHook, newest_checkpoint
 from mmgab.reliability.launcher_watch import end_with_launcher
 from mmgab.reliability.run_state import optimizers_of
 from mmgab.reliability.wrapped_model import unwrapped
 
 from .data_loader import build_data_loader
 from .resumed_optimizer import settle_optimizer
-from .resumed_state import processes_of, resumed_state
+from .resumed_state import processes_of, reduce_to_own_files, resumed_state
 from .training_length import check_length, report_if_over
 
 
@@ -91,6 +91,12 @@ class CheckedRunner(Runner):
             hook.get('out_dir'),
             hook.get('filename_tmpl'),
         )
+
+    def _checkpoint_folder(self) -> Path:
+        """Where MMEngine's hook saves."""
+        hook = (self.cfg.get('default_hooks') or {}).get('checkpoint') or {}
+        out_dir = hook.get('out_dir')
+        return Path(out_dir, Path(self.work_dir).name) if out_dir else Path(self.work_dir)
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Build the training loop; see the base class.
@@ -202,6 +208,8 @@ class CheckedRunner(Runner):
 
     def _state_to_resume(self, checkpoint: Mapping, filename: str) -> Mapping:
         state = resumed_state(checkpoint, filename)
+        if not any(isinstance(hook, AtomicCheckpointHook) for hook in self.hooks):
+            state = reduce_to_own_files(state, self._checkpoint_folder())
         processes = processes_of(checkpoint)
         if processes not in (None, self._world_size):
             self.logger.warning(

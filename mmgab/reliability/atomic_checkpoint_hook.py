@@ -73,6 +73,9 @@ class AtomicCheckpointHook(WholeCheckpoints):
         is_owed = owes_validation(runner, self._exact_resume.trained_of_epoch(runner))
         self._exact_resume.restore(runner)
         self._stop.listen()
+        self._stop.spare_workers(runner.train_dataloader)
+        if runner.val_loop is not None:
+            self._stop.spare_workers(runner.val_dataloader)
         if is_owed:
             runner.logger.info(f'Validating after iteration {runner.iter}, as was due')
             runner.val_loop.run()

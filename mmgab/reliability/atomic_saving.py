@@ -15,7 +15,7 @@ from mmgab.checkpoints.atomic_file import replacing
 from .disk_failures import DiskFailures, of_main_process, reason
 from .listed_files import KEPT_STEPS, OUTDATED
 from .newest_checkpoint import LAST
-from .own_files import OwnFiles
+from .own_files import ANY_METRIC, OwnFiles
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,8 @@ class AtomicSaving(CheckpointHook):
         except (OSError, ValueError) as error:
             problem = reason(error, self._files.folder)
         problem = of_main_process(problem)
-        subject = f'checkpoints in {self.out_dir}'
+        is_best = self._files.is_best(name, ANY_METRIC)
+        subject = f'{"best checkpoints" if is_best else "checkpoints"} in {self.out_dir}'
         if problem is None:
             return self._disk.settle(subject, None)
         hub.runtime_info.clear()

@@ -83,7 +83,7 @@ class DiskFailures:
             self.settle(subject, None)
 
 
-def reason(error: Exception, folder: str) -> str:
+def reason(error: Exception, folder: str | os.PathLike) -> str:
     """The reason in an error, and the room on the disk of a local folder."""
     text = getattr(error, 'strerror', None) or str(error)
     try:

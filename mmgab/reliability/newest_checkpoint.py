@@ -126,6 +126,7 @@ def _unfit(path: Path, trust: bool) -> str | None:
     if not {'meta', 'optimizer', 'state_dict'} <= checkpoint.keys():
         return 'it holds no state of an optimizer, as files made for testing'
     for part in _STATE:
-        if bad := not_finite(list(named_floats(checkpoint.get(part)))):
+        floats = {id(tensor): (name, tensor) for name, tensor in named_floats(checkpoint.get(part))}
+        if bad := not_finite(list(floats.values())):
             return f'its {part} has values that are not finite: {grouped(bad)}'
     return None

@@ -4,9 +4,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from types import FrameType
+
+from torch.utils.data import DataLoader
 
 from .processes import Agreement
 
@@ -53,6 +56,14 @@ class StopRequest:
         self._before = {number: signal.signal(number, self._note) for number in self._signals}
         self._agreement.begin()
 
+    def spare_workers(self, loader: DataLoader) -> None:
+        """Have workers of a loader that start after this ignore the signals, SIGTERM excepted.
+
+        A terminal and Slurm send them to all processes. PyTorch ends workers with SIGTERM.
+        """
+        ignored = [number for number in self._signals if number != signal.SIGTERM]
+        loader.worker_init_fn = partial(_start_worker, ignored, loader.worker_init_fn)
+
     def forget(self) -> None:
         """Handle signals as before."""
         for number, handler in self._before.items():
@@ -82,3 +93,10 @@ class StopRequest:
         elif time.monotonic() - self._time > _SAME_REQUEST:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+
+
+def _start_worker(ignored: Sequence[int], start: Callable | None, worker: int) -> None:
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+    if start is not None:
+        start(worker)

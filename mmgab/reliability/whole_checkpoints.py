@@ -177,7 +177,8 @@ class WholeCheckpoints(AtomicSaving):
             self._delete_unknown(runner, [] if path == previous else [name])
             return False
         outdated = {*info.get(OUTDATED, []), *([Path(previous).name] if previous else [])} - {name}
-        facts = {score_key(suffix): float(score), best_key(suffix): path, OUTDATED: [*outdated]}
+        facts = {score_key(suffix): float(score), best_key(suffix): path}
+        facts[OUTDATED] = sorted(outdated)
         place = dict(epoch=runner.epoch, iter=runner.iter)
         is_saved = self.save(
             runner, name, place, facts, save_optimizer=False, save_param_scheduler=False
@@ -243,5 +244,7 @@ class WholeCheckpoints(AtomicSaving):
         if self.last_ckpt is not None:
             self._point_to(runner, self.last_ckpt)
         elif is_main_process():
-            Path(runner.work_dir, LAST).unlink(missing_ok=True)
+            note = Path(runner.work_dir, LAST)
+            with self._disk.watch(str(note)):
+                note.unlink(missing_ok=True)
         self._delete([INTERRUPTED])

@@ -18,6 +18,8 @@ from mmgab.engine import CheckedRunner
 
 from ..faults.training import _server, config
 
+# In configs by their full names: other processes import them.
+SIGNALS_ITSELF = f'{__name__}.SignalsItself'
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _CHANGES = {'os.rename', 'os.remove', 'os.mkdir', 'os.rmdir', 'os.truncate', 'os.link'}
 
@@ -69,11 +71,11 @@ class SignalsItself(Hook):
 def tiny(work_dir, data, scores, **changes):
     """Three epochs of two iterations, with a score for each number of them."""
     changes = {
-        'model': dict(_delete_=True, type=StepCounter),  # by its class: other processes import it
+        'model': dict(_delete_=True, type=f'{__name__}.StepCounter'),
         'train_dataloader.batch_size': 2,
         'train_dataloader.dataset.count': 4,
         'val_dataloader.dataset.count': 2,
-        'val_evaluator': dict(type=ScoreOfStep, scores=scores),
+        'val_evaluator': dict(type=f'{__name__}.ScoreOfStep', scores=scores),
         'custom_hooks': [],
         **changes,
     }

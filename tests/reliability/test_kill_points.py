@@ -10,7 +10,7 @@ from mmgab.checkpoints import read_checkpoint
 from mmgab.engine import CheckedRunner
 from mmgab.reliability import newest_checkpoint
 
-from .kill_points import SignalsItself, empty, files, record, restore, tiny
+from .kill_points import SIGNALS_ITSELF, empty, files, record, restore, tiny
 
 SCORES = {2: 3.0, 4: 4.0, 6: 2.0}  # by the number of steps
 BY_ITERATION = {
@@ -80,7 +80,7 @@ def test_a_run_killed_around_a_signal_leaves_the_files_of_one_that_is_not(
     run(tiny(work_dir, nuclei, SCORES, **settings))
     expected = files(work_dir)
     empty(work_dir)
-    asked = {'custom_hooks': [dict(type=SignalsItself, iteration=5)]}
+    asked = {'custom_hooks': [dict(type=SIGNALS_ITSELF, iteration=5)]}
     code, states = record(tiny(work_dir, nuclei, SCORES, **settings, **asked), tmp_path / 'before')
     assert code == 75
     assert 'interrupted.pth' in files(work_dir)[0]

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from signal import SIGINT, SIGTERM, SIGUSR1
 
+import psutil
 import pytest
 
 from ..faults.training import config, start, start_together, wait_for
@@ -56,6 +57,26 @@ def test_a_signal_more_than_a_second_later_ends_a_run_at_once(signals, nuclei, t
     process.join(20)
     assert process.exitcode == -signals[-1][1]
     assert not (tmp_path / 'interrupted.pth').exists()
+
+
+@pytest.mark.parametrize(('number', 'context'), [(SIGINT, 'fork'), (SIGUSR1, 'spawn')])
+def test_workers_that_have_the_signal_too_do_not_end_a_run(number, context, nuclei, tmp_path):
+    """As those of a terminal's process group have, or of a Slurm step."""
+    settings = slow(tmp_path, nuclei, pause=0.3)
+    settings.train_dataloader.update(
+        num_workers=2, multiprocessing_context=context, persistent_workers=True
+    )
+    process = start(settings)
+    wait_for('begins 2', process, tmp_path)  # each worker has made a batch
+    workers = psutil.Process(process.pid).children()
+    assert len(workers) >= 2
+    for each in (*workers, process):
+        os.kill(each.pid, number)
+    process.join(60)
+    log = (tmp_path / 'log').read_text()
+    assert process.exitcode == 75, log
+    assert log.count(NOTED) == 1
+    assert (tmp_path / 'interrupted.pth').exists()
 
 
 def test_processes_that_have_other_signals_end_together(nuclei, tmp_path):

@@ -135,6 +135,10 @@ PICKLES = {
     text('latin1')) + b'q\x000](' + call(named('builtins', 'bytearray'), b'h\x00') * 10_000 + b'e',
     'a text that is encoded 10,000 times': text('a' * 10**6) + b'q\x000](' + call(
         named('_codecs', 'encode'), b'h\x00', text('latin1')) * 10_000 + b'e',
+    'a list of which 900 sets are made': b'](' + b''.join(dump(i) for i in range(20_000))
+    + b'eq\x000](' + call(named('builtins', 'set'), b'h\x00') * 900 + b'e',
+    'a tensor that is there four million times': tensor() + b'q\x000](' + b'h\x00' * 1_000_000
+    + b'eq\x01h\x01\x86h\x01\x86h\x01\x86',
     'a list of which 10,000 sets are made': b'](' + b''.join(dump(i) for i in range(50_000))
     + b'eq\x000](' + call(named('builtins', 'set'), b'h\x00') * 10_000 + b'e',
     'keys that collide': b'}(' + b''.join(dump(k * (2**61 - 1)) + b'N' for k in range(1, 20_000))
@@ -206,6 +210,17 @@ def zip_bombs():
     yield 'byte order of a megabyte', as_zip(good).replace(b'little', b'\0' * 6)
     yield 'an empty archive', b'PK\x05\x06' + bytes(18)
     yield 'records that overlap', _overlapping()
+    yield 'a second archive behind', as_zip(good) + as_zip(good)
+    yield 'a second archive in the comment', _with_comment(as_zip(good), as_zip(good))
+    yield 'bytes behind the directory', as_zip(good) + bytes(9)
+    yield 'bytes between directory and end', as_zip(good)[:-22] + bytes(9) + as_zip(good)[-22:]
+    renamed = bytearray(as_zip(good))
+    renamed[renamed.rindex(b'archive/byteorder') + 12] ^= 1
+    yield 'another name in the directory', bytes(renamed)
+
+
+def _with_comment(content, comment):
+    return content[:-2] + struct.pack('<H', len(comment)) + comment
 
 
 def _overlapping():

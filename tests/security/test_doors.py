@@ -245,6 +245,28 @@ def test_optimizer_state_that_shares_its_memory_gets_its_own(begun, nuclei, tmp_
     assert not last['optimizer']['param_groups'][0]['fused']
 
 
+def test_best_checkpoint_of_a_file_is_not_deleted_by_mmengines_own_hook(begun, nuclei, tmp_path):
+    """It removes whatever path the file has, folders too, at the next best score."""
+    victim = tmp_path / 'victim'
+    victim.mkdir()
+    stock = dict(_delete_=True, type='CheckpointHook', interval=1, save_best='error', rule='less')
+
+    def change(checkpoint):
+        info = checkpoint['message_hub']['runtime_info']
+        info.update(best_ckpt=str(victim), best_score=1e9, keep_ckpt_ids=['../victim'])
+        keys = ('best_ckpt', 'best_score', 'keep_ckpt_ids')
+        checkpoint['message_hub']['resumed_keys'].update(dict.fromkeys(keys, True))
+
+    work_dir = tmp_path / 'work'
+    work_dir.mkdir()
+    changed(begun, work_dir / 'epoch_1.pth', change)
+    more = {**SHORT, 'train_cfg.max_epochs': 2, 'default_hooks.checkpoint': stock}
+    code, log = train(config(work_dir, nuclei, **more, resume=True))
+    assert code == 0, log
+    assert victim.is_dir()
+    assert list(work_dir.glob('best_error_epoch_2.pth'))
+
+
 @pytest.mark.parametrize('position', [10**6, -1, 2**62, 'a'])
 def test_random_state_outside_of_its_numbers_is_refused(position, begun, nuclei, tmp_path):
     """NumPy would read what is behind them."""

@@ -4,6 +4,7 @@ import json
 import math
 import os
 from collections import Counter
+from enum import Enum
 
 import numpy as np
 import pytest
@@ -60,21 +61,21 @@ def changed(place, value):
     *path, last = place
     for key in path:
         inner = inner[key]
-    if value is del_:
+    if value is DELETED:
         del inner[last]
     else:
         inner[last] = value
     return result
 
 
-del_ = object()
+DELETED = Enum('Change', 'DELETED').DELETED
 ANNOTATION = ('annotations', 0)
 MASK = (*ANNOTATION, 'segmentation')
 CODED = ('annotations', 1, 'segmentation')
 LISTED = ('annotations', 2, 'segmentation')
 LARGE = 10**400
 # Values that no id, number or size may be.
-WRONG = [None, del_, True, [], [1], {}, {'a': 1}, math.nan, math.inf, -math.inf, LARGE]
+WRONG = [None, DELETED, True, [], [1], {}, {'a': 1}, math.nan, math.inf, -math.inf, LARGE]
 
 
 def test_sound_annotations_have_no_finding(tmp_path):
@@ -87,7 +88,7 @@ def test_sound_annotations_have_no_finding(tmp_path):
 
 
 def kinds(value):
-    return type(value).__name__ if value is not del_ else 'missing'
+    return type(value).__name__ if value is not DELETED else 'missing'
 
 
 @pytest.mark.parametrize('value', WRONG, ids=kinds)
@@ -155,12 +156,12 @@ def test_a_flag_that_training_would_take_for_1_is_found(flag, value, tmp_path):
     assert findings(given, tmp_path) == {f'{flag} that is neither 0 nor 1': 1}
 
 
-@pytest.mark.parametrize('value', [None, False, True, 0, 1, 0.0, del_], ids=kinds)
+@pytest.mark.parametrize('value', [None, False, True, 0, 1, 0.0, DELETED], ids=kinds)
 def test_flags_of_any_writer_are_sound(value, tmp_path):
     assert not findings(changed((*ANNOTATION, 'iscrowd'), value), tmp_path)
 
 
-@pytest.mark.parametrize('value', [None, del_], ids=kinds)
+@pytest.mark.parametrize('value', [None, DELETED], ids=kinds)
 def test_a_mask_that_is_missing_is_found_where_training_reads_masks(value, tmp_path):
     given = changed(MASK, value)
     assert findings(given, tmp_path) == {'annotation without a mask': 1}
@@ -204,7 +205,7 @@ def test_a_polygon_of_numbers_that_overflow_is_found(number, tmp_path):
 @pytest.mark.parametrize(
     'size',
     [
-        None, del_, [], [96], [96, 128, 1], ['96', '128'], [True, True], [96, None], [0, 128],
+        None, DELETED, [], [96], [96, 128, 1], ['96', '128'], [True, True], [96, None], [0, 128],
         [-96, 128], [96.5, 128], [2**40, 2**40], [LARGE, 128], [math.nan, 128], '96', 96, {},
     ],
     ids=str,
@@ -216,7 +217,7 @@ def test_a_size_of_run_lengths_that_is_none_is_found(place, size, tmp_path):
 
 @pytest.mark.parametrize(
     'counts',
-    [None, del_, 5, {}, [-1, 96 * 128 + 1], ['12288'], [12288.5], [[12288]], [math.nan], [LARGE],
+    [None, DELETED, 5, {}, [-1, 96 * 128 + 1], ['12288'], [12288.5], [[12288]], [math.nan], [LARGE],
      [True] * 12288, 'garbage!', '\x00', 'ü', '\ud800', 'o' * 1000],
     ids=lambda value: str(value)[:20].encode('unicode_escape').decode(),
 )  # fmt: skip
@@ -257,7 +258,7 @@ def test_a_file_that_holds_no_annotations_is_found(text, tmp_path):
 
 def test_a_file_whose_lists_are_none_is_found(tmp_path):
     for key in ('images', 'annotations', 'categories'):
-        for value in ({}, None, 'text', 3, del_):
+        for value in ({}, None, 'text', 3, DELETED):
             found = findings(changed((key,), value), tmp_path)
             assert found == {'annotation file has not the layout of COCO': 1}
 

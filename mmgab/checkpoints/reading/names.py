@@ -19,7 +19,7 @@ from .arrays import (
     make_from_buffer,
     make_number,
 )
-from .pickle_machine import Named, checked_keys
+from .pickle_machine import Named, UnsupportedDataError, checked_keys
 from .tensors import (
     DTYPES,
     STORAGE_TYPES,
@@ -38,12 +38,15 @@ _DICT_CLASSES = (
     'addict.addict.Dict',
     'yacs.config.CfgNode',
     'fvcore.common.config.CfgNode',
+    'detectron2.config.config.CfgNode',
     'lightning_fabric.utilities.data.AttributeDict',
     'lightning.fabric.utilities.data.AttributeDict',
     'pytorch_lightning.utilities.parsing.AttributeDict',
 )
-_FACTORIES = {'builtins.dict': dict, 'builtins.list': list, 'builtins.set': set,
-              'builtins.int': int, 'builtins.float': float, 'builtins.str': str}  # fmt: skip
+_FACTORIES = {
+    'builtins.dict': dict, 'builtins.float': float, 'builtins.int': int, 'builtins.list': list,
+    'builtins.set': set, 'builtins.str': str, 'collections.OrderedDict': OrderedDict,
+}  # fmt: skip
 # In the notes of a module: PyTorch would put the file's tensors in place of the parameters.
 _ASSIGN = 'assign_to_params_buffers'
 _ENCODINGS = ('latin1', 'latin-1', 'utf-8')
@@ -73,6 +76,8 @@ def _make_ordered_dict(pairs: list | tuple = ()) -> OrderedDict:
 
 
 def _make_default_dict(factory: Named | None = None) -> defaultdict:
+    if factory is not None and factory.name not in _FACTORIES:
+        raise UnsupportedDataError(f'it has a defaultdict of {factory.name}')
     return defaultdict(None if factory is None else _FACTORIES[factory.name])
 
 
@@ -162,7 +167,8 @@ for _module in ('pathlib', 'pathlib._local'):  # the latter in Python 3.13
         _MAKERS |= {f'{_module}.{name}': partial(_make_path, _kind) for name in _classes}
 
 _ONLY_NAMED = (
-    *_FACTORIES, 'numpy.ndarray', 'torch.Tensor', 'torch.nn.parameter.Parameter',
+    *(_FACTORIES.keys() - _MAKERS.keys()),
+    'numpy.ndarray', 'torch.Tensor', 'torch.nn.parameter.Parameter',
     'torch.per_channel_affine', 'torch.per_tensor_affine',
 )  # fmt: skip
 

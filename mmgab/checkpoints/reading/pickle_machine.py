@@ -4,21 +4,24 @@ import pickletools
 from argparse import Namespace
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import BinaryIO, NamedTuple
 
 MAX_OPCODES = 3_000_000  # of one pickle; that of a Swin-B with AdamW and its logs has some 50,000
 _MAX_INTEGER_BITS = 1024
-_COPIES = 16  # how often what was read may be copied by calls
-_FREE_COPIES = 1 << 26  # elements and bytes that may be copied whatever was read
+_COPIES = 16  # bytes that calls may copy for each byte that was read
+_FREE_COPIES = 1 << 26  # bytes that they may copy whatever was read
+_ITEM_BYTES = 64  # of a container, about
 _MAX_KEY = 2**60  # larger integers all collide if their maker wants that; smaller ones less
 _MAX_KEYS = 100_000  # that are no strings, of one pickle
 _LITERALS = frozenset((
     'BININT', 'BININT1', 'BININT2', 'BINFLOAT', 'BINUNICODE', 'SHORT_BINUNICODE', 'BINUNICODE8',
-    'BINSTRING', 'SHORT_BINSTRING', 'BINBYTES', 'SHORT_BINBYTES', 'BINBYTES8', 'BYTEARRAY8',
+    'BINBYTES', 'SHORT_BINBYTES', 'BINBYTES8', 'BYTEARRAY8',
 ))  # fmt: skip
 _CONSTANTS = {'NONE': None, 'NEWTRUE': True, 'NEWFALSE': False, 'EMPTY_TUPLE': ()}
 _DICTS = (dict, OrderedDict, defaultdict, Counter)
-_SIZED = (str, bytes, bytearray, list, tuple, dict)
+_BYTES = (str, bytes, bytearray)
+_CONTAINERS = (list, tuple, dict)
 _PYTHON_2 = {'__builtin__': 'builtins', 'copy_reg': 'copyreg'}  # protocol 2 has its module names
 
 
@@ -138,6 +141,12 @@ class PickleMachine:
             raise ValueError(f'it has an integer of {number.bit_length()} bits')
         self._stack.append(number)
 
+    def _old_text(self, text: str) -> None:
+        """Text of Python 2, whose bytes pickletools reads as Latin-1."""
+        with suppress(UnicodeDecodeError):
+            text = text.encode('latin-1').decode()
+        self._stack.append(text)
+
     def _tuple(self, _: object) -> None:
         items = tuple(self._pop_mark())
         self._stack.append(items)
@@ -236,16 +245,21 @@ class PickleMachine:
 
     def _count_copies(self, values: tuple) -> None:
         """Bound what calls make of parts that a pickle has once and refers to often."""
-        self._copied += sum(len(value) for value in values if isinstance(value, _SIZED))
+        for value in values:
+            if isinstance(value, _BYTES):
+                self._copied += len(value)
+            elif isinstance(value, _CONTAINERS):
+                self._copied += _ITEM_BYTES * len(value)
         read = self._stream.tell() - self._start
         if self._copied > _FREE_COPIES + _COPIES * read:
-            raise ValueError(f'its pickle makes {self._copied} items out of {read} bytes')
+            raise ValueError(f'its pickle makes {self._copied} bytes out of {read}')
 
     def _persistent(self, _: object) -> None:
         self._stack.append(self._load_persistent(self._stack.pop()))
 
     _HANDLERS = {
         'PROTO': _protocol, 'FRAME': _ignore, 'MARK': _mark, 'LONG1': _integer, 'LONG4': _integer,
+        'BINSTRING': _old_text, 'SHORT_BINSTRING': _old_text,
         'TUPLE': _tuple, 'APPEND': _append, 'APPENDS': _appends, 'ADDITEMS': _add_items,
         'FROZENSET': _frozen_set, 'SETITEM': _set_item, 'SETITEMS': _set_items,
         'TUPLE1': lambda self, _: self._short_tuple(1),

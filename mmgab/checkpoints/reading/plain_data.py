@@ -12,7 +12,7 @@ import torch
 from .pickle_machine import Named, NotPlainDataError
 
 MAX_DEPTH = 200
-MAX_ITEMS = 20_000_000  # an item that is used twice counts twice
+MAX_ITEMS = 3_000_000  # an item that is used twice counts twice
 _DICTS = (dict, OrderedDict, defaultdict, Counter)
 _SEQUENCES = (list, tuple, set, frozenset)
 _LEAVES = frozenset((

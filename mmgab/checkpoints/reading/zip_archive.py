@@ -9,6 +9,8 @@ import torch
 
 _DIRECTORY = 0x10  # of the external attributes; PyTorch's own reader leaves the memory unwritten
 _CHUNK = 1 << 24
+_ENTRY = 46  # bytes of the directory for a record, beside its name
+_ENDS = (22, 22 + 20 + 56)  # bytes of the end of the directory, in both sizes of archives
 _MAX_SMALL = 1 << 10  # bytes of a record that says one thing
 
 
@@ -36,10 +38,30 @@ class ZipArchive:
             raise zipfile.BadZipFile('two records have one name')
         if sum(record.file_size for record in records) > _length(file):
             raise zipfile.BadZipFile('its records overlap')
+        self._check_frame(file)
         roots = {name.partition('/')[0] for name in self._records}
         if len(roots) != 1 or not all('/' in name for name in self._records):
             raise zipfile.BadZipFile(f'its records are in {len(roots)} folders, not in one')
         self._root = roots.pop()
+        for record in records:
+            if not record.filename.startswith(f'{self._root}/data/'):
+                self._archive.open(record).close()  # compares its two names
+
+    def _check_frame(self, file: BinaryIO) -> None:
+        """Records from the first byte on, then the directory, then its end, and nothing else.
+
+        Readers do not agree on what an archive with more in it holds.
+        """
+        records = self._archive.infolist()
+        size = sum(
+            _ENTRY + len(record.orig_filename.encode()) + len(record.extra) + len(record.comment)
+            for record in records
+        )
+        rest = _length(file) - self._archive.start_dir - size
+        if self._archive.comment or rest not in _ENDS:
+            raise zipfile.BadZipFile('there is something behind its directory')
+        if not records or min(record.header_offset for record in records) != 0:
+            raise zipfile.BadZipFile('there is something in front of its records')
 
     def __contains__(self, name: str) -> bool:
         return f'{self._root}/{name}' in self._records
