@@ -40,10 +40,10 @@ test-openmmlab:  ## The whole test suite with OpenMMLab's own packages, in .venv
 test-security: $(SETUP)  ## Read files that want to run code or claim too much, each in a process
 	$(PY) -m pytest tests/security
 
-test-security-long: $(SETUP)  ## Flip 100,000 bits in files of three formats; 20 minutes
+test-security-long: $(SETUP)  ## Flip 100,000 bits in files of three formats; 3 minutes
 	$(PY) -W ignore -m tests.security
 
-test-faults: $(SETUP)  ## Kill real runs 60 times, damage 2,000 files: nothing may be lost; 10 minutes
+test-faults: $(SETUP)  ## Kill real runs 200 times, damage 2,000 files: nothing may be lost; 30 minutes
 	$(PY) -W ignore -m tests.faults
 	$(PY) -m pytest tests/fuzz --hypothesis-profile=long
 

@@ -107,9 +107,9 @@ def read_file(
 ) -> object:
     """Read an open file; see :func:`read_checkpoint`, whose errors have ``source`` in them."""
     device = torch.device('cpu' if map_location is None else map_location)
-    start = file.read(16)
-    file.seek(0)
     try:
+        start = file.read(16)
+        file.seek(0)
         return _reader(start, trust)(file, device)
     except NotPlainDataError as error:
         raise NotPlainDataError(

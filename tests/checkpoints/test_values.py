@@ -1,9 +1,13 @@
 """Values that a model cannot hold are refused with the tensor's name; none becomes infinite."""
 
+import errno
+import io
+
 import pytest
 import torch
 
 from mmgab.checkpoints import load, load_whole_model, read_checkpoint
+from mmgab.checkpoints.files import read_file
 from mmgab.models import SwinGAB
 
 from .projects import OURS
@@ -73,3 +77,34 @@ def test_sparse_tensor_in_a_state_dict_is_refused():
     state = dict(model.state_dict(), weight=torch.eye(4).to_sparse())
     with pytest.raises(ValueError, match=r'1 sparse or quantised.*\(weight\)'):
         load_whole_model(model, state, 'x.pth', strict=True)
+
+
+class FailingFile(io.BytesIO):
+    """A file of which the disk cannot read what is behind a place: no such disk can be had here."""
+
+    def __init__(self, content, place):
+        super().__init__(content)
+        self.place = place
+
+    def read(self, size=-1):
+        if self.tell() + (size if size >= 0 else len(self.getvalue())) > self.place:
+            raise OSError(errno.EIO, 'Input/output error')
+        return super().read(size)
+
+    def readinto(self, buffer):
+        content = self.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+
+@pytest.mark.parametrize('is_zip', [True, False])
+@pytest.mark.parametrize('share', [0.01, 0.3, 0.6, 0.99])
+def test_a_disk_that_cannot_read_is_an_error_of_the_disk(share, is_zip):
+    """And never "no zip file", or a damaged one."""
+    file = io.BytesIO()
+    torch.save(dict(a=torch.ones(100)), file, _use_new_zipfile_serialization=is_zip)
+    failing = FailingFile(file.getvalue(), int(share * len(file.getvalue())))
+    with pytest.raises(OSError, match='Input/output error') as caught:
+        read_file(failing, 'a.pth')
+    assert caught.value.errno == errno.EIO
+    assert caught.value.filename == 'a.pth'

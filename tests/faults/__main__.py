@@ -18,7 +18,7 @@ def main():
     """Print the figures; exit with 1 where anything was lost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--kills', type=int, default=150, help='of runs in one process')
-    parser.add_argument('--launched', type=int, default=60, help='of launchers and ranks')
+    parser.add_argument('--launched', type=int, default=50, help='of launchers and ranks')
     parser.add_argument('--damages', type=int, default=2000)
     parser.add_argument('--seed', type=int, default=1)
     args = parser.parse_args()

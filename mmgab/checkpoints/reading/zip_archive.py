@@ -24,11 +24,13 @@ class ZipArchive:
 
     Raises:
         zipfile.BadZipFile: If the directory is damaged, or says something that PyTorch never
-            writes: compressed records, folders, a name that is there twice, records that overlap.
+            writes: compressed records, folders, a name that is there twice, records that overlap,
+            bytes around the records.
+        OSError: If the disk cannot read it.
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        self._archive = zipfile.ZipFile(file)
+        self._archive = _open_zip(file)
         records = self._archive.infolist()
         for record in records:
             if problem := _problem(record):
@@ -102,6 +104,15 @@ class ZipArchive:
         if record is None:
             raise zipfile.BadZipFile(f'it has no record {name!r:.100}')
         return record
+
+
+def _open_zip(file: BinaryIO) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(file)
+    except zipfile.BadZipFile as error:
+        if isinstance(error.__context__, OSError):  # which zipfile takes for no zip file
+            raise error.__context__ from None
+        raise
 
 
 def _problem(record: zipfile.ZipInfo) -> str | None:
