@@ -6,6 +6,7 @@ from pathlib import Path
 
 _GPU_IDS = re.compile(r'^gpu_ids\s*=\s*(?:range\(0, (\d+)\)|\[([\d, ]*)\])\s*$', re.MULTILINE)
 _CONFIG = 'config'  # in meta: Python text, which MMEngine would execute
+_CONFIG_IN_FORCE = 'cfg'  # in the message hub: text that inferencers execute; the run has its own
 _MAX_SEED = 2**32
 _BEST, _STEPS = 'best_ckpt', 'keep_ckpt_ids'  # MMEngine's keys for files and steps
 
@@ -18,7 +19,7 @@ def resumed_state(checkpoint: Mapping, source: str) -> Mapping:
         source: Its path, for messages.
 
     Returns:
-        The checkpoint without the config that is saved as text: MMEngine would execute it.
+        The checkpoint without configs that are saved as text: MMEngine would execute them.
 
     Raises:
         ValueError: If there is no state of training in it, or a part of it is of another type.
@@ -38,7 +39,14 @@ def resumed_state(checkpoint: Mapping, source: str) -> Mapping:
     seed = meta.get('seed')
     if seed is not None and (type(seed) is not int or not 0 <= seed < _MAX_SEED):
         raise ValueError(f'{source} cannot be resumed from: meta.seed is {seed!r:.100}')
-    return {**checkpoint, 'meta': {k: v for k, v in meta.items() if k != _CONFIG}}
+    hub = {
+        part: {key: value for key, value in content.items() if key != _CONFIG_IN_FORCE}
+        if isinstance(content, Mapping)
+        else content
+        for part, content in checkpoint['message_hub'].items()
+    }
+    kept = {key: value for key, value in meta.items() if key != _CONFIG}
+    return {**checkpoint, 'meta': kept, 'message_hub': hub}
 
 
 def reduce_to_own_files(checkpoint: Mapping, folder: Path) -> Mapping:

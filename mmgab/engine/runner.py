@@ -147,8 +147,6 @@ class CheckedRunner(Runner):
         for optimizer in optimizers_of(self.optim_wrapper):
             settle_optimizer(optimizer, filename)
         report_if_over(self)
-        # That of the file, which others would execute, would be saved again.
-        self.message_hub.update_info('cfg', self.cfg.pretty_text)
 
     def _init_model_weights(self) -> None:
         with trusting(self.cfg.get('trust_checkpoints', False)):

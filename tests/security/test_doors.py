@@ -169,12 +169,13 @@ def test_text_in_meta_is_never_run_as_a_config(name, begun, nuclei, tmp_path):
     assert not (tmp_path / MARKER).exists()
 
 
-def test_config_text_of_a_resumed_file_is_not_saved_again(begun, nuclei, tmp_path):
+@pytest.mark.parametrize('is_saved', [True, False])
+def test_config_text_of_a_resumed_file_is_not_saved_again(is_saved, begun, nuclei, tmp_path):
     """Where other tools would run it: a new checkpoint has the config of its own run."""
 
     def change(checkpoint):
         checkpoint['message_hub']['runtime_info']['cfg'] = 'import antigravity'
-        checkpoint['message_hub']['resumed_keys']['cfg'] = True
+        checkpoint['message_hub']['resumed_keys']['cfg'] = is_saved
 
     done, log = resumed(begun, tmp_path, nuclei, change)
     assert done == 0, log

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
 _KEY = 'sha256'  # in the metadata: of the whole file, with zeros in its place
@@ -41,12 +41,10 @@ def read_safetensors(content: bytes, device: str = 'cpu') -> dict[str, Tensor]:
 
 def write_safetensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write tensors, each with a storage of its own, and the hash of the file into it."""
-    save_file(dict(tensors), path, metadata={'format': 'pt', _KEY: _NO_HASH})
-    with open(path, 'r+b') as file:
-        content = file.read()
-        end = 8 + int.from_bytes(content[:8], 'little')
-        file.seek(content.index(_NO_HASH.encode(), 0, end))
-        file.write(hashlib.sha256(content).hexdigest().encode())
+    content = save(dict(tensors), metadata={'format': 'pt', _KEY: _NO_HASH})
+    digest = hashlib.sha256(content).hexdigest()
+    with open(path, 'wb') as file:  # save_file would put another file in the place of a locked one
+        file.write(content.replace(_NO_HASH.encode(), digest.encode(), 1))
 
 
 def _hash(content: bytes, end: int, noted: str) -> str:
