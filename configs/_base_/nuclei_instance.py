@@ -18,7 +18,7 @@ train_dataloader = dict(
         ann_file='annotations/instances_train.json',
         data_prefix=dict(img='images/train/'),
         pipeline=[
-            dict(type='mmgab.LoadImage'),
+            _load,
             _labels,
             _resize,
             dict(type='RandomFlip', prob=0.75, direction=['horizontal', 'vertical', 'diagonal']),

@@ -19,8 +19,7 @@ train_dataloader = dict(
         **_dataset,
         data_prefix=dict(img_path='images/train', seg_map_path='labels/train'),
         pipeline=[
-            dict(type='mmgab.LoadImage'),
-            dict(type='mmgab.LoadSegmentation'),
+            *_load,
             dict(type='RandomFlip', prob=0.75, direction=['horizontal', 'vertical', 'diagonal']),
             dict(type='PackSegInputs'),
         ],
