@@ -83,8 +83,11 @@ class CheckedRunner(Runner):
         broadcast_object_list(found)
         return found[0]
 
+    def _checkpoint_hook_settings(self) -> Mapping:
+        return (self.cfg.get('default_hooks') or {}).get('checkpoint') or {}
+
     def _newest_checkpoint(self, folder: str | Path) -> tuple[str | None, list[str]]:
-        hook = (self.cfg.get('default_hooks') or {}).get('checkpoint') or {}
+        hook = self._checkpoint_hook_settings()
         return newest_checkpoint(
             folder,
             self.cfg.get('trust_checkpoints', False),
@@ -94,8 +97,7 @@ class CheckedRunner(Runner):
 
     def _checkpoint_folder(self) -> Path:
         """Where MMEngine's hook saves."""
-        hook = (self.cfg.get('default_hooks') or {}).get('checkpoint') or {}
-        out_dir = hook.get('out_dir')
+        out_dir = self._checkpoint_hook_settings().get('out_dir')
         return Path(out_dir, Path(self.work_dir).name) if out_dir else Path(self.work_dir)
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:

@@ -100,7 +100,7 @@ class AtomicCheckpointHook(WholeCheckpoints):
         super().after_train_iter(runner, batch_idx, data_batch, outputs)
         if _is_between_steps(runner):
             place = dict(epoch=runner.epoch, iter=runner.iter + 1)
-            self._end_if_asked(runner, place, {})
+            self._end_if_asked(runner, place)
 
     def after_val_iter(
         self,
@@ -118,7 +118,7 @@ class AtomicCheckpointHook(WholeCheckpoints):
         shared = len(loader.dataset) // get_world_size()
         if loader.batch_size and batch_idx < shared // loader.batch_size:
             place = dict(epoch=runner.epoch, iter=runner.iter)
-            self._end_if_asked(runner, place, {})
+            self._end_if_asked(runner, place)
 
     def before_val(self, runner: Runner) -> None:
         """Keep training's random numbers from validation, which would use some up."""
@@ -152,13 +152,11 @@ class AtomicCheckpointHook(WholeCheckpoints):
         self._exact_resume.gather(runner)
         return super().save(runner, name, place, facts, **settings)
 
-    def _end_if_asked(
-        self, runner: Runner, place: Mapping[str, int], facts: Mapping[str, object]
-    ) -> None:
+    def _end_if_asked(self, runner: Runner, place: Mapping[str, int]) -> None:
         signal = self._stop.agreed()
         if signal is None:
             return
-        self.save_resumable(runner, INTERRUPTED, place, facts)
+        self.save_resumable(runner, INTERRUPTED, place, {})
         ended = f'{signal}: ended after iteration {place["iter"]}'
         newest = self.remaining()
         if newest is None:

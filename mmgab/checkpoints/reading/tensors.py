@@ -1,6 +1,7 @@
 """Tensors as views of storages, inside the bounds of these."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -111,7 +112,7 @@ def make_of_type(make: object, kind: object, arguments: tuple, state: object) ->
     return make.make(*arguments)
 
 
-def refuse(kind: str) -> ValueError:
+def refuse(kind: str) -> Callable[..., None]:
     """Return a constructor of tensors that cannot be loaded, which raises that as an error."""
 
     def make(*arguments: object) -> None:
