@@ -11,7 +11,16 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
-MODELS = Registry('model', parent=MMENGINE_MODELS, locations=['mmgab.models'])
+MODELS = Registry(
+    'model',
+    parent=MMENGINE_MODELS,
+    locations=[
+        'mmgab.models.swin_gab',
+        'mmgab.models.vit_gab',
+        'mmgab.models.simple_feature_pyramid',
+        'mmgab.models.patch_diversity_loss',
+    ],
+)
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, locations=['mmgab.engine', 'mmgab.reliability'])
 DATA_SAMPLERS = Registry(
     'data sampler', parent=MMENGINE_DATA_SAMPLERS, locations=['mmgab.datasets']

@@ -1,6 +1,7 @@
 """Checkpoints of a Swin or plain ViT: read, detect, match strictly, load, report; out again."""
 
-from . import mmengine_loaders, timm_hub  # noqa: F401  register themselves at MMEngine
+from importlib.util import find_spec
+
 from .contents import Contents
 from .conversion import rename_to_openmmlab
 from .export import export
@@ -9,6 +10,9 @@ from .fold import fold, unfold
 from .load import load, load_whole_model
 from .load_vit import load_vit
 from .match import LoadReport
+
+if find_spec('mmengine'):
+    from . import mmengine_loaders  # noqa: F401  registers itself at MMEngine
 
 __all__ = [
     'Contents',

@@ -9,8 +9,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import torch
-from mmengine.dist import barrier
-from mmengine.logging import print_log
+from torch import distributed
+
+from mmgab.log import log
 
 from .atomic_file import partial_file, put_in_place, remove_abandoned
 from .http_transfer import fetch
@@ -78,7 +79,8 @@ def download(url: str, sha256: str | None = None, check: Check | None = None) ->
         if is_first and not _is_cached(path, redact(url), sha256, check):
             _download(url, credentials, path, sha256, check)
     finally:  # the other processes wait for this one, whether it succeeds or not
-        barrier()
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.barrier()
     if not path.is_file():
         raise ConnectionError(
             f'checkpoint {redact(url)} could not be downloaded by the first process of this '
@@ -106,11 +108,7 @@ def _is_cached(path: Path, source: str, sha256: str | None, check: Check | None)
         if check is not None:
             check(path)
     except ValueError as error:
-        print_log(
-            f'{path} is not used, {source} is downloaded again: {error}',
-            logger='current',
-            level=logging.WARNING,
-        )
+        log(f'{path} is not used, {source} is downloaded again: {error}', logging.WARNING)
         return False
     return True
 

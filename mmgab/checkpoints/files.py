@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import torch
-from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmgab.printable_text import printable
 
@@ -26,9 +25,9 @@ from .reading import (
     read_zip,
 )
 from .serialization import serialize
+from .timm_hub import TIMM_SCHEME, load_from_timm
 from .url import redact
 
-TIMM_SCHEME = 'timm://'
 _SCHEME = re.compile(r'[A-Za-z][\w+.-]*://')
 _HTTP = re.compile(r'https?://', re.IGNORECASE)
 # MMEngine's names for files behind URLs, which come back here.
@@ -207,14 +206,20 @@ def _check_structure(path: Path) -> None:
 def _read_remote(
     source: str, map_location: str | torch.device | None, trust: bool, sha256: str | None
 ) -> Mapping:
-    """Read through one of MMEngine's schemes."""
+    """Read through timm's hub code, or one of MMEngine's schemes."""
     if sha256 is not None:
         raise ValueError(f'sha256 is for files and http(s) URLs, {source} cannot be checked')
-    if not trust and not source.startswith((TIMM_SCHEME, *_NAMED_URLS)):
+    if source.startswith(TIMM_SCHEME):
+        return load_from_timm(source, map_location)
+    if not trust and not source.startswith(_NAMED_URLS):
         raise ValueError(
             f'{source} would be read by MMEngine, which may run code that the file contains: '
             f'download it and give its path. {_TRUST}'
         )
+    try:
+        from mmengine.runner.checkpoint import CheckpointLoader
+    except ImportError as error:
+        raise ImportError(f'{source} needs mmengine, which knows its URL') from error
     return CheckpointLoader.load_checkpoint(source, map_location=map_location)
 
 

@@ -14,6 +14,7 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from .files import read_checkpoint, read_file
+from .timm_hub import TIMM_SCHEME, load_from_timm
 
 _is_trusted: ContextVar[bool] = ContextVar('is_trusted', default=False)
 
@@ -49,6 +50,7 @@ def _load(file: str | BinaryIO, map_location: object = None, weights_only: objec
 
 
 CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
+CheckpointLoader.register_scheme(prefixes=TIMM_SCHEME, loader=load_from_timm, force=True)
 CheckpointLoader.register_scheme(
     prefixes=('http://', 'https://'), loader=load_from_http, force=True
 )

@@ -1,13 +1,10 @@
-"""``timm://NAME``: pretrained weights through timm's own hub code, for every MMEngine loader."""
+"""``timm://NAME``: pretrained weights through timm's own hub code."""
 
 from collections.abc import Mapping
 
-from mmengine.runner.checkpoint import CheckpointLoader
-
-from .files import TIMM_SCHEME
+TIMM_SCHEME = 'timm://'
 
 
-@CheckpointLoader.register_scheme(prefixes=TIMM_SCHEME)
 def load_from_timm(filename: str, map_location: str | None = None) -> Mapping:
     """Get the pretrained weights of a model of timm.
 

@@ -1,23 +1,30 @@
 """Backbones and the layers that they are made of; registered as ``mmgab.*``."""
 
-from .gaussian_bias import GaussianBias, gaussian_table
-from .patch_diversity_loss import PatchDiversityLoss
-from .simple_feature_pyramid import SimpleFeaturePyramid
-from .swin_gab import SwinGAB
-from .timm_gaussian import add_gaussian_bias, fold_gaussian_bias, remove_gaussian_bias
-from .vit_gab import ViTGAB
-from .window_attention import ShiftWindowMSA, WindowMSA
+import importlib
 
-__all__ = [
-    'GaussianBias',
-    'PatchDiversityLoss',
-    'ShiftWindowMSA',
-    'SimpleFeaturePyramid',
-    'SwinGAB',
-    'ViTGAB',
-    'WindowMSA',
-    'add_gaussian_bias',
-    'fold_gaussian_bias',
-    'gaussian_table',
-    'remove_gaussian_bias',
-]
+_MODULES = {
+    'GaussianBias': 'gaussian_bias',
+    'PatchDiversityLoss': 'patch_diversity_loss',
+    'ShiftWindowMSA': 'window_attention',
+    'SimpleFeaturePyramid': 'simple_feature_pyramid',
+    'SwinGAB': 'swin_gab',
+    'ViTGAB': 'vit_gab',
+    'WindowMSA': 'window_attention',
+    'add_gaussian_bias': 'timm_gaussian',
+    'fold_gaussian_bias': 'timm_gaussian',
+    'gaussian_table': 'gaussian_bias',
+    'remove_gaussian_bias': 'timm_gaussian',
+}
+__all__ = list(_MODULES)
+
+
+def __getattr__(name: str) -> object:
+    """Import a module on demand: what timm's networks need does without mmengine and mmcv."""
+    if name not in _MODULES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(importlib.import_module(f'{__name__}.{_MODULES[name]}'), name)
+
+
+def __dir__() -> list[str]:
+    """Names for completion, with those that are imported on demand."""
+    return sorted({*globals(), *__all__})

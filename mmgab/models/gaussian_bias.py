@@ -5,10 +5,10 @@ import math
 from collections.abc import Mapping, MutableMapping
 
 import torch
-from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmgab.functional import gaussian_table, split_gaussian
+from mmgab.log import log
 
 from .arguments import check_keys
 
@@ -108,7 +108,7 @@ class GaussianBias(nn.Module):
             split = split_gaussian(state_dict[table], offsets, per_head=self.per_head)
             state_dict[table] = split.remainder
             state_dict[amplitude], state_dict[sigma] = split.amplitude, split.sigma
-            print_log(f'{prefix.rstrip(".")} split off: {split}', logger='current')
+            log(f'{prefix.rstrip(".")} split off: {split}')
 
     def extra_repr(self) -> str:
         """Shape and whether it trains, for ``print(model)``."""
