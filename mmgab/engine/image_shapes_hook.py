@@ -1,5 +1,8 @@
 """A hook that tells a backbone which part of a batch is its images, and which is padding."""
 
+import threading
+from collections.abc import Sequence
+
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
@@ -32,9 +35,12 @@ class ImageShapesHook(Hook):
                 'ImageShapesHook: no backbone takes image shapes; is it mmgab.SwinGAB or ViTGAB?'
             )
         for model in models:
-            self._handles.append(model.register_forward_pre_hook(_note_shapes, with_kwargs=True))
-            forget = model.register_forward_hook(_forget_shapes, always_call=True)
-            self._handles.append(forget)
+            batch = _Batch()
+            self._handles += [
+                model.register_forward_pre_hook(batch.note_shapes, with_kwargs=True),
+                model.register_forward_hook(batch.forget_shapes, always_call=True),
+                model.backbone.register_forward_pre_hook(batch.give_shapes, with_kwargs=True),
+            ]
 
     def after_run(self, runner: Runner) -> None:
         """Leave the model as it was."""
@@ -47,12 +53,19 @@ def _takes_shapes(backbone: nn.Module | None) -> bool:
     return getattr(backbone, 'image_shapes', None) is not None
 
 
-def _note_shapes(model: nn.Module, args: tuple, kwargs: dict) -> None:
-    samples = kwargs.get('data_samples', args[1] if len(args) > 1 else None)
-    shapes = [getattr(sample, 'img_shape', None) for sample in samples or []]
-    if shapes and None not in shapes:
-        model.backbone.image_shapes.shapes = [tuple(shape[:2]) for shape in shapes]
+class _Batch(threading.local):
+    """The batch that a model is called with, for each thread that calls it."""
 
+    shapes: Sequence[tuple[int, int]] | None = None
 
-def _forget_shapes(model: nn.Module, args: tuple, output: object) -> None:
-    model.backbone.image_shapes.shapes = None
+    def note_shapes(self, model: nn.Module, args: tuple, kwargs: dict) -> None:
+        samples = kwargs.get('data_samples', args[1] if len(args) > 1 else None)
+        shapes = [getattr(sample, 'img_shape', None) for sample in samples or []]
+        if shapes and None not in shapes:
+            self.shapes = [tuple(shape[:2]) for shape in shapes]
+
+    def give_shapes(self, backbone: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+        return args, {'image_shapes': self.shapes, **kwargs}
+
+    def forget_shapes(self, model: nn.Module, args: tuple, output: object) -> None:
+        self.shapes = None

@@ -200,11 +200,15 @@ class SwinGAB(AdaptiveModule, FrozenStages, StartsFromCheckpoint, BaseModule):
         if self.absolute_pos_embed is not None:
             trunc_normal_(self.absolute_pos_embed, std=0.02)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        self, x: Tensor, image_shapes: Sequence[tuple[int, int]] | None = None
+    ) -> tuple[Tensor, ...]:
         """Compute the feature maps of the stages in ``out_indices``.
 
         Args:
             x: Images ``(B, in_channels, H, W)``.
+            image_shapes: Height and width in pixels of each image without the batch's padding; None
+                if there is none.
 
         Returns:
             One map for each stage in ``out_indices``, in the order of the stages: ``(B,
@@ -217,7 +221,7 @@ class SwinGAB(AdaptiveModule, FrozenStages, StartsFromCheckpoint, BaseModule):
         x = self.drop_after_pos(x)
         outs = []
         for i, stage in enumerate(self.stages):
-            x = stage(x, hw_shape, self.image_shapes.real_tokens(i, x, hw_shape))
+            x = stage(x, hw_shape, self.image_shapes.real_tokens(image_shapes, i, x, hw_shape))
             if i in self.out_indices:
                 out = getattr(self, f'norm{i}')(x).unflatten(1, hw_shape)
                 outs.append(out.permute(0, 3, 1, 2).contiguous())  # (B, Ci, Hi, Wi)

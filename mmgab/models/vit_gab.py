@@ -215,11 +215,15 @@ class ViTGAB(AdaptiveModule, StartsFromCheckpoint, BaseModule):
         stem = [self.patch_embed, self.pos_drop] if self.frozen_stages >= 0 else []
         return [*stem, *self.blocks[: max(self.frozen_stages, 0)]]
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        self, x: Tensor, image_shapes: Sequence[tuple[int, int]] | None = None
+    ) -> tuple[Tensor, ...]:
         """Compute the feature maps of the blocks in ``out_indices``.
 
         Args:
             x: Images ``(B, in_channels, height, width)``.
+            image_shapes: Height and width in pixels of each image without the batch's padding; None
+                if there is none.
 
         Returns:
             One map ``(B, C, H, W)`` for each, in the order of the blocks; a side is ceil(side /
@@ -229,7 +233,7 @@ class ViTGAB(AdaptiveModule, StartsFromCheckpoint, BaseModule):
         if self.pos_embed is not None:
             x = x + resize_tokens(self.pos_embed, self.pretrain_grid, hw_shape)
         x = self.pos_drop(x)
-        is_real = self.image_shapes.real_tokens(0, x, hw_shape)
+        is_real = self.image_shapes.real_tokens(image_shapes, 0, x, hw_shape)
         outs = []
         for i, block in enumerate(self.blocks):
             x = block(x, hw_shape, is_real)

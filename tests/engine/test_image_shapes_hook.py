@@ -1,18 +1,23 @@
 """The hook in real runs of MMEngine's runner, with MMDetection's data samples."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.model import BaseDataPreprocessor, BaseModel
 from mmengine.runner import Runner
 
+from mmgab.engine import ImageShapesHook
 from mmgab.models import SwinGAB
 
 SHAPES = [(32, 40), (64, 64)]
 
 
 class Model(BaseModel):
-    """A backbone that is trained to return zeros, and notes what it knows of its images."""
+    """A backbone that is trained to return zeros, and notes what it is told of its images."""
 
     def __init__(self, **backbone):
         super().__init__(BaseDataPreprocessor())
@@ -20,9 +25,12 @@ class Model(BaseModel):
             embed_dims=8, depths=(1,), num_heads=(2,), window_size=4, out_indices=(0,), **backbone
         )
         self.seen = []
+        self.backbone.register_forward_hook(self.note, with_kwargs=True)
+
+    def note(self, backbone, args, kwargs, output):
+        self.seen.append(kwargs.get('image_shapes'))
 
     def forward(self, inputs, data_samples=None, mode='tensor'):
-        self.seen.append(self.backbone.image_shapes.shapes)
         (out,) = self.backbone(inputs)
         return dict(loss=out.square().mean()) if mode == 'loss' else [out]
 
@@ -56,7 +64,6 @@ def test_the_backbone_knows_the_shapes_in_a_step_and_nothing_after(tmp_path):
     model = Model(cb_cfg=dict(type='CB'))
     train(model, tmp_path, [dict(type='mmgab.ImageShapesHook')])
     assert model.seen == [SHAPES, SHAPES]
-    assert model.backbone.image_shapes.shapes is None
     model(torch.randn(1, 3, 64, 64))  # the run is over: nobody looks on
     assert model.seen[-1] is None
 
@@ -67,10 +74,32 @@ def test_an_error_in_a_step_leaves_no_shapes_behind(tmp_path):
     def fail(*_):
         raise RuntimeError('out of memory')
 
-    model.backbone.patch_embed.register_forward_hook(fail)
+    handle = model.backbone.patch_embed.register_forward_hook(fail)
     with pytest.raises(RuntimeError, match='out of memory'):
         train(model, tmp_path, [dict(type='mmgab.ImageShapesHook')])
-    assert model.backbone.image_shapes.shapes is None
+    handle.remove()
+    model(torch.randn(1, 3, 64, 64))  # of one image, of unknown shape
+    assert model.seen == [None]
+
+
+def test_threads_that_share_a_model_have_the_shapes_of_their_own_batches():
+    model = Model(cb_cfg=dict(type='CB')).eval()
+    hook = ImageShapesHook()
+    hook.before_run(SimpleNamespace(model=model))
+    image = torch.randn(1, 3, 64, 64)
+    batches = [[DetDataSample(metainfo=dict(img_shape=shape))] for shape in SHAPES]
+    alone = [model(image, batch)[0] for batch in batches]
+    # Both have noted their shapes before one of them reads them.
+    barrier = threading.Barrier(2)
+    handle = model.register_forward_pre_hook(lambda *_: [barrier.wait(60)].clear())
+    with ThreadPoolExecutor(2) as pool:
+        together = pool.map(lambda batch: model(image, batch)[0], batches)
+        for a, b in zip(alone, together, strict=True):
+            torch.testing.assert_close(a, b)
+    handle.remove()
+    hook.after_run(SimpleNamespace(model=model))
+    model(image)
+    assert model.seen[-1] is None
 
 
 def test_a_model_with_another_backbone_is_refused(tmp_path):

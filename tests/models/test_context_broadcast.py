@@ -80,9 +80,7 @@ def test_every_parameter_learns_and_checkpointing_changes_nothing(kind, with_cp)
     x, gradients = torch.randn(2, 3, 61, 75), []
     for setting in (False, with_cp):
         model = swin(cb_cfg=dict(type=kind), with_cp=setting)
-        model.image_shapes.shapes = [(61, 75), (40, 30)]
-        outs = model(x)
-        model.image_shapes.shapes = None  # as the hook does, before anything is computed again
+        outs = model(x, image_shapes=[(61, 75), (40, 30)])
         sum((out * torch.linspace(1, 2, out.shape[1])[:, None, None]).square().sum()
             for out in outs).backward()  # fmt: skip
         gradients.append({name: p.grad for name, p in model.named_parameters()})
@@ -105,14 +103,11 @@ def test_an_image_has_the_same_features_beside_a_larger_one(kind):
         if hasattr(module, 'gate'):
             nn.init.ones_(module.gate)
     image = torch.randn(1, 3, 32, 64)  # whole windows in both stages
-    model.image_shapes.shapes = [(32, 64)]
-    alone = model(image)
+    alone = model(image, image_shapes=[(32, 64)])
     batch = torch.randn(2, 3, 96, 96)
     batch[0] = 0
     batch[:1, :, :32, :64] = image
-    model.image_shapes.shapes = [(32, 64), (96, 96)]
-    beside = model(batch)
-    model.image_shapes.shapes = None
+    beside = model(batch, image_shapes=[(32, 64), (96, 96)])
     unknown = model(batch)
     for a, b, c in zip(alone, beside, unknown, strict=True):
         _, _, height, width = a.shape
@@ -169,6 +164,5 @@ def test_what_it_cannot_be_is_said(cb_cfg, error, complaint):
 )
 def test_shapes_that_are_not_the_batchs_are_refused(shapes, complaint):
     model = swin(cb_cfg=dict(type='CB'))
-    model.image_shapes.shapes = shapes
     with pytest.raises(ValueError, match=complaint):
-        model(torch.randn(2, 3, 64, 64))
+        model(torch.randn(2, 3, 64, 64), image_shapes=shapes)
