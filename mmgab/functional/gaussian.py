@@ -5,9 +5,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# exp(-1 / 1e-6) is exactly 0 in single and double precision, so a smaller variance has the same
-# values and the same (zero) gradient, without dividing by zero.
-_MIN_TWICE_VARIANCE = 1e-6
 _MIN_SIGMA = 0.3  # narrower, the Gaussian is 0 at all offsets but zero
 # An amplitude of 0 has no gradient, nor has its sigma: what layers without a Gaussian start from.
 _MIN_AMPLITUDE = 0.05
@@ -35,7 +32,10 @@ def gaussian_table(offsets: Tensor, amplitude: Tensor, sigma: Tensor) -> Tensor:
         ``(T, 1)`` or ``(T, heads)``, in logits.
     """
     squared_distance = offsets.square().sum(dim=1, keepdim=True)  # (T, 1), tokens^2
-    twice_variance = (2 * sigma.square()).clamp_min(_MIN_TWICE_VARIANCE)
+    # exp(-1 / 1e-6) is exactly 0 in single and double precision, so a smaller variance has the same
+    # values and the same (zero) gradient, without dividing by zero. (A literal: TorchScript reads
+    # no globals.)
+    twice_variance = (2 * sigma.square()).clamp_min(1e-6)
     return amplitude.square() * torch.exp(-squared_distance / twice_variance)
 
 

@@ -1,5 +1,9 @@
 """The Gaussian in timm's networks, in both of timm's routes."""
 
+import copy
+import io
+import pickle
+
 import pytest
 import timm
 import torch
@@ -138,7 +142,91 @@ def test_what_cannot_be_done_is_said():
         fold_gaussian_bias(model)
     with pytest.raises(ValueError, match="gab_cfg has no key 'sigam'; did you mean 'sigma'"):
         mmgab.add_gaussian_bias(build('Swin')[0], sigam=1)
-    model.patch_embed.strict_img_size = False
-    model.blocks[0].attn.rel_pos.set_window_size((4, 4))
-    with pytest.raises(ValueError, match='set the image size before add_gaussian_bias'):
-        model.blocks[0].attn.rel_pos.get_bias()
+
+
+def pickled(model, x):
+    return pickle.loads(pickle.dumps(model))
+
+
+def saved(model, x):
+    torch.save(model, file := io.BytesIO())
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+def scripted_and_saved(model, x):
+    torch.jit.save(torch.jit.script(model), file := io.BytesIO())
+    file.seek(0)
+    return torch.jit.load(file)
+
+
+FORMS = {
+    'deepcopy': lambda model, x: copy.deepcopy(model),
+    'pickle': pickled,
+    'torch.save': saved,
+    'fx': lambda model, x: torch.fx.symbolic_trace(model),
+    'TorchScript': scripted_and_saved,
+    'jit.trace': torch.jit.trace,
+    'torch.export': lambda model, x: torch.export.export(model, (x,)).module(),
+}
+
+
+@pytest.mark.parametrize('form', FORMS)
+@pytest.mark.parametrize('name', ['vit, MLP', 'vit, table, class token', 'Swin'])
+def test_it_takes_every_form_that_timms_network_takes(name, form):
+    model, x = build(name, fused=0)
+    mmgab.add_gaussian_bias(model, amplitude=2.0, sigma=1.2)
+    other = FORMS[form](model, x)
+    torch.testing.assert_close(other(x), model(x), rtol=1e-4, atol=1e-5)
+    names = [name for name, _ in other.named_parameters()]
+    assert any('gaussian' in name for name in names), 'the Gaussian is a constant in it'
+    other(x).square().sum().backward()
+    gradients = {n: p.grad for n, p in other.named_parameters() if 'gaussian' in n}
+    assert any(grad is not None and grad.abs().max() > 0 for grad in gradients.values())
+
+
+@every_network
+def test_another_image_size_has_timms_resized_sum_and_a_gaussian_that_learns(name):
+    model, _ = build(name)
+    folded, _ = build(name)
+    side = NETWORKS[name][1]['img_size'] * 2
+    x = torch.randn(1, 3, side, side)
+    mmgab.add_gaussian_bias(model, amplitude=2.0, sigma=1.2)
+    model.set_input_size(img_size=(side, side))
+    if name in TABLES:
+        folded.load_state_dict(fold_gaussian_bias(mmgab.add_gaussian_bias(
+            build(name)[0], amplitude=2.0, sigma=1.2)).state_dict())  # fmt: skip
+        folded.set_input_size(img_size=(side, side))
+        torch.testing.assert_close(model(x), folded(x), rtol=1e-4, atol=1e-5)
+    else:  # a network of coordinates has the Gaussian of its own size
+        folded.set_input_size(img_size=(side, side))
+        mmgab.add_gaussian_bias(folded, amplitude=2.0, sigma=1.2)
+        torch.testing.assert_close(model(x), folded(x), rtol=1e-4, atol=1e-5)
+    (model(x) * torch.randn(())).square().sum().backward()
+    learned = [p.grad.abs().max() > 0 for n, p in model.named_parameters()
+               if 'gaussian' in n and p.grad is not None]  # fmt: skip
+    assert any(learned)
+    if name in TABLES:
+        assert all(p.requires_grad for n, p in model.named_parameters() if n.endswith('.original'))
+    remove_gaussian_bias(model)(x)
+
+
+def test_tensors_have_the_names_that_files_of_version_0_1_0_have():
+    table, _ = build('Swin')
+    names = set(mmgab.add_gaussian_bias(table).state_dict())
+    position = 'layers.0.blocks.0.attn.parametrizations.relative_position_bias_table'
+    assert {f'{position}.original', f'{position}.0.gaussian.amplitude'} <= names
+    network, _ = build('vit, MLP')
+    names = set(mmgab.add_gaussian_bias(network).state_dict())
+    assert 'blocks.0.attn.rel_pos.bias_act.gaussian.sigma' in names
+
+
+@pytest.mark.parametrize('dtype', [torch.half, torch.bfloat16, torch.double])
+@every_network
+def test_other_dtypes_compute_the_same(name, dtype):
+    model, _ = build(name, fused=0)
+    mmgab.add_gaussian_bias(model, amplitude=2.0, sigma=1.2)
+    expected = biases(model)
+    for bias, other in zip(expected, biases(model.to(dtype)), strict=True):
+        assert other.dtype == dtype
+        torch.testing.assert_close(other.float(), bias, rtol=0.05, atol=0.05)

@@ -1,0 +1,155 @@
+"""Relative positions of timm's networks that are read with a Gaussian added to them.
+
+The owner of a position gets a subclass of its own class, in which whoever reads the position reads
+the sum: timm's fused route, its other one, and tracers. It is pickled, copied and scripted as the
+owner is, and follows when timm changes the window.
+"""
+
+import inspect
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+from mmgab.functional import relative_offsets, relative_position_index
+
+from .gaussian_bias import GaussianBias
+
+TABLE = 'relative_position_bias_table'
+
+
+def add_to_table(owner: nn.Module, gaussian: GaussianBias) -> None:
+    """Have the table ``(T, heads)`` of a module read with a Gaussian; rows behind ``T`` stay."""
+    table = owner._parameters.pop(TABLE)
+    addend = _WindowGaussian(gaussian, tuple(owner.window_size), len(table), table.device)
+    owner.parametrizations = nn.ModuleDict({TABLE: _TablePlusGaussian(table, addend)})
+    owner.__class__ = _subclass(_ReadsTable, type(owner))
+
+
+def add_to_network(owner: nn.Module, gaussian: GaussianBias) -> None:
+    """Have what a network (RelPosMlp) makes of coordinates read with a Gaussian."""
+    device = next(owner.parameters()).device
+    act = _BiasPlusGaussian(owner.bias_act, gaussian, tuple(owner.window_size), device)
+    act.gain = owner.bias_gain or 1.0  # timm multiplies by it afterwards
+    owner.bias_act = act
+    owner.__class__ = _subclass(_HasNetwork, type(owner))
+
+
+def has_gaussian(owner: nn.Module) -> bool:
+    """Whether a module's position is read with a Gaussian."""
+    return isinstance(owner, _ReadsSum)
+
+
+def take_away(owner: nn.Module, keep_sum: bool) -> None:
+    """Undo the above; a table keeps the sum if that is asked for."""
+    if isinstance(owner, _ReadsTable):
+        position = owner.parametrizations[TABLE]
+        with torch.no_grad():
+            total = position() if keep_sum else position.original
+            position.original.copy_(total)
+        del owner.parametrizations
+        owner.__class__ = type(owner).__bases__[1]
+        owner.register_parameter(TABLE, position.original)
+    else:
+        owner.bias_act = owner.bias_act.activation
+        owner.__class__ = type(owner).__bases__[1]
+
+
+class _WindowGaussian(nn.Module):
+    """The Gaussian of every row of a table: 0 in rows behind the offsets, of a class token."""
+
+    def __init__(
+        self, gaussian: GaussianBias, window: tuple[int, int], rows: int, device: torch.device
+    ) -> None:
+        super().__init__()
+        self.gaussian = gaussian
+        self.register_buffer('offsets', relative_offsets(window, device), persistent=False)
+        self.rows_behind = rows - len(self.offsets)
+
+    def forward(self) -> Tensor:
+        return nn.functional.pad(self.gaussian(self.offsets), (0, 0, 0, self.rows_behind))
+
+
+class _TablePlusGaussian(nn.ModuleList):
+    """A table and what is added to it; names are those of torch's parametrizations."""
+
+    def __init__(self, original: nn.Parameter, addend: _WindowGaussian) -> None:
+        super().__init__([addend])
+        self.original = original
+
+    def forward(self) -> Tensor:
+        table = self.original
+        for addend in self:
+            table = table + addend().to(table.dtype)
+        return table
+
+    @torch.no_grad()
+    def set_sum(self, total: Tensor, window: tuple[int, int]) -> None:
+        """Set the table so that the sum, for another window, is this one."""
+        addend = self[0]
+        addend.offsets = relative_offsets(window, total.device).to(addend.offsets.dtype)
+        table = total - addend().to(total.dtype)
+        self.original = nn.Parameter(table, requires_grad=self.original.requires_grad)
+
+
+class _BiasPlusGaussian(nn.Module):
+    """What RelPosMlp does to its biases ``(heads, N, N)``, and the Gaussian."""
+
+    def __init__(
+        self,
+        activation: nn.Module,
+        gaussian: GaussianBias,
+        window: tuple[int, int],
+        device: torch.device,
+    ) -> None:
+        super().__init__()
+        self.activation, self.gaussian, self.gain = activation, gaussian, 1.0
+        self.register_buffer('offsets', relative_offsets(window, device), persistent=False)
+        self.register_buffer('index', relative_position_index(window, device), persistent=False)
+
+    def forward(self, bias: Tensor) -> Tensor:
+        gaussian = self.gaussian(self.offsets)[self.index].permute(2, 0, 1)
+        return self.activation(bias) + gaussian.to(bias.dtype) / self.gain
+
+    def set_window(self, window: tuple[int, int]) -> None:
+        """Have the Gaussian cover another window."""
+        device = self.offsets.device
+        self.offsets = relative_offsets(window, device).to(self.offsets.dtype)
+        self.index = relative_position_index(window, device)
+
+
+class _ReadsSum:
+    """Mix-in of a module whose position is read with a Gaussian; pickled by the module's class."""
+
+    def __reduce_ex__(self, protocol: int) -> tuple:
+        return _new, type(self).__bases__, self.__dict__
+
+
+class _ReadsTable(_ReadsSum):
+    @property
+    def relative_position_bias_table(self) -> Tensor:
+        return self.parametrizations.relative_position_bias_table()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == TABLE:
+            self.parametrizations[TABLE].set_sum(value, tuple(self.window_size))
+        else:
+            super().__setattr__(name, value)
+
+
+class _HasNetwork(_ReadsSum):
+    def set_window_size(self, window_size: tuple[int, int]) -> None:
+        super().set_window_size(window_size)
+        self.bias_act.set_window(tuple(self.window_size))
+
+
+@cache
+def _subclass(mixin: type, base: type) -> type:
+    # TorchScript reads annotations of an instance's own class alone.
+    namespace = dict(__annotations__=inspect.get_annotations(base))
+    return type(base.__name__, (mixin, base), namespace)
+
+
+def _new(mixin: type, base: type) -> nn.Module:
+    kind = _subclass(mixin, base)
+    return kind.__new__(kind)
