@@ -3,23 +3,31 @@
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 
-class SeededIndex(NamedTuple):
-    """An index into a dataset.
+class SeededIndex(int):
+    """An index into a dataset, with the seed of the sample's random numbers.
 
-    Attributes:
+    Args:
         index: The sample's.
         seed: Non-negative numbers; samples with the same ones are augmented alike.
     """
 
-    index: int
     seed: tuple[int, ...]
+
+    def __new__(cls, index: int, seed: tuple[int, ...]) -> 'SeededIndex':
+        """Make an int with a seed."""
+        seeded = super().__new__(cls, index)
+        seeded.seed = seed
+        return seeded
+
+    def __getnewargs__(self) -> tuple[int, tuple[int, ...]]:
+        """Arguments of a copy, which workers get."""
+        return int(self), self.seed
 
 
 class SeededSamples:
@@ -39,7 +47,7 @@ class SeededSamples:
 
     def __call__(self, places: Sequence[SeededIndex]) -> list:
         """Samples of a batch; the signature is PyTorch's ``Dataset.__getitems__``."""
-        return [self._fetch(*place) for place in places]
+        return [self._fetch(int(place), place.seed) for place in places]
 
     def _fetch(self, index: int, seed: tuple[int, ...]) -> object:
         with _random_numbers(seed):

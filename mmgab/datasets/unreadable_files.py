@@ -8,6 +8,10 @@ from mmgab.printable_text import printable
 MAX_IN_A_ROW = 1000  # as often as MMEngine's data sets take another sample
 
 
+class MissingFileError(FileNotFoundError, ValueError):
+    """A file that is not there; a ValueError as any other that cannot be read."""
+
+
 class UnreadableFiles:
     """Stop a run at a file that cannot be read, or leave out its sample and note it.
 
@@ -45,6 +49,7 @@ class UnreadableFiles:
             What the transform returns; None where the file cannot be read and is left out.
 
         Raises:
+            MissingFileError: If the file is not there, and is not to be left out.
             ValueError: If the file cannot be read and is not to be left out, or if there were
                 1000 of them in a row: nothing of the data set seems to be readable.
         """
@@ -58,7 +63,8 @@ class UnreadableFiles:
 
     def _leave_out(self, file: str, reason: str, error: Exception) -> None:
         if self.policy == 'stop':
-            raise ValueError(
+            kind = MissingFileError if isinstance(error, FileNotFoundError) else ValueError
+            raise kind(
                 f"{file} cannot be read ({reason}). {self.transform}(unreadable='skip') would "
                 'train without it'
             ) from error

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -91,3 +93,15 @@ def test_samplers_and_datasets_that_cannot_be_seeded_are_named():
     sampler.dataset.__getitems__ = lambda indices: []
     with pytest.raises(TypeError, match='Noise fetches batches by itself'):
         ResumableBatchSampler(sampler, 2)
+
+
+def test_indices_are_ints_and_keep_their_seed_on_the_way_to_a_worker():
+    """As those of PyTorch's samplers are, for whoever looks at them between."""
+    sampler = DefaultSampler(Noise(), shuffle=False, seed=5)
+    indices = [index for batch in ResumableBatchSampler(sampler, 2) for index in batch]
+    assert indices == list(range(11))
+    assert all(isinstance(index, int) for index in indices)
+    assert np.arange(11)[indices].tolist() == indices
+    sent = pickle.loads(pickle.dumps(indices))
+    assert [index.seed for index in sent] == [index.seed for index in indices]
+    assert len({index.seed for index in sent}) == 11

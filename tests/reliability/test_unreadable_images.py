@@ -91,6 +91,13 @@ def test_nothing_is_told_where_all_could_be_read(nuclei, tmp_path):
     assert run.lines == []
 
 
+def test_a_missing_image_is_a_file_not_found_error_as_with_mmcvs_loader(folder):
+    dataset = images(folder)
+    sorted(folder.iterdir())[1].unlink()
+    with pytest.raises(FileNotFoundError, match=r'cannot be read .*No such file'):
+        dataset[1]
+
+
 def test_an_image_that_cannot_be_read_stops_by_default_and_is_named(folder):
     dataset = images(folder)
     assert dataset[0]['img'].shape == (128, 128, 3)
