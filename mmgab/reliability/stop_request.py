@@ -1,5 +1,6 @@
 """Signals that ask a run to end, agreed on by its processes between two iterations."""
 
+import logging
 import os
 import signal
 import threading
@@ -10,6 +11,8 @@ from functools import partial
 from types import FrameType
 
 from torch.utils.data import DataLoader
+
+from mmgab.log import log
 
 from .processes import Agreement
 
@@ -28,6 +31,9 @@ class StopRequest:
     Args:
         signals: Names, ``'SIGTERM'`` for example.
 
+    Attributes:
+        is_listening: Whether the processes of a run agree on signals.
+
     Raises:
         ValueError: If there is no such signal here.
     """
@@ -41,19 +47,23 @@ class StopRequest:
         self._received: signal.Signals | None = None
         self._time = 0.0
         self._agreement = Agreement()
+        self.is_listening = False
 
     def listen(self) -> None:
         """Begin to note signals; called by all processes of a run.
 
-        Raises:
-            ValueError: If this is not the main thread, which alone may handle signals.
+        Python handles signals in the main thread alone: in another one they are left as they are,
+        which a warning says.
         """
-        if self._signals and threading.current_thread() is not threading.main_thread():
-            raise ValueError(
-                'signals are handled in the main thread alone: train there, or set '
-                'default_hooks.checkpoint.stop_signals=()'
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in self._signals}
+        elif self._signals:
+            log(
+                'Training is not in the main thread, so signals do not stop this run with a '
+                'checkpoint',
+                logging.WARNING,
             )
-        self._before = {number: signal.signal(number, self._note) for number in self._signals}
+        self.is_listening = bool(self._signals)
         self._agreement.begin()
 
     def spare_workers(self, loader: DataLoader) -> None:
@@ -69,11 +79,7 @@ class StopRequest:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
-
-    @property
-    def is_listening(self) -> bool:
-        """Whether signals are noted."""
-        return bool(self._before)
+        self.is_listening = False
 
     def agreed(self) -> str | None:
         """Name of a signal that any process has received; called by all between iterations."""

@@ -1,12 +1,14 @@
 """Signals of whatever kind within a second are one request; one after that ends a run at once."""
 
 import os
+import threading
 import time
 from pathlib import Path
-from signal import SIGINT, SIGTERM, SIGUSR1
+from signal import SIGINT, SIGTERM, SIGUSR1, getsignal
 
 import psutil
 import pytest
+from mmengine.runner import Runner
 
 from ..faults.training import config, start, start_together, wait_for
 
@@ -88,3 +90,15 @@ def test_processes_that_have_other_signals_end_together(nuclei, tmp_path):
         process.join(60)
     assert [process.exitcode for process in processes] == [75, 75]
     assert (tmp_path / 'interrupted.pth').exists()
+
+
+def test_training_outside_of_the_main_thread_goes_without_signals(nuclei, tmp_path):
+    before = [getsignal(number) for number in (SIGINT, SIGTERM, SIGUSR1)]
+    runner = Runner.from_cfg(config(tmp_path, nuclei))
+    thread = threading.Thread(target=runner.train)
+    thread.start()
+    thread.join()
+    assert runner.iter == runner.max_iters
+    assert [getsignal(number) for number in (SIGINT, SIGTERM, SIGUSR1)] == before
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert log.count('signals do not stop this run with a checkpoint') == 1
