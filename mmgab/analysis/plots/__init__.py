@@ -4,7 +4,8 @@ from .benchmark import plot_benchmark
 from .comparisons import MethodPicture, plot_comparison
 from .curves import curves_svg, layer_curves_svg
 from .erf import ErfPicture, plot_erf, plot_erf_difference, plot_erfs
-from .gaussians import plot_gaussians, plot_layers, plot_tables, plot_training
+from .gaussians import plot_gaussians, plot_layers, plot_training
+from .tables import plot_heads, plot_tables, plot_weights
 from .tiles import Tile, plot_instances, plot_label_maps
 
 __all__ = [
@@ -19,9 +20,11 @@ __all__ = [
     'plot_erf_difference',
     'plot_erfs',
     'plot_gaussians',
+    'plot_heads',
     'plot_instances',
     'plot_label_maps',
     'plot_layers',
     'plot_tables',
     'plot_training',
+    'plot_weights',
 ]

@@ -6,12 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
+from mmgab.analysis.erf.metrics import Rings, normalised
+
 from .figures import Axes, matplotlib, plt, save
 
 _INCHES = 3.2
 _DECADES = 4  # of a logarithmic scale: what is smaller is as dark as its end
 _MAP = 'magma'
 _LINES = dict(row='#1b9e77', column='#d95f02', distance='#7570b3')
+_CIRCLES = {0.5: '-', 0.9: '--'}  # part of the sum inside, and how the circle is drawn
+_ZOOM = 1.25  # half the side of a cut-out, in radii with 90 % of the sum inside
+_SMALLEST = 8.0  # pixels, of that half side
+_DARK = dict(facecolor='0.25', labelcolor='w')  # a legend in which white lines are seen
 
 
 @dataclass(frozen=True)
@@ -33,9 +39,14 @@ class ErfPicture:
         """Contributions in parts of the sum of their absolute values."""
         return self.contributions / np.abs(self.contributions).sum()
 
+    def radius(self, share: float) -> float:
+        """Radius of the circle about the unit that has a share of the sum inside, in pixels."""
+        rings = Rings.about(self.centre, self.contributions.shape, np.hypot)
+        return rings.radius_of(normalised(self.contributions), share)
+
 
 def plot_erf(picture: ErfPicture, heading: str, path: Path) -> None:
-    """Draw one field: linear, logarithmic, and its profiles.
+    """Draw one field: linear and cut out, logarithmic and whole, and its profiles.
 
     Args:
         picture: The field.
@@ -48,9 +59,13 @@ def plot_erf(picture: ErfPicture, heading: str, path: Path) -> None:
     figure.suptitle(f'{picture.title}\n{heading}', fontsize=10)
     top = np.abs(picture.mass).max()
     for axes, is_log in ((linear, False), (decades, True)):
-        image = _draw(axes, picture, top, is_log)
+        is_light = _is_light([picture], is_log)
+        image = _draw(axes, picture, top, is_log, is_light)
+        _draw_circles(axes, picture, 'k' if is_light else 'w')
         scale = 'logarithmic' if is_log else 'linear'
         figure.colorbar(image, ax=axes, shrink=0.85, label=f'part of the sum, {scale}')
+    _zoom(linear, [picture])
+    decades.legend(fontsize=7, loc='upper right', **_DARK)
     for name, (distance, values) in _profiles(picture).items():
         profiles.plot(distance, values, label=name, color=_LINES[name], linewidth=1.2)
     profiles.set(yscale='log', xlabel='pixels from the unit', ylabel='mean part of the sum')
@@ -80,12 +95,18 @@ def plot_erfs(
         layout='constrained',
     )
     figure.suptitle(heading, fontsize=10)
-    top = max(np.abs(p.mass).max() for pictures in rows.values() for p in pictures)
+    everything = [picture for pictures in rows.values() for picture in pictures]
+    top = max(np.abs(picture.mass).max() for picture in everything)
+    is_light = _is_light(everything, is_log)
     for line, (name, pictures) in zip(grid, rows.items(), strict=True):
         for axes in line[len(pictures) :]:
             axes.axis('off')
         for axes, picture in zip(line, pictures, strict=False):
-            image = _draw(axes, picture, top, is_log)
+            image = _draw(axes, picture, top, is_log, is_light)
+            _draw_circles(axes, picture, 'k' if is_light else 'w')
+            axes.legend(fontsize=6, loc='upper right', **({} if is_light else _DARK))
+            if not is_log:
+                _zoom(axes, everything)
             axes.set_title(picture.title, fontsize=8)
         line[0].set_ylabel(f'{name}\npixels', fontsize=8)
     scale = 'logarithmic' if is_log else 'linear'
@@ -94,7 +115,7 @@ def plot_erfs(
 
 
 def plot_erf_difference(first: ErfPicture, second: ErfPicture, heading: str, path: Path) -> None:
-    """Draw how one field differs from another of the same size.
+    """Draw how one field differs from another of the same size, around both.
 
     Args:
         first: A field.
@@ -110,30 +131,69 @@ def plot_erf_difference(first: ErfPicture, second: ErfPicture, heading: str, pat
             f'fields of {first.mass.shape} and {second.mass.shape} pixels have no difference'
         )
     difference = second.mass - first.mass
-    figure, axes = plt.subplots(figsize=(1.5 * _INCHES, 1.3 * _INCHES), layout='constrained')
+    figure, axes = plt.subplots(figsize=(1.7 * _INCHES, 1.8 * _INCHES), layout='constrained')
     figure.suptitle(heading, fontsize=9)
     limit = np.abs(difference).max() or 1.0
     image = axes.imshow(difference, cmap='RdBu_r', vmin=-limit, vmax=limit)
-    axes.set(title=f'{second.title}\nminus {first.title}', xlabel='pixels', ylabel='pixels')
+    for picture, color in ((first, 'tab:blue'), (second, 'tab:red')):
+        _draw_circles(axes, picture, color, picture.title.splitlines()[0])
+    _zoom(axes, [first, second])
+    axes.set(xlabel='pixels', ylabel='pixels')
+    names = [picture.title.splitlines()[0] for picture in (second, first)]
+    axes.set_title('\nminus '.join(names), fontsize=9)
+    axes.legend(fontsize=6, loc='upper center', bbox_to_anchor=(0.5, -0.13))
     figure.colorbar(image, ax=axes, shrink=0.85, label='part of the sum')
     save(figure, path)
 
 
-def _draw(axes: Axes, picture: ErfPicture, top: float, is_log: bool) -> object:
+def _draw(axes: Axes, picture: ErfPicture, top: float, is_log: bool, is_light: bool) -> object:
     mass = picture.mass
     if is_log:
         bottom = top * 10.0**-_DECADES
         norm = matplotlib.colors.LogNorm(bottom, top)
         image = axes.imshow(np.abs(mass).clip(bottom), cmap=_MAP, norm=norm)
-    elif mass.min() < 0:
+    elif is_light:
         image = axes.imshow(mass, cmap='RdBu_r', vmin=-top, vmax=top)
     else:
         image = axes.imshow(mass, cmap=_MAP, vmin=0, vmax=top)
     row, col = picture.centre
-    axes.plot(col, row, '+', color='w', markersize=5, markeredgewidth=0.7)
+    color = 'k' if is_light else 'w'
+    axes.plot(col, row, '+', color=color, markersize=5, markeredgewidth=0.7)
     axes.tick_params(labelsize=7)
     axes.set_xlabel('pixels', fontsize=8)
     return image
+
+
+def _is_light(pictures: Sequence[ErfPicture], is_log: bool) -> bool:
+    """Whether maps on one scale are white where there is nothing: linear ones with a sign."""
+    return not is_log and any(picture.mass.min() < 0 for picture in pictures)
+
+
+def _draw_circles(axes: Axes, picture: ErfPicture, color: str, name: str | None = None) -> None:
+    """Draw the circles with half and with nine tenths of the sum inside."""
+    row, col = picture.centre
+    for share, style in _CIRCLES.items():
+        radius = picture.radius(share)
+        label = f'{share:.0%} within {radius:.0f} pixels'
+        circle = plt.Circle(
+            (col, row),
+            radius,
+            fill=False,
+            color=color,
+            linestyle=style,
+            linewidth=0.9,
+            label=label if name is None else f'{name}: {label}',
+        )
+        axes.add_patch(circle)
+
+
+def _zoom(axes: Axes, pictures: Sequence[ErfPicture]) -> None:
+    """Cut out of the map what is around the circles of all pictures."""
+    half = max(_SMALLEST, *(_ZOOM * picture.radius(0.9) for picture in pictures))
+    height, width = pictures[0].contributions.shape
+    row, col = pictures[0].centre
+    axes.set_xlim(max(col - half, -0.5), min(col + half, width - 0.5))
+    axes.set_ylim(min(row + half, height - 0.5), max(row - half, -0.5))
 
 
 def _profiles(picture: ErfPicture) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -142,11 +202,13 @@ def _profiles(picture: ErfPicture) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     height, width = mass.shape
     rows, cols = np.arange(height), np.arange(width)
     ring = np.hypot(rows[:, None] - row, cols[None, :] - col).round().astype(int)
-    means = np.bincount(ring.ravel(), mass.ravel()) / np.maximum(np.bincount(ring.ravel()), 1)
+    pixels = np.bincount(ring.ravel())
+    distance = np.flatnonzero(pixels)  # of a unit between pixels, none is at 0
+    means = np.bincount(ring.ravel(), mass.ravel())[distance] / pixels[distance]
     near_row = mass[np.abs(rows - row) <= 1].mean(axis=0)
     near_col = mass[:, np.abs(cols - col) <= 1].mean(axis=1)
     return dict(
         row=(cols - col, near_row),
         column=(rows - row, near_col),
-        distance=(np.arange(len(means)), means),
+        distance=(distance, means),
     )

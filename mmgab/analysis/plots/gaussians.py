@@ -1,13 +1,12 @@
-"""Pictures of the Gaussians' parameters and of relative-position tables."""
+"""Pictures of the Gaussians' parameters."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
+from .figures import Axes, matplotlib, plt, save
 
-from .figures import plt, save
-
-_INCHES = 2.6  # side of one map
+_LABELS = ('effective amplitude $a^2$ [logits]', 'sigma [tokens]')
+_LEAST_SPAN = 0.1  # of an axis, in parts of its largest value: a drift of a percent looks small
 
 
 def plot_gaussians(
@@ -23,7 +22,7 @@ def plot_gaussians(
     figure, grid = plt.subplots(
         len(models), 2, figsize=(9, 2.6 * len(models)), squeeze=False, layout='constrained'
     )
-    quantities = (('amplitude', 'effective amplitude $a^2$ [logits]'), ('sigma', 'sigma [tokens]'))
+    quantities = tuple(zip(('amplitude', 'sigma'), _LABELS, strict=True))
     for row, (model, (before, after)) in zip(grid, models.items(), strict=True):
         for axes, (quantity, label) in zip(row, quantities, strict=True):
             names = [name for name in before if name.endswith(f'.{quantity}')]
@@ -35,8 +34,7 @@ def plot_gaussians(
                 )
             axes.set_xticks(range(len(names)), [str(i + 1) for i in range(len(names))])
             axes.set(xlabel='layer, from the image on', ylabel=label, title=model)
-            axes.ticklabel_format(axis='y', useOffset=False)
-            axes.grid(alpha=0.3)
+            _finish(axes)
             axes.legend()
     save(figure, path)
 
@@ -52,14 +50,13 @@ def plot_layers(
         path: PNG file to write.
     """
     figure, grid = plt.subplots(1, 2, figsize=(10, 3.2), layout='constrained')
-    labels = ('effective amplitude $a^2$ [logits]', 'sigma [tokens]')
-    for which, (axes, label) in enumerate(zip(grid, labels, strict=True)):
+    for which, (axes, label) in enumerate(zip(grid, _LABELS, strict=True)):
         for name, values in checkpoints.items():
             places = range(1, len(values[which]) + 1)
             axes.plot(places, values[which], 'o-', label=name, markersize=4)
         axes.set(xlabel='layer, from the image on', ylabel=label)
-        axes.ticklabel_format(axis='y', useOffset=False)
-        axes.grid(alpha=0.3)
+        axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+        _finish(axes)
     grid[0].legend(fontsize=7)
     save(figure, path)
 
@@ -80,56 +77,26 @@ def plot_training(
         path: File to write.
     """
     figure, grid = plt.subplots(1, 2, figsize=(10, 3.2), layout='constrained')
-    shade = plt.cm.ScalarMappable(plt.Normalize(1, max(len(layers), 2)), 'viridis')
-    labels = ('effective amplitude $a^2$ [logits]', 'sigma [tokens]')
-    for which, (axes, label) in enumerate(zip(grid, labels, strict=True)):
+    number = max(len(layers), 2)
+    colours = plt.get_cmap('viridis', number)
+    shade = plt.cm.ScalarMappable(plt.Normalize(0.5, number + 0.5), colours)
+    for which, (axes, label) in enumerate(zip(grid, _LABELS, strict=True)):
         for place, values in enumerate(layers, 1):
-            axes.plot(steps, values[which], color=shade.to_rgba(place))
-        axes.set(xlabel=unit, ylabel=label)
-        axes.ticklabel_format(axis='y', useOffset=False)
-        axes.grid(alpha=0.3)
-    figure.colorbar(shade, ax=list(grid), label='layer, from the image on')
+            axes.plot(steps, values[which], '.-', color=shade.to_rgba(place))
+            axes.axhline(values[which][0], color=shade.to_rgba(place), linestyle=':', linewidth=0.8)
+        axes.set(xlabel=f'{unit} (dotted: as in the first of them)', ylabel=label)
+        axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+        _finish(axes)
+    ticks = matplotlib.ticker.MaxNLocator(integer=True)
+    figure.colorbar(shade, ax=list(grid), label='layer, from the image on', ticks=ticks)
     save(figure, path)
 
 
-def plot_tables(
-    rows: Sequence[tuple[str, Sequence[np.ndarray]]],
-    titles: Sequence[str],
-    path: Path,
-    label: str = 'logits, mean of the heads',
-) -> None:
-    """Draw maps over the relative offset, a row for each layer.
-
-    Args:
-        rows: Name of a layer and its maps ``(2Wh-1, 2Ww-1)``, at most as many as titles; one colour
-            scale a row, on which 0 is the same colour in each.
-        titles: What each column is.
-        path: PNG file to write.
-        label: What the colours are.
-    """
-    figure, grid = plt.subplots(
-        len(rows),
-        len(titles),
-        figsize=(_INCHES * len(titles) + 1, _INCHES * len(rows)),
-        squeeze=False,
-        layout='constrained',
-    )
-    for line, (name, maps) in zip(grid, rows, strict=True):
-        limit = max(max(abs(values.min()), abs(values.max())) for values in maps) or 1.0
-        for axes in line[len(maps) :]:
-            axes.set_visible(False)
-        for axes, values, title in zip(line, maps, titles, strict=False):
-            height, width = (side // 2 + 0.5 for side in values.shape)
-            image = axes.imshow(
-                values,
-                cmap='RdBu_r',
-                vmin=-limit,
-                vmax=limit,
-                extent=(-width, width, height, -height),
-            )
-            axes.set_title(title, fontsize=9)
-        line[0].set_ylabel(f'{name}\ndy, tokens', fontsize=8)
-        figure.colorbar(image, ax=list(line), label=label, shrink=0.8)
-    for axes in grid[-1]:
-        axes.set_xlabel('dx, tokens', fontsize=8)
-    save(figure, path)
+def _finish(axes: Axes) -> None:
+    """Write plain numbers, and let no small difference fill the axis."""
+    axes.ticklabel_format(axis='y', useOffset=False)
+    axes.grid(alpha=0.3)
+    low, high = axes.get_ylim()
+    middle, span = (low + high) / 2, max(abs(low), abs(high)) * _LEAST_SPAN
+    if high - low < span:
+        axes.set_ylim(middle - span / 2, middle + span / 2)

@@ -1,0 +1,138 @@
+"""Pictures of maps over the relative offset of two tokens: bias tables and attention weights."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .figures import Axes, Figure, plt, save
+
+_INCHES = 2.6  # side of one map
+_SMALL = 1.35  # of a head's
+_HEADS = range(4, 9)  # maps in a line of heads
+
+Rows = Sequence[tuple[str, Sequence[np.ndarray]]]
+
+
+def plot_tables(
+    rows: Rows, titles: Sequence[str], path: Path, label: str = 'logits, mean of the heads'
+) -> None:
+    """Draw bias tables, a row for each layer.
+
+    Args:
+        rows: Name of a layer and its maps ``(2Wh-1, 2Ww-1)``, at most as many as titles; one colour
+            scale a row, on which 0 is the same colour in each.
+        titles: What each column is.
+        path: PNG file to write.
+        label: What the colours are.
+    """
+    figure, grid = _grid(len(rows), len(titles))
+    for line, (name, maps) in zip(grid, rows, strict=True):
+        for axes in line[len(maps) :]:
+            axes.set_visible(False)
+        shown = list(line[: len(maps)])
+        _draw_row(figure, shown, maps, label, is_signed=True)
+        _name(shown, name, titles)
+    _finish(figure, grid, path)
+
+
+def plot_weights(rows: Rows, titles: Sequence[str], path: Path) -> None:
+    """Draw mean attention weights, a row for each layer.
+
+    Args:
+        rows: Name of a layer and its maps ``(2Wh-1, 2Ww-1)``. Of two, their difference is drawn as
+            well.
+        titles: What each of the maps is.
+        path: PNG file to write.
+    """
+    columns = len(titles) + (len(titles) == 2)
+    figure, grid = _grid(len(rows), columns)
+    for line, (name, maps) in zip(grid, rows, strict=True):
+        _draw_row(figure, list(line[: len(maps)]), maps, 'weight', is_signed=False, own_bars=True)
+        names = [f'{title},\nmean of the heads' for title in titles]
+        if columns == 3:
+            difference = [maps[0] - maps[1]]
+            _draw_row(figure, [line[2]], difference, 'weight', is_signed=True, own_bars=True)
+            names.append(f'{titles[0]}\nminus {titles[1]}')
+        _name(line, name, names)
+    _finish(figure, grid, path)
+
+
+def plot_heads(rows: Rows, path: Path) -> None:
+    """Draw mean attention weights of every head.
+
+    Args:
+        rows: Name of a layer and a map ``(2Wh-1, 2Ww-1)`` for each head; one colour scale a layer.
+        path: PNG file to write.
+    """
+    columns = _columns([len(maps) for _, maps in rows])
+    lines = [-(-len(maps) // columns) for _, maps in rows]
+    figure = plt.figure(
+        figsize=(_SMALL * columns + 1.6, _SMALL * 1.15 * sum(lines) + 0.3), layout='constrained'
+    )
+    layers = np.atleast_1d(figure.subfigures(len(rows), 1, height_ratios=lines))
+    for layer, number, (name, maps) in zip(layers, lines, rows, strict=True):
+        grid = layer.subplots(number, columns, squeeze=False)
+        shown = list(grid.flat[: len(maps)])
+        for axes in grid.flat:
+            axes.axis('off')
+        _draw_row(layer, shown, maps, 'weight', is_signed=False)
+        for head, axes in enumerate(shown):
+            axes.set_title(f'head {head}', fontsize=7)
+        layer.supylabel(name, fontsize=8)
+    save(figure, path)
+
+
+def _columns(heads: Sequence[int]) -> int:
+    """Maps in a line that leave the fewest places empty."""
+    most = max(heads)
+    if most <= _HEADS[-1]:
+        return most
+    return min(reversed(_HEADS), key=lambda columns: sum(-number % columns for number in heads))
+
+
+def _grid(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
+    return plt.subplots(
+        rows,
+        columns,
+        figsize=(_INCHES * columns + 1, _INCHES * rows),
+        squeeze=False,
+        layout='constrained',
+    )
+
+
+def _draw_row(
+    figure: Figure,
+    row: Sequence[Axes],
+    maps: Sequence[np.ndarray],
+    label: str,
+    is_signed: bool,
+    own_bars: bool = False,
+) -> None:
+    """Draw maps on one colour scale, which begins at 0 or has it in its middle."""
+    limit = max(np.abs(values).max() for values in maps) or 1.0
+    for axes, values in zip(row, maps, strict=True):
+        height, width = (side // 2 + 0.5 for side in values.shape)
+        image = axes.imshow(
+            values,
+            cmap='RdBu_r' if is_signed else 'magma',
+            vmin=-limit if is_signed else 0,
+            vmax=limit,
+            extent=(-width, width, height, -height),
+        )
+        if own_bars:
+            figure.colorbar(image, ax=axes, label=label, shrink=0.8)
+    if not own_bars:
+        figure.colorbar(image, ax=row, label=label, shrink=0.8)
+
+
+def _name(line: Sequence[Axes], name: str, titles: Sequence[str]) -> None:
+    for axes, title in zip(line, titles, strict=False):
+        axes.set_title(title, fontsize=9)
+    line[0].set_ylabel(f'{name}\ndy, tokens', fontsize=8)
+
+
+def _finish(figure: Figure, grid: np.ndarray, path: Path) -> None:
+    for axes in grid[-1]:
+        axes.set_xlabel('dx, tokens', fontsize=8)
+    save(figure, path)
