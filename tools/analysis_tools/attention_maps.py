@@ -23,7 +23,7 @@ from mmengine.config import DictAction
 from tqdm import tqdm
 
 from mmgab.analysis.attention_maps import AttentionStatistics, watch_attention
-from mmgab.analysis.plots import plot_tables
+from mmgab.analysis.plots import plot_heads, plot_weights
 from mmgab.models import GaussianBias
 
 AS_IS, WITHOUT = 'as it is', 'without the Gaussian'
@@ -107,18 +107,13 @@ def numbers(statistics: AttentionStatistics) -> dict:
 
 def draw(runs: Mapping[str, Maps], out: Path) -> None:
     """Both pictures."""
-    titles, rows, heads = list(runs), [], []
+    rows, heads = [], []
     for name, statistics in runs[AS_IS].items():
         layer = name.removeprefix('backbone.').removesuffix('.attn.w_msa')
-        means = [maps[name].mean.mean(dim=0).numpy() for maps in runs.values()]
-        rows.append((layer, means if len(means) == 1 else [*means, means[0] - means[1]]))
+        rows.append((layer, [maps[name].mean.mean(dim=0).numpy() for maps in runs.values()]))
         heads.append((layer, list(statistics.mean.numpy())))
-    if len(titles) > 1:
-        titles.append('difference')
-    plot_tables(rows, titles, out.with_name(f'{out.name}_layers.png'), 'weight, mean of the heads')
-    most = max(len(maps) for _, maps in heads)
-    titles = [f'head {i}' for i in range(most)]
-    plot_tables(heads, titles, out.with_name(f'{out.name}_heads.png'), 'weight')
+    plot_weights(rows, list(runs), out.with_name(f'{out.name}_layers.png'))
+    plot_heads(heads, out.with_name(f'{out.name}_heads.png'))
 
 
 def run(args: argparse.Namespace) -> dict[str, Maps]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from image_checks import Decoder, Looked, look
+from label_map_file import LabelMap, look_at_labels
 from reading_processes import read_files
-from semantic_checks import LabelMap, look_at_labels
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Reading:
         read = partial(look, decoder=self.decoder, **bounds)
         return read_files(read, Looked.unreadable, paths, title, self.workers)
 
-    def label_maps(self, paths: Sequence[str], title: str) -> list[LabelMap]:
-        """Read label maps, as :func:`semantic_checks.look_at_labels` does."""
-        read = partial(look_at_labels, max_bytes=self.max_bytes, max_pixels=self.max_pixels)
+    def label_maps(self, paths: Sequence[str], title: str, backend: str) -> list[LabelMap]:
+        """Read label maps, as :func:`label_map_file.look_at_labels` does."""
+        bounds = dict(max_bytes=self.max_bytes, max_pixels=self.max_pixels)
+        read = partial(look_at_labels, backend=backend, **bounds)
         return read_files(read, LabelMap.unreadable, paths, title, self.workers)

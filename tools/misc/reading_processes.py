@@ -22,7 +22,7 @@ def read_files(
     title: str,
     workers: int | None = None,
 ) -> list[Result]:
-    """Read files in processes, with a progress bar.
+    """Read files in processes, with a progress bar in a terminal.
 
     Args:
         read: What to do with a path; runs in the processes.
@@ -39,7 +39,8 @@ def read_files(
     """
     results: list[Result] = []
     deaths = 0
-    with tqdm(desc=title, total=len(paths), unit='file', leave=False) as bar:
+    # disable=None: no bar where nobody sees it move.
+    with tqdm(desc=title, total=len(paths), unit='file', leave=False, disable=None) as bar:
 
         def note(result: Result) -> None:
             results.append(result)
