@@ -3,18 +3,16 @@
     python tools/train.py configs/mask_rcnn_swin_gab_nuclei.py
     tools/dist_train.sh configs/mask_rcnn_swin_s_gab_coco.py 8 --amp
 
-The config's default_scope decides whether it is MMDetection's or MMSegmentation's.
+The config is MMDetection's, MMSegmentation's or MMPretrain's, as text or in pure Python.
 """
 
 import argparse
 from contextlib import nullcontext
 
 from mmengine.config import Config
-from mmengine.device import get_device
-from mmengine.registry import RUNNERS
 from torch.distributed.elastic.multiprocessing.errors import record
 
-from mmgab.engine import CheckedRunner, check_data, check_work_dir
+from mmgab.engine import build_runner, check_data, check_work_dir
 from mmgab.engine.command_line import (
     add_run_arguments,
     command_line,
@@ -22,6 +20,7 @@ from mmgab.engine.command_line import (
     exit_with,
     is_first_process,
 )
+from mmgab.engine.mixed_precision import enable_mixed_precision, leave_out_mixed_precision
 from mmgab.reliability import leave_processes
 from mmgab.reliability.launcher_watch import end_with_launcher
 from mmgab.reliability.work_dir_lock import WorkDirInUseError, work_dir_lock
@@ -55,15 +54,11 @@ def parse_args() -> argparse.Namespace:
 def apply_training_flags(config: Config, args: argparse.Namespace) -> None:
     """Write the flags of the command line into the config."""
     if args.amp:
-        config.optim_wrapper.type = 'AmpOptimWrapper'
-        config.optim_wrapper.loss_scale = 'dynamic'
-    if config.optim_wrapper.get('type') == 'AmpOptimWrapper' and get_device() == 'cpu':
-        print('Mixed precision is left out: there is no accelerator, MMEngine has none on the CPU')
-        config.optim_wrapper.type = 'OptimWrapper'
-        for key in ('loss_scale', 'dtype', 'use_fsdp'):
-            config.optim_wrapper.pop(key, None)
+        enable_mixed_precision(config)
+    if leave_out_mixed_precision(config):
+        print('Mixed precision is left out: MMEngine has none on the CPU and on MPS')
     if args.auto_scale_lr:
-        if 'base_batch_size' not in config.get('auto_scale_lr', {}):
+        if 'base_batch_size' not in (config.get('auto_scale_lr') or {}):
             raise ValueError(
                 '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config: the '
                 'total batch size that its learning rate was chosen for'
@@ -76,7 +71,7 @@ def apply_training_flags(config: Config, args: argparse.Namespace) -> None:
 
 def train(config: Config) -> None:
     """Train what a config says."""
-    runner = RUNNERS.build(config) if 'runner_type' in config else CheckedRunner.from_cfg(config)
+    runner = build_runner(config)
     runner.logger.info(f'Command: {command_line()}')
     runner.train()
     leave_processes()

@@ -10,6 +10,7 @@ from mmengine.config import Config, DictAction
 from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
 from .config import load_config
+from .config_options import OptionError
 
 BAD_USAGE = 2  # exit code, as argparse's
 # Where a launcher says the number of a process; asked before the processes have met.
@@ -25,7 +26,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         action=DictAction,
         metavar='KEY=VALUE',
-        help='override settings of the config: key=value, key="[a,b]", key="[(a,b),(c,d)]"',
+        help='override settings of the config: key=value, key="[a,b]", key="[(a,b),(c,d)]"; '
+        '+key=value adds a key that nothing is known to read',
     )
     parser.add_argument(
         '--launcher',
@@ -48,7 +50,7 @@ def config_from(args: argparse.Namespace) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank or 0))
     try:
         config = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, OptionError) as error:
         exit_with(error)
     if args.trust:
         config.trust_checkpoints = True

@@ -1,11 +1,13 @@
 """Load a config of either toolbox, with inheritance from the installed packages."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.config import utils as config_utils
-from mmengine.utils import is_installed
+from mmengine.config.lazy import LazyObject
+from mmengine.utils import get_object_from_string
+
+from . import package_bases  # noqa: F401  has MMEngine find bases in packages
+from .config_options import merge_options
 
 
 def load_config(
@@ -13,12 +15,11 @@ def load_config(
 ) -> Config:
     """Read a config file and settle what the command line decides.
 
-    ``_base_='mmgab::_base_/../NAME.py'`` works here, as ``mmdet::`` and ``mmseg::`` do. (MMEngine
-    demands a folder in such a name, and these configs lie flat.)
+    ``_base_='mmgab::NAME.py'`` works here, as ``mmdet::`` and ``mmseg::`` do.
 
     Args:
         path: The config file.
-        options: Overrides, dotted keys to values.
+        options: Overrides, dotted keys to values; see :func:`.config_options.merge_options`.
         work_dir: Where logs and checkpoints go; by default the config's own, else
             ``./work_dirs/NAME``.
         launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
@@ -28,39 +29,31 @@ def load_config(
 
     Raises:
         FileNotFoundError: If there is no such file.
+        OptionError: If an override has a key that nothing is known to read.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'config {path} does not exist (looked for {Path(path).resolve()})')
-    _enable_package_bases()
     config = Config.fromfile(path)
-    _drop_own_scope(config._cfg_dict)
+    _restore_imports(config._cfg_dict)
     config.launcher = launcher
     if options:
-        config.merge_from_dict(options)
+        merge_options(config, options)
     config.work_dir = work_dir or config.get('work_dir') or f'./work_dirs/{Path(path).stem}'
     return config
 
 
-def _enable_package_bases() -> None:
-    """Tell MMEngine which packages' configs can be inherited: a fixed table of names there.
+def _restore_imports(node: object) -> None:
+    """Have full names that a run has written stand for what they name, as in the config it read.
 
-    It does not know this package, and looks for MMSegmentation under the name of the original
-    distribution, which the maintained line has changed.
-    """
-    config_utils.MODULE2PACKAGE['mmgab'] = 'mmgab'
-    if not is_installed(config_utils.MODULE2PACKAGE['mmseg']):
-        config_utils.MODULE2PACKAGE['mmseg'] = 'mmseg'
-
-
-def _drop_own_scope(node: object) -> None:
-    """Undo MMEngine's mark on what was inherited from ``mmgab::``.
-
-    It would look for the types of the toolboxes in this package; our own types name their scope.
+    A run writes a pure Python config with full names of modules, ``'mmcv.ops.nms'``. MMEngine finds
+    what it builds by such names; what others look up, as MMCV's suppression, would not be found.
     """
     if isinstance(node, dict):
-        if node.get('_scope_') == 'mmgab':
-            del node['_scope_']
-        node = node.values()
-    if not isinstance(node, str) and isinstance(node, Iterable):
-        for child in node:
-            _drop_own_scope(child)
+        name = dict.get(node, 'type')
+        if isinstance(name, str) and name.count('.') > 1 and callable(get_object_from_string(name)):
+            node['type'] = LazyObject(*name.rsplit('.', 1))
+        node = dict.values(node)
+    elif not isinstance(node, (list, tuple)):
+        return
+    for child in node:
+        _restore_imports(child)

@@ -1,16 +1,37 @@
 """What testing can do beside metrics: draw predictions, augment, keep predictions."""
 
+import inspect
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.registry import HOOKS, MODELS, VISBACKENDS
+from mmengine.visualization import LocalVisBackend
+
+from mmgab.config_types import is_type, type_name, type_of
+
+from .model_kind import kind_of_model, wrapped_settings
+from .preflight import inner_datasets
 
 _IMAGE_KEYS = (
     'img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction',
 )  # fmt: skip
+# What MMDetection and MMPretrain use where a config has no tta_model; MMSegmentation has no
+# default. Written with their scopes: the config's may be another, or none.
+_TTA_MODELS = {
+    'detector': dict(
+        type='DetTTAModel',  # in MMEngine's own registry: mmdet's does not find it
+        tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100),
+    ),
+    'classifier': dict(type='mmpretrain.AverageClsScoreTTA'),
+}
+_FLIPS = {'detector': 'mmdet.RandomFlip', 'classifier': 'RandomFlip'}
 
 
-def enable_drawing(config: Config, show: bool, show_dir: str | None, wait_time: float) -> None:
+def enable_drawing(
+    config: Config, show: bool, show_dir: str | None, wait_time: float
+) -> Path | None:
     """Draw every prediction, in a window or into files.
 
     Args:
@@ -19,19 +40,42 @@ def enable_drawing(config: Config, show: bool, show_dir: str | None, wait_time: 
         show_dir: Folder for the drawn images, below the work dir.
         wait_time: Seconds that a window stays.
 
+    Returns:
+        The folder of the drawn images, for whatever model; None where there are none.
+
     Raises:
-        ValueError: If the config has no visualization hook.
+        ValueError: If the config has no visualization hook, or one that cannot do that.
     """
-    hook = config.get('default_hooks', {}).get('visualization')
+    hook = (config.get('default_hooks') or {}).get('visualization')
     if hook is None:
         raise ValueError('--show and --show-dir need default_hooks.visualization in the config')
-    hook.update(draw=True, show=show, wait_time=wait_time, interval=1)
+    allowed = _parameters(hook, config)
+    hook.update(show=show, wait_time=wait_time, interval=1)
+    hook.update({name: True for name in ('draw', 'enable') if name in allowed})
     if not show_dir:
-        return
-    if config.get('default_scope') == 'mmdet':
-        hook.test_out_dir = show_dir
+        return None
+    folder = Path(config.work_dir, show_dir).resolve()
+    if 'test_out_dir' in allowed:  # MMDetection's, which puts it below the work dir if it can
+        hook.test_out_dir = str(folder)
+    elif 'out_dir' in allowed:  # MMPretrain's
+        hook.out_dir = str(folder)
+    elif config.get('visualizer'):
+        _draw_into(folder, config.visualizer)
     else:
-        config.visualizer.save_dir = str(Path(config.work_dir) / show_dir)
+        raise ValueError(f'--show-dir: {type_name(hook)} needs a visualizer in the config')
+    return folder
+
+
+def _draw_into(folder: Path, visualizer: Mapping) -> None:
+    """Have a visualizer write its images into a folder, and all else where it was."""
+    backends = visualizer.get('vis_backends') or []
+    local = [one for one in backends if is_type(one, LocalVisBackend, VISBACKENDS)]
+    if not local:
+        local = [dict(type='LocalVisBackend')]
+        backends = [*backends, *local]
+    for backend in local:
+        backend['img_save_dir'] = str(folder)
+    visualizer['vis_backends'] = backends
 
 
 def enable_tta(config: Config) -> None:
@@ -39,21 +83,26 @@ def enable_tta(config: Config) -> None:
 
     Args:
         config: The config, changed in place; ``tta_model`` and ``tta_pipeline`` in it are used, and
-            made for box detectors that have none.
+            made for box detectors and classifiers that have none.
 
     Raises:
-        ValueError: If the model predicts instance masks, which MMDetection cannot merge, or if a
-            segmentor's config has no ``tta_pipeline``.
+        ValueError: If the model predicts instance masks, which MMDetection cannot merge, if the
+            config of another model has no ``tta_pipeline`` or ``tta_model``, or if predictions of
+            a classifier are to be drawn, which MMPretrain does not do of several images at once.
     """
-    if config.get('default_scope') == 'mmdet':
-        _check_boxes_only(config)
-        config.setdefault('tta_model', _box_tta_model())
-        if 'tta_pipeline' not in config:
-            config.tta_pipeline = _flip_pipeline(config.test_dataloader.dataset.pipeline)
-    if 'tta_pipeline' not in config or 'tta_model' not in config:
+    if ((config.get('default_hooks') or {}).get('visualization') or {}).get('enable'):
+        raise ValueError('--show and --show-dir cannot draw what a classifier predicts with --tta')
+    kind = kind_of_model(config)
+    tta_model = deepcopy(config.get('tta_model') or _TTA_MODELS.get(kind))
+    if tta_model is None or ('tta_pipeline' not in config and kind not in _FLIPS):
         raise ValueError('--tta needs tta_model and tta_pipeline in the config')
-    config.test_dataloader.dataset.pipeline = config.tta_pipeline
-    config.model = dict(config.tta_model, module=config.model)
+    if is_type(tta_model, 'DetTTAModel', MODELS, config.get('default_scope')):
+        _check_boxes_only(config)
+    for dataset in _with_pipelines(config.test_dataloader.dataset):
+        pipeline = config.get('tta_pipeline') or _flip_pipeline(dataset.get('pipeline'), kind)
+        dataset['pipeline'] = pipeline
+    tta_model['module'] = config.model
+    config.model = tta_model
 
 
 def dump_predictions(config: Config, out: str) -> None:
@@ -61,41 +110,77 @@ def dump_predictions(config: Config, out: str) -> None:
 
     Args:
         config: The config, changed in place.
-        out: A ``.pkl`` file for detection, a folder for segmentation.
+        out: A folder for segmentation, a ``.pkl`` file for all else.
 
     Raises:
-        ValueError: If ``out`` is no ``.pkl`` for a detector, or is one for a segmentor.
+        ValueError: If ``out`` is a ``.pkl`` for a segmentor, or is none for another model.
     """
-    evaluators = config.test_evaluator
-    evaluators = evaluators if isinstance(evaluators, list) else [evaluators]
+    kind = kind_of_model(config)
+    evaluators = _evaluators(config)
     is_pickle = out.endswith(('.pkl', '.pickle'))
-    if config.get('default_scope') == 'mmdet':
-        if not is_pickle:
-            raise ValueError(f'--out must be a .pkl file for a detector, got {out}')
-        config.test_evaluator = [*evaluators, dict(type='DumpDetResults', out_file_path=out)]
-    else:
+    if kind == 'segmentor':
         if is_pickle:
             raise ValueError(f'--out must be a folder for a segmentor, got {out}')
         evaluators[0].update(output_dir=out, keep_results=True)
+        return
+    if not is_pickle:
+        name = f'a {kind}' if kind in _FLIPS else 'such a model'
+        raise ValueError(f'--out must be a .pkl file for {name}, got {out}')
+    dump = 'mmdet.DumpDetResults' if kind == 'detector' else 'DumpResults'
+    config.test_evaluator = [*evaluators, dict(type=dump, out_file_path=out)]
+
+
+def _parameters(hook: Mapping, config: Config) -> Mapping:
+    """Arguments that a hook takes.
+
+    Raises:
+        ValueError: If there is no such hook.
+    """
+    found = type_of(hook, HOOKS, config.get('default_scope'))
+    if found is None:
+        raise ValueError(
+            f'default_hooks.visualization: there is no hook {hook.get("type")!r} in the scope '
+            f'{config.get("default_scope")!r}'
+        )
+    return inspect.signature(found).parameters
+
+
+def _evaluators(config: Config) -> list:
+    evaluators = config.test_evaluator
+    return list(evaluators) if isinstance(evaluators, (list, tuple)) else [evaluators]
+
+
+def _with_pipelines(dataset: Mapping) -> Iterator[Mapping]:
+    """Settings that hold the pipelines of a data set: its own, or those of what it wraps.
+
+    Wrappers such as ConcatDataset have none, MultiImageMixDataset has one that is run last.
+    """
+    inner = inner_datasets(dataset)
+    if inner is None or 'pipeline' in dataset:
+        yield dataset
+        return
+    for one in inner:
+        yield from _with_pipelines(one)
 
 
 def _check_boxes_only(config: Config) -> None:
-    roi_head = config.model.get('roi_head') or {}
-    heads = (roi_head.get('mask_head'), *map(config.model.get, ('mask_head', 'panoptic_head')))
-    if any(heads):
+    *_, model = wrapped_settings(config.model)
+    roi_head = model.get('roi_head') or {}
+    heads = (roi_head.get('mask_head'), *map(model.get, ('mask_head', 'panoptic_head')))
+    metrics = [one.get('metric') or () for one in _evaluators(config) if isinstance(one, Mapping)]
+    if any(heads) or any('segm' in metric for metric in metrics):  # a list, or one name
         raise ValueError(
-            f'--tta cannot merge the masks of {config.model.type}: MMDetection merges boxes only. '
+            f'--tta cannot merge the masks of {type_name(model)}: MMDetection merges boxes only. '
             'Test it without --tta'
         )
 
 
-def _box_tta_model() -> dict:
-    tta_cfg = dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)
-    return dict(type='DetTTAModel', tta_cfg=tta_cfg)
-
-
-def _flip_pipeline(pipeline: list) -> list:
+def _flip_pipeline(pipeline: list, kind: str) -> list:
     """The test pipeline with its packing replaced by one flipped and one unflipped packing."""
-    flips = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
-    pack = [dict(type='PackDetInputs', meta_keys=_IMAGE_KEYS)]
-    return [*deepcopy(pipeline[:-1]), dict(type='TestTimeAug', transforms=[flips, pack])]
+    if not pipeline:
+        raise ValueError('--tta needs a pipeline in test_dataloader.dataset of the config')
+    *steps, pack = deepcopy(pipeline)
+    if kind == 'detector':
+        pack['meta_keys'] = _IMAGE_KEYS
+    flips = [dict(type=_FLIPS[kind], prob=prob) for prob in (1.0, 0.0)]
+    return [*steps, dict(type='TestTimeAug', transforms=[flips, [pack]])]

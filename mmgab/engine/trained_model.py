@@ -2,15 +2,19 @@
 
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS
 from torch import nn
 
 from mmgab.checkpoints import LoadReport, load_whole_model, read_checkpoint
 
+from .default_scope import set_default_scope
+
 
 def build_model(config: Config) -> nn.Module:
     """Build the model of a config, in evaluation mode and its parameters without gradients."""
-    init_default_scope(config.get('default_scope', 'mmengine'))
+    set_default_scope(config)
+    if config.get('data_preprocessor'):  # beside the model, as MMPretrain's configs have it
+        config.model.setdefault('data_preprocessor', config.data_preprocessor)
     return revert_sync_batchnorm(MODELS.build(config.model)).eval().requires_grad_(False)
 
 

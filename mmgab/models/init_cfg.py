@@ -5,6 +5,10 @@ import warnings
 from collections.abc import Callable, Mapping
 
 from mmengine.logging import print_log
+from mmengine.model import PretrainedInit
+from mmengine.registry import WEIGHT_INITIALIZERS
+
+from mmgab.config_types import is_type
 
 from .arguments import check_keys
 
@@ -57,13 +61,17 @@ def checked_init_cfg(
         return _from_pretrained(pretrained, init_cfg)
     if init_cfg is None:
         return None
-    if not isinstance(init_cfg, Mapping) or init_cfg.get('type') != 'Pretrained':
+    if not isinstance(init_cfg, Mapping) or not _is_pretrained(init_cfg):
         raise ValueError(f"init_cfg must be None or have type='Pretrained', got {init_cfg!r}")
     if not isinstance(init_cfg.get('checkpoint'), str):
         raise ValueError(f'init_cfg must name a checkpoint, a path or URL, got {init_cfg!r}')
     options = [name for name in inspect.signature(loader).parameters if name not in _GIVEN]
     check_keys('init_cfg', init_cfg, [*_KEYS, *options])
     return init_cfg
+
+
+def _is_pretrained(init_cfg: Mapping) -> bool:
+    return is_type(init_cfg, PretrainedInit, WEIGHT_INITIALIZERS)
 
 
 def _from_pretrained(pretrained: str, init_cfg: Mapping | None) -> Mapping:

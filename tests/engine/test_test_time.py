@@ -1,4 +1,8 @@
 import pytest
+from mmdet.engine.hooks import DetVisualizationHook
+from mmengine.config import Config
+from mmpretrain.models import ImageClassifier
+from mmseg.models import EncoderDecoder
 
 from mmgab.engine import load_config
 from mmgab.engine.test_time import dump_predictions, enable_drawing, enable_tta
@@ -63,3 +67,98 @@ def test_drawing_needs_its_hook():
     del without.default_hooks['visualization']
     with pytest.raises(ValueError, match=r'default_hooks\.visualization'):
         enable_drawing(without, True, None, 1.0)
+
+
+def flipped(model_type, dataset):
+    """The test data set of a config of few words, changed by --tta."""
+    config = Config(dict(model=dict(type=model_type), test_dataloader=dict(dataset=dataset)))
+    config.test_evaluator = dict(type='Accuracy')
+    enable_tta(config)
+    return config.test_dataloader.dataset
+
+
+STEPS = [dict(type='LoadImageFromFile'), dict(type='Pack')]
+
+
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda leaf: dict(type='ConcatDataset', datasets=[leaf, leaf]),
+        lambda leaf: dict(type='RepeatDataset', times=2, dataset=leaf),
+        lambda leaf: dict(
+            type='ClassBalancedDataset', dataset=dict(type='ConcatDataset', datasets=[leaf])
+        ),
+    ],
+    ids=['concatenated', 'repeated', 'balanced'],
+)
+def test_the_data_sets_in_a_wrapper_are_augmented(wrap):
+    dataset = flipped(ImageClassifier, wrap(dict(type='CustomDataset', pipeline=STEPS)))
+    assert 'pipeline' not in dataset
+    assert str(dataset).count('TestTimeAug') == 1 + (dataset.type == 'ConcatDataset')
+
+
+def test_mixed_images_are_augmented_after_they_are_mixed():
+    leaf = dict(type='CustomDataset', pipeline=STEPS[:1])
+    dataset = flipped(
+        ImageClassifier, dict(type='MultiImageMixDataset', dataset=leaf, pipeline=STEPS[1:])
+    )
+    assert dataset.pipeline[-1].type == 'TestTimeAug'
+    assert 'TestTimeAug' not in str(dataset.dataset)
+
+
+def test_masks_are_told_by_the_metric_where_no_head_has_their_name(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = 'mmdet::rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py'")
+    with pytest.raises(ValueError, match=r'--tta cannot merge the masks of RTMDet'):
+        enable_tta(load_config(str(path)))
+
+
+def test_masks_of_a_semi_supervised_model_cannot_be_augmented_either():
+    detector = dict(type='mmdet.MaskRCNN', roi_head=dict(mask_head=dict(num_convs=4)))
+    model = dict(type='mmdet.SemiBaseDetector', detector=detector)
+    with pytest.raises(ValueError, match=r'--tta cannot merge the masks of MaskRCNN'):
+        enable_tta(Config(dict(model=model, test_evaluator=dict(metric='bbox'))))
+
+
+def test_predictions_of_a_classifier_are_kept_in_one_file():
+    classifier = Config(dict(model=dict(type=ImageClassifier), test_evaluator=[dict(type='A')]))
+    dump_predictions(classifier, 'kept.pkl')
+    assert classifier.test_evaluator[-1] == dict(type='DumpResults', out_file_path='kept.pkl')
+    with pytest.raises(ValueError, match=r'\.pkl file for a classifier, got folder'):
+        dump_predictions(classifier, 'folder')
+
+
+@pytest.mark.parametrize(
+    ('hook', 'setting'),
+    [
+        (dict(type=DetVisualizationHook), 'test_out_dir'),
+        (dict(type='mmdet.DetVisualizationHook'), 'test_out_dir'),
+        (dict(type='mmpretrain.VisualizationHook'), 'out_dir'),
+    ],
+)
+def test_a_hook_draws_where_its_own_argument_says(hook, setting):
+    config = Config(dict(default_hooks=dict(visualization=hook), work_dir='run'))
+    enable_drawing(config, False, 'drawn', 1.0)
+    hook = config.default_hooks.visualization
+    assert hook[setting].endswith('drawn')
+    assert hook.get('draw') or hook.get('enable')
+
+
+def test_a_hook_that_does_not_exist_is_named():
+    config = Config(dict(default_hooks=dict(visualization=dict(type='Nowhere'))))
+    with pytest.raises(ValueError, match=r"visualization: there is no hook 'Nowhere'"):
+        enable_drawing(config, False, 'drawn', 1.0)
+
+
+def test_augmented_predictions_of_a_classifier_are_not_drawn():
+    hook = dict(type='mmpretrain.VisualizationHook')
+    config = Config(dict(default_hooks=dict(visualization=hook), work_dir='run'))
+    enable_drawing(config, False, 'drawn', 1.0)
+    with pytest.raises(ValueError, match='cannot draw what a classifier predicts with --tta'):
+        enable_tta(config)
+
+
+def test_a_segmentor_that_is_a_class_is_no_detector():
+    segmentor = Config(dict(model=dict(type=EncoderDecoder), test_evaluator=dict(type='A')))
+    dump_predictions(segmentor, 'maps')
+    assert segmentor.test_evaluator.output_dir == 'maps'

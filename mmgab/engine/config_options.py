@@ -1,0 +1,224 @@
+"""Overrides of a config (``--cfg-options``): a key that nothing is known to read is an error.
+
+MMEngine adds any key to a config, and most parts of a config ignore keys that they do not know: a
+misspelt setting is silently not in force. ``+KEY=VALUE`` adds a key that is not known here.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+
+from mmengine.config import Config
+from mmengine.optim import OptimWrapper
+from mmengine.runner import (
+    EpochBasedTrainLoop,
+    IterBasedTrainLoop,
+    LogProcessor,
+    Runner,
+    TestLoop,
+    ValLoop,
+)
+from mmengine.visualization import Visualizer
+from torch.utils.data import DataLoader
+
+from mmgab.config_types import type_name
+
+from .known_arguments import arguments_of, arguments_of_type
+
+_SHOWN = 4  # places of a variable
+ADDED = '+'  # before a key that is to be added without a check, as in Hydra
+
+_SYNTAX = {'type', '_delete_', '_scope_'}  # of any dict in a config
+# Read from a config by MMEngine, the toolboxes' scripts and this package.
+_OF_CONFIGS = {
+    'activation_checkpointing', 'compile', 'custom_imports', 'efficient_conv_bn_eval',
+    'find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'sync_bn', 'trust_checkpoints',
+    'tta_model', 'tta_pipeline',
+}  # fmt: skip
+# Of objects whose builders take more than the class: hooks, optimizers, schedules, layers.
+_OF_BUILDERS = {
+    'priority', 'constructor', 'paramwise_cfg', 'convert_to_iter_based', 'by_epoch',
+    'requires_grad', 'deform_groups', 'fallback_on_stride',
+}  # fmt: skip
+# Dicts whose keys are names of the user's, or arguments of a function that is not known here.
+_OPEN = {
+    'args', 'backend_args', 'clip_grad', 'compile', 'custom_keys', 'data_prefix', 'dist_cfg',
+    'file_client_args', 'init_kwargs', 'metainfo', 'model_wrapper_cfg', 'mp_cfg',
+}  # fmt: skip
+_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+_LOADER = {'dataset', 'sampler', 'batch_sampler', 'collate_fn', 'num_batch_per_epoch'}
+# Dicts without a type.
+_KEYS: dict[str, set[str]] = {
+    'auto_scale_lr': {'enable', 'base_batch_size'},
+    'custom_imports': {'imports', 'allow_failed_imports'},
+    'default_hooks': {
+        'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint',
+        'visualization',
+    },
+    'env_cfg': {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'},
+    'optim_wrapper.paramwise_cfg': {
+        'custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'flat_decay_mult',
+        'dwconv_decay_mult', 'dcn_offset_lr_mult', 'bypass_duplicate', 'decay_rate', 'decay_type',
+        'layer_decay_rate', 'num_layers',
+    },
+    'model.train_cfg': {
+        'rpn', 'rpn_proposal', 'rcnn', 'assigner', 'sampler', 'allowed_border', 'pos_weight',
+        'debug', 'mask_size', 'nms', 'nms_pre', 'max_per_img', 'min_bbox_size',
+    },
+    # Of models: what segmentors and detectors read.
+    'model.test_cfg': {
+        'mode', 'crop_size', 'stride', 'threshold', 'rpn', 'rcnn', 'nms', 'nms_pre',
+        'score_thr', 'min_bbox_size', 'max_per_img', 'mask_thr_binary', 'mask_thr',
+        'panoptic_on', 'semantic_on', 'instance_on', 'iou_thr', 'filter_low_score',
+    },
+}  # fmt: skip
+
+
+# Built by MMEngine, and without a type in most configs.
+_BUILT = {
+    'train_cfg': (EpochBasedTrainLoop, IterBasedTrainLoop),
+    'val_cfg': (ValLoop,),
+    'test_cfg': (TestLoop,),
+    'optim_wrapper': (OptimWrapper,),
+    'log_processor': (LogProcessor,),
+    'visualizer': (Visualizer,),
+    'randomness': (Runner.set_randomness,),
+    **dict.fromkeys(_LOADERS, (DataLoader,)),
+}
+
+
+class OptionError(ValueError):
+    """An override whose key is not known, or cannot be set."""
+
+
+def merge_options(config: Config, options: Mapping[str, object]) -> None:
+    """Override settings of a config.
+
+    A key must be in the config, or be an argument of what the ``type`` beside it builds, or be one
+    that MMEngine reads in its place. A variable of a config file that is no setting of a run, such
+    as ``data_root``, was read where it is used when the file was: it cannot be overridden.
+
+    Args:
+        config: Changed in place.
+        options: Dotted keys to values, as MMEngine's ``DictAction`` parses them. Keys that begin
+            with ``+`` are not checked.
+
+    Raises:
+        OptionError: If a key is not known; the message names the nearest one.
+    """
+    for key in options:
+        if not key.startswith(ADDED):
+            _check_is_read(config, key)
+            _check_key(config, key, options)
+    config.merge_from_dict({key.removeprefix(ADDED): value for key, value in options.items()})
+
+
+def _check_is_read(config: Config, key: str) -> None:
+    """Check that an entry of the file is a setting, not a variable of other settings."""
+    name = key.partition('.')[0]
+    if name not in config._cfg_dict or name in _settings_of_runs():
+        return
+    value = config._cfg_dict[name]
+    used = [path for path, each in _entries(config) if '.' in path and each == value]
+    where = f'. Override {", ".join(used[:_SHOWN])}' if used and value not in (None, '') else ''
+    raise OptionError(
+        f'--cfg-options {key}: {name} is a variable of the config file, which was read where it is '
+        f'used; nothing reads it now{where}. For code of yours that does: {ADDED}{key}=...'
+    )
+
+
+def _check_key(config: Config, key: str, options: Mapping[str, object]) -> None:
+    node, path, is_ours = config._cfg_dict, '', False
+    for name in key.split('.'):
+        if f'{path}._delete_' in options or f'{ADDED}{path}._delete_' in options:
+            return  # another object, which its class checks
+        inner = f'{path}.{name}' if path else name
+        if isinstance(node, list):
+            node = _item(node, name, key, path)
+        elif not isinstance(node, Mapping):
+            raise OptionError(
+                f'--cfg-options {key}: {path} is {node!r:.100}, which has no {name}. '
+                f'{path}._delete_=True replaces it by a dict'
+            )
+        elif is_ours:
+            return
+        else:
+            is_ours = _is_ours(node)
+            if name not in node:
+                _check_new(config, node, name, key, path, options)
+            node = node.get(name, {})
+        path = inner
+
+
+def _item(node: list, name: str, key: str, path: str) -> object:
+    if name.isdigit() and int(name) < len(node):
+        return node[int(name)]
+    raise OptionError(
+        f'--cfg-options {key}: {path} is a list of {len(node)}, whose entries are {path}.0 and so '
+        f'on; it has no {name}'
+    )
+
+
+def _is_ours(node: Mapping) -> bool:
+    """Whether this package builds it: its classes check the dicts that they are given."""
+    kind = node.get('type')
+    return (kind if isinstance(kind, str) else getattr(kind, '__module__', '')).startswith('mmgab.')
+
+
+def _check_new(
+    config: Config, node: Mapping, name: str, key: str, path: str, options: Mapping[str, object]
+) -> None:
+    known = _known(config, node, path, options)
+    is_new_hook = path == 'default_hooks' and f'default_hooks.{name}.type' in options
+    if known is None or name in known | _SYNTAX or is_new_hook:
+        return
+    beside = [f'{path}.{each}' if path else each for each in sorted({*known, *node})]
+    nearest = _nearest(config, key, f'{path}.{name}' if path else name, beside)
+    what = f'{path or "the config"}' + (f' ({type_name(node)})' if 'type' in node else '')
+    raise OptionError(
+        f'--cfg-options {key}: {what} has no {name}{nearest}. {ADDED}{key}=... adds it all the same'
+    )
+
+
+def _known(config: Config, node: Mapping, path: str, options: Mapping) -> set[str] | None:
+    """Keys that are read in a dict of the config; None where any may be."""
+    last = path.rpartition('.')[2]
+    kind = options.get(f'{path}.type', node.get('type'))
+    if not path:
+        return _settings_of_runs()
+    if not _OPEN.isdisjoint(path.split('.')) or (
+        last == 'paramwise_cfg' and 'constructor' in config.optim_wrapper
+    ):
+        return None
+    if kind is not None:
+        names = arguments_of_type(dict(node, type=kind), config.get('default_scope'))
+    elif path in _BUILT:
+        names = set().union(*map(arguments_of, _BUILT[path]))
+    else:
+        found = [keys for each, keys in _KEYS.items() if f'{path}.'.startswith(f'{each}.')]
+        return found[0] if found else set() if node else None
+    return None if names is None else names | (_LOADER if path in _LOADERS else _OF_BUILDERS)
+
+
+def _settings_of_runs() -> set[str]:
+    return _OF_CONFIGS | arguments_of(Runner)
+
+
+def _entries(config: Config) -> Iterator[tuple[str, object]]:
+    """All dotted keys of the settings of a run, with their values."""
+    waiting = [item for item in config._cfg_dict.items() if item[0] in _settings_of_runs()]
+    while waiting:
+        path, value = waiting.pop(0)
+        yield path, value
+        if isinstance(value, Mapping):
+            waiting += [(f'{path}.{name}', each) for name, each in value.items()]
+        elif isinstance(value, (list, tuple)):
+            waiting += [(f'{path}.{number}', each) for number, each in enumerate(value)]
+
+
+def _nearest(config: Config, key: str, unknown: str, beside: list[str]) -> str:
+    """Name a key of the config that ends alike, one of the same dict, or one spelled alike."""
+    paths = [path for path, _ in _entries(config)]
+    found = [path for path in paths if path.endswith(f'.{key}')]
+    found += difflib.get_close_matches(unknown, beside, 1, 0.8)
+    found += difflib.get_close_matches(key, paths, 1)
+    return f'; the nearest key is {found[0]}' if found else ''

@@ -1,0 +1,51 @@
+"""What the model of a config is: a detector, a segmentor, a classifier, or something else."""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from mmengine.config import Config
+from mmengine.registry import MODELS
+
+from mmgab.config_types import type_of
+
+ModelKind = Literal['detector', 'segmentor', 'classifier', 'pretraining', 'other']
+
+# Base classes by package and name: this package imports none of the toolboxes.
+_BASES: dict[tuple[str, str], ModelKind] = {
+    ('mmdet', 'BaseDetector'): 'detector',
+    ('mmseg', 'BaseSegmentor'): 'segmentor',
+    ('mmpretrain', 'BaseClassifier'): 'classifier',
+    ('mmpretrain', 'BaseSelfSupervisor'): 'pretraining',
+}
+# For what is built by a function, or registered by code that is not imported yet.
+_SCOPES: dict[str, ModelKind] = {
+    'mmdet': 'detector',
+    'mmseg': 'segmentor',
+    'mmpretrain': 'classifier',
+}
+# Where wrappers have the model that they wrap: test-time augmentation, semi-supervision,
+# tracking, distillation.
+_WRAPPED = ('module', 'detector', 'segmentor', 'model', 'architecture')
+
+
+def kind_of_model(config: Config) -> ModelKind:
+    """Say what a config's model is, from its class and not from ``default_scope``.
+
+    Of a wrapper, such as ``tta_model`` around a model, it is the kind of what is wrapped.
+    """
+    scope = config.get('default_scope')
+    for settings in wrapped_settings(config.model):
+        found = type_of(settings, MODELS, scope)
+        for base in getattr(found, '__mro__', ()):
+            kind = _BASES.get((base.__module__.partition('.')[0], base.__name__))
+            if kind is not None:
+                return kind
+    return 'other' if isinstance(found, type) else _SCOPES.get(scope, 'other')
+
+
+def wrapped_settings(model: Mapping) -> Iterator[Mapping]:
+    """Settings of a model, then of the model that it wraps, down to the innermost."""
+    while model is not None:
+        yield model
+        inner = (model.get(key) for key in _WRAPPED)
+        model = next((one for one in inner if isinstance(one, Mapping) and 'type' in one), None)

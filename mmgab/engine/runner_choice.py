@@ -1,0 +1,32 @@
+"""The runner that a config asks for."""
+
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmgab.config_types import type_of
+
+from .runner import CheckedRunner
+
+
+def build_runner(config: Config) -> Runner:
+    """Build a config's ``runner_type``, a class or its name; :class:`CheckedRunner` by default.
+
+    Raises:
+        ValueError: If it is not derived from MMEngine's ``Runner``: FlexibleRunner is not, its
+            strategies save and resume in their own ways.
+    """
+    kind = config.get('runner_type')
+    if kind is None:
+        return CheckedRunner.from_cfg(config)
+    found = type_of(dict(type=kind), RUNNERS, config.get('default_scope'))
+    if found is None:
+        raise ValueError(f'runner_type {kind!r} is in no registry: is its module imported?')
+    if not (isinstance(found, type) and issubclass(found, Runner)):
+        name = getattr(found, '__name__', found)
+        raise ValueError(
+            f'runner_type {name} is not supported: it is not derived from mmengine.runner.Runner, '
+            'which saving, checking and resuming of checkpoints rely on here. Leave runner_type '
+            'out, or replace it with --cfg-options runner_type=mmgab.CheckedRunner'
+        )
+    return found.from_cfg(config)

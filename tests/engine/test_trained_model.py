@@ -1,0 +1,34 @@
+"""Models of configs, built to look at, in whatever scope the process was before."""
+
+from mmengine.config import Config
+from mmengine.registry import TASK_UTILS, DefaultScope, init_default_scope
+
+from mmgab.engine import build_model, load_config, set_default_scope
+
+from ..conftest import ROOT
+
+
+def test_a_pure_python_config_is_built_whatever_was_built_before():
+    """MMDetection's own defaults are names: they are found where no scope is set."""
+    config = load_config(str(ROOT / 'configs' / 'pure_python' / 'retinanet_swin_gab_nuclei.py'))
+    config.model.backbone.update(embed_dims=16, depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8))
+    config.model.neck.in_channels = [32, 64, 128]
+    init_default_scope('mmseg')
+    assert type(build_model(config)).__name__ == 'RetinaNet'
+    assert DefaultScope.get_current_instance() is None
+
+
+def test_a_scope_of_the_config_is_set_and_one_that_it_lacks_is_mmengines():
+    set_default_scope(Config(dict(default_scope='mmdet')))
+    assert DefaultScope.get_current_instance().scope_name == 'mmdet'
+    assert TASK_UTILS.build(dict(type='BboxOverlaps2D')) is not None
+    set_default_scope(Config(dict()))
+    assert DefaultScope.get_current_instance().scope_name == 'mmengine'
+
+
+def test_a_preprocessor_beside_the_model_is_the_models():
+    config = load_config(str(ROOT / 'configs' / 'pure_python' / 'swin_t_gab_pets.py'))
+    config.model.backbone.update(embed_dims=16, depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8))
+    config.model.head.in_channels = 128
+    assert build_model(config).data_preprocessor.std.flatten().tolist() != [1.0]
+    assert config.model.data_preprocessor.num_classes == 37

@@ -1,0 +1,23 @@
+"""The checkpoint of a backbone in every form of config."""
+
+import pytest
+from mmengine.config import Config
+from mmengine.model import NormalInit, PretrainedInit
+
+from mmgab.checkpoints import load
+from mmgab.models.init_cfg import checked_init_cfg
+
+
+@pytest.mark.parametrize(
+    'kind', ['Pretrained', PretrainedInit, 'mmengine.model.PretrainedInit', 'mmdet.Pretrained']
+)
+def test_a_checkpoint_is_named_by_class_or_name(kind):
+    settings = dict(type=kind, checkpoint='swin.pth')
+    for init_cfg in (settings, Config(dict(init_cfg=settings)).init_cfg):
+        assert checked_init_cfg(None, init_cfg, load) == settings
+
+
+@pytest.mark.parametrize('kind', [NormalInit, 'Normal', None, 'Nowhere'])
+def test_another_initialisation_is_refused(kind):
+    with pytest.raises(ValueError, match="must be None or have type='Pretrained'"):
+        checked_init_cfg(None, dict(type=kind, checkpoint='swin.pth'), load)
