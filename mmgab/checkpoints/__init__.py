@@ -8,8 +8,10 @@ from .export import export
 from .files import read_checkpoint, write_checkpoint
 from .fold import fold, unfold
 from .load import load, load_whole_model
+from .load_fc_norm import load_fc_norm
 from .load_vit import load_vit
 from .match import LoadReport
+from .stock import as_stock_state_dict
 
 if find_spec('mmengine'):
     from . import mmengine_loaders  # noqa: F401  registers itself at MMEngine
@@ -17,9 +19,11 @@ if find_spec('mmengine'):
 __all__ = [
     'Contents',
     'LoadReport',
+    'as_stock_state_dict',
     'export',
     'fold',
     'load',
+    'load_fc_norm',
     'load_vit',
     'load_whole_model',
     'read_checkpoint',

@@ -12,15 +12,19 @@ from mmgab.printable_text import printable
 
 from .conversion import find_swins, last_stage, to_openmmlab
 from .layouts import HEAD, POSITION, TABLE, Layout
+from .wrappers import averaging_counters, path_without_wrappers, wrapper_stripper
 
 T = TypeVar('T')
 
 # Where several are in one file the first one counts: what was meant for evaluation. (MMEngine swaps
 # the averaged weights into state_dict when it saves.)
-_WRAPPERS = ('teacher', 'state_dict_ema', 'model_ema', 'ema', 'state_dict', 'model', 'student')
+_WRAPPERS = (
+    'teacher', 'state_dict_ema', 'model_ema', 'ema', 'state_dict', 'model_state_dict', 'model',
+    'module', 'student',
+)  # fmt: skip
 _SHOWN = 300  # characters of names, in messages
-_AVERAGED = ('teacher.', 'ema.')
-_PARALLEL = re.compile(r'^((module|_orig_mod)\.)+')  # DistributedDataParallel, torch.compile
+_STOCK_PLACE = 'backbone.'  # where stock Swins look; momentum encoders are beside it
+_AVERAGED = re.compile(r'(?<![a-z])(teacher|ema|swa|averaged)(?![a-z])')
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ def wrapper_of(checkpoint: Mapping) -> str | None:
 
 
 def unwrap(checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], dict[str, Mapping]]:
-    """Take the tensors out of whatever wraps them, without ``module.`` before their names.
+    """Take the tensors out of whatever wraps them, without wrappers in their names.
 
     Returns:
         The tensors by name, and the metadata of the modules that saved them by what stands before
@@ -133,20 +137,23 @@ def unwrap(checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], dict[st
     """
     while wrapper := wrapper_of(checkpoint):
         checkpoint = checkpoint[wrapper]
-    tensors: dict[str, Tensor] = {}
-    for name, value in checkpoint.items():
-        if isinstance(name, str) and isinstance(value, Tensor):
-            own = _PARALLEL.sub('', name)
-            if own in tensors:
-                raise ValueError(
-                    f'{source} holds {printable(own)} twice, also as {printable(name)}'
-                )
-            tensors[own] = value
-    if not tensors:
+    held = {n: t for n, t in checkpoint.items() if isinstance(n, str) and isinstance(t, Tensor)}
+    if not held:
         raise ValueError(f'{source} is no checkpoint: it holds no tensors by name')
-    metadata = getattr(checkpoint, '_metadata', None) or {}
-    prefixes = {f'{path}.' if path else '': entry for path, entry in metadata.items()}
-    return tensors, {_PARALLEL.sub('', prefix): entry for prefix, entry in prefixes.items()}
+    for counter in averaging_counters(held):
+        del held[counter]
+    strip = wrapper_stripper(held)
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in held.items():
+        own = strip(name)
+        if own in tensors:
+            raise ValueError(f'{source} holds {printable(own)} twice, also as {printable(name)}')
+        tensors[own] = tensor
+    metadata: dict[str, Mapping] = {}
+    for path, entry in (getattr(checkpoint, '_metadata', None) or {}).items():
+        prefix = strip(f'{path}.' if path else '')
+        metadata[prefix] = {**metadata.get(prefix, {}), **entry}
+    return tensors, metadata
 
 
 def _split(items: Mapping[str, T], prefix: str) -> tuple[dict[str, T], dict[str, T]]:
@@ -167,10 +174,11 @@ def _choose(
         )
     if prefix is not None:
         prefix = f'{prefix.rstrip(".")}.' if prefix else ''
-        candidates = [found for found in swins if found == prefix]
+        candidates = [s for s in swins if s in (prefix, path_without_wrappers(prefix))]
     else:
-        averaged = [found for found in swins if any(part in found for part in _AVERAGED)]
-        candidates = averaged if len(averaged) == 1 else list(swins)
+        averaged = [found for found in swins if _AVERAGED.search(found)]
+        stock = [found for found in swins if found == _STOCK_PLACE]
+        candidates = averaged if len(averaged) == 1 else stock or list(swins)
     if len(candidates) != 1:
         wanted = 'which one is wanted' if prefix is None else f'none of them is {prefix!r}'
         raise ValueError(f'{source} holds Swins under {list(swins)}, {wanted}: give prefix=...')

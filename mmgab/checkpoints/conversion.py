@@ -39,6 +39,16 @@ def find_swins(names: Iterable[str]) -> dict[str, Layout]:
     return found
 
 
+def known_names(names: Iterable[str]) -> set[str]:
+    """Those of a checkpoint's names that are the tensors of a Swin."""
+    names, known = list(names), set()
+    for prefix, layout in find_swins(names).items():
+        inside = {name.removeprefix(prefix): name for name in names if name.startswith(prefix)}
+        last = last_stage(inside, layout)
+        known |= {n for own, n in inside.items() if _own_name(own, layout, last) is not None}
+    return known
+
+
 def _prefixes(names: list[str], layout: Layout) -> Iterable[str]:
     """What stands before the queries, keys and values of blocks, in order, each once."""
     container = f'(?:{re.escape(layout.container)})?'

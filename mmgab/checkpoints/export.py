@@ -18,6 +18,7 @@ from .layouts import (
     MICROSOFT_DETECTION,
     OPENMMLAB,
     POSITION,
+    PRETRAINING,
     TABLE,
     TIMM,
     TORCHVISION,
@@ -45,7 +46,9 @@ _STOCK_MASK = -100.0
 _BACKBONE = 'backbone.'  # where OpenMMLab's models have it
 _INDEX = 'relative_position_index'
 _BLOCK = re.compile(r'stages\.\d+\.blocks\.\d+\.')
-_MAY_BE_LEFT = re.compile(r'norm\d+\.(weight|bias)')
+_MAY_BE_LEFT = re.compile(rf'norm\d+\.(weight|bias)|{PRETRAINING.pattern}')
+# A method may be in some of the blocks alone.
+_METHODS = ('attn.w_msa.local.', 'broadcast.')
 
 
 def export(contents: Contents, project: str, meta: Mapping | None = None) -> tuple[dict, list[str]]:
@@ -58,7 +61,8 @@ def export(contents: Contents, project: str, meta: Mapping | None = None) -> tup
 
     Returns:
         What to save, and the names of the tensors that have no place there: a detector's heads,
-        and the norms of stages where a project has but a final one.
+        what only its pretraining needed, and the norms of stages where a project has but a final
+        one.
 
     Raises:
         ValueError: If there is no such project, or if it has no place for a tensor without which
@@ -102,7 +106,8 @@ def check_whole(contents: Contents) -> None:
         raise ValueError(f'{contents.source} has values that are not finite: {grouped(bad)}')
     blocks: dict[str, set[str]] = {}
     for name in contents.swin:
-        if match := _BLOCK.match(name):
+        match = _BLOCK.match(name)
+        if match and not name.startswith(_METHODS, match.end()):
             blocks.setdefault(match[0], set()).add(name[match.end() :])
     parts = set().union(*blocks.values())
     if gaps := [block + part for block, own in blocks.items() for part in parts - own]:

@@ -10,6 +10,7 @@ channel, row by row; everybody else concatenates them whole, column by column, a
                  2 3      the others (neighbour, channel), neighbours in the order 0 2 1 3
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -29,7 +30,13 @@ POSITION = 'absolute_pos_embed'
 TABLE = NameTemplate(f'{_ATTENTION}.relative_position_bias_table')
 _QKV = f'{_ATTENTION}.qkv'
 MASK = NameTemplate('layers.{s}.blocks.{b}.attn_mask')
-_MASK_TOKEN = NameTemplate('mask_token')  # of SimMIM's pretraining
+# What a network has for its pretraining alone, beside its backbone: tokens in place of masked
+# patches, decoders, projections, heads (SimMIM, MAE, BEiT, iBOT, DINO, MoBY, EsViT, ...).
+PRETRAINING = re.compile(
+    r'(?:swin\.)?(?:embeddings\.)?(?:mask_tokens?|mask_embed|masked_embed)'
+    r'|decoder_pos_embed'
+    r'|(?:\w{1,30}_)?(?:heads?|decoder|projector|predictor)\d?(?:_\w{1,30})?\..+'
+)
 MERGING = (NameTemplate(f'{_MERGING}.norm'), NameTemplate(f'{_MERGING}.reduction'))
 
 
@@ -44,7 +51,8 @@ class Layout:
         container: What may stand before the names of all but the classifier.
         unfolds: Patch merging in OpenMMLab's order.
         index: How the relative-position index is saved, if it is: ``'square'`` or ``'flat'``.
-        unused: Tensors of its files that nobody needs; left out when a file is read.
+        unused: Tensors of its files that are derived from others; left out when a file is read.
+        has_norms: Its files have a norm after the last stage at least.
         has_masks: The masks of shifted blocks are saved.
         position_is_map: An absolute position embedding is ``(1, C, H, W)``, else ``(1, H * W, C)``.
         wrapper: Key of a file under which its tensors are, if there is one.
@@ -56,6 +64,7 @@ class Layout:
     unfolds: bool = False
     index: str | None = None
     unused: tuple[NameTemplate, ...] = ()
+    has_norms: bool = True
     has_masks: bool = False
     position_is_map: bool = False
     wrapper: str | None = None
@@ -119,31 +128,45 @@ _CLASSIC = (
 _FINAL_NORM = 'norm{last}'
 _POSITION = {POSITION: 'absolute_pos_embed'}
 
+_OWN = _names(
+    ('patch_embed.projection', 'patch_embed.norm'),
+    _BLOCK,
+    _PARTS,
+    'attn.w_msa',
+    _MERGING,
+    **{name: name for name in ('norm{s}', HEAD, *_GAUSSIAN, *_LOCAL, *_BROADCAST)},
+    **_POSITION,
+)
+# Of mmpretrain's first versions, and of Microsoft's, which MMSegmentation's converter keeps.
+_OWN_MASKS = (NameTemplate(f'{_BLOCK}.attn.attn_mask'), NameTemplate(f'{_BLOCK}.attn_mask'))
 OPENMMLAB = Layout(
-    'openmmlab',
-    _names(
-        ('patch_embed.projection', 'patch_embed.norm'),
-        _BLOCK,
-        _PARTS,
-        'attn.w_msa',
-        _MERGING,
-        **{name: name for name in ('norm{s}', HEAD, *_GAUSSIAN, *_LOCAL, *_BROADCAST)},
-        **_POSITION,
-    ),
+    'openmmlab', _OWN, unfolds=True, index='square', unused=_OWN_MASKS, wrapper='state_dict'
+)
+# Of mmpretrain's first versions and MMSegmentation's converter: the last norm has no number.
+OPENMMLAB_CLASSIFIER = Layout(
+    'openmmlab classifier',
+    {name: name for name in _OWN if name != 'norm{s}'} | {_FINAL_NORM: 'norm'},
     unfolds=True,
     index='square',
+    unused=_OWN_MASKS,
     wrapper='state_dict',
 )
 TIMM = Layout(
     'timm',
     _names(*_CLASSIC, 'layers.{s+1}.downsample', **{_FINAL_NORM: 'norm', HEAD: 'head.fc'}),
 )
+# Made with features_only=True: the sequence of stages is taken apart, and maps are not normed.
+TIMM_FEATURES = Layout(
+    'timm features_only',
+    {ours: theirs.replace('layers.', 'layers_') for ours, theirs in TIMM.names.items()},
+    has_norms=False,
+)
 # Also timm's own, before it moved the patch merging to the stage behind it.
 MICROSOFT = Layout(
     'microsoft',
     _names(*_CLASSIC, 'layers.{s}.downsample', **{_FINAL_NORM: 'norm', HEAD: 'head'}, **_POSITION),
     index='square',
-    unused=(MASK, _MASK_TOKEN),
+    unused=(MASK,),
     has_masks=True,
     wrapper='model',
 )
@@ -151,7 +174,6 @@ MICROSOFT_DETECTION = Layout(
     'microsoft detection',
     _names(*_CLASSIC, 'layers.{s}.downsample', **{'norm{s}': 'norm{s}'}, **_POSITION),
     index='square',
-    unused=(_MASK_TOKEN,),
     position_is_map=True,
     wrapper='state_dict',
 )
@@ -181,8 +203,7 @@ def _transformers(
         **{HEAD: 'classifier', POSITION: 'embeddings.position_embeddings'},
         **norms,
     )
-    mim = (NameTemplate('embeddings.mask_token'), NameTemplate('decoder.0'))
-    return Layout(name, names, container='swin.', unused=(*unused, *mim))
+    return Layout(name, names, container='swin.', unused=unused)
 
 
 # Version 5 renamed what is inside a block; files keep the names of version 4.
@@ -224,7 +245,9 @@ TRANSFORMERS_BACKBONE, TRANSFORMERS_5_BACKBONE = (
 # Where two fit a file equally well the first one counts.
 LAYOUTS = (
     OPENMMLAB,
+    OPENMMLAB_CLASSIFIER,
     TIMM,
+    TIMM_FEATURES,
     MICROSOFT_DETECTION,
     MICROSOFT,
     TORCHVISION,

@@ -6,7 +6,7 @@ named below, or is refused with the reason and nothing is loaded.
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from torch import Tensor, nn
@@ -14,7 +14,10 @@ from torch import Tensor, nn
 from .contents import Contents, unwrap
 from .conversion import find_swins, last_stage
 from .files import read_checkpoint
+from .layouts import PRETRAINING
+from .leave_out import left_out
 from .match import NOTHING, Excuses, LoadReport, grouped, match
+from .wrappers import model_names_without_wrappers, model_paths_without_wrappers, named_as
 
 # In a Swin's blocks, or a plain ViT's.
 _GAUSSIAN = r'(.*\.)?blocks\.\d+\.attn\.(w_msa\.)?gaussian\.(amplitude|sigma)'
@@ -24,6 +27,7 @@ _METHODS = {'.gaussian.': _GAUSSIAN, '.local.': _LOCAL, '.broadcast.': _BROADCAS
 _DERIVED = r'.*\.(attn_mask|relative_position_index|relative_coords_table)'
 _OUTPUT_NORM = r'norm\d\.(weight|bias)'
 _CLASSIFIER = r'head\.fc\.(weight|bias)'
+_UNUSED = f'{_CLASSIFIER}|{PRETRAINING.pattern}'
 _ANYTHING = r'.*'
 
 
@@ -35,13 +39,16 @@ def load(
     prefix: str | None = None,
     trust: bool = False,
     sha256: str | None = None,
+    leave_out: str | Sequence[str] | None = None,
 ) -> LoadReport:
-    """Load a Swin into a backbone, whole or not at all.
+    r"""Load a Swin into a backbone, whole or not at all.
 
     The file may lack all Gaussians, all gates, all of Context Broadcasting and, if it comes from
-    classification, all output norms but the last. It may have what a backbone has no place for: a
-    classifier's head, output norms of stages that are not returned, derived tensors. Tables of
-    another window and absolute position embeddings of another image size are resized.
+    classification, all output norms but the last (all of them, if it is timm's ``features_only``).
+    It may have what a backbone has no place for: a classifier's head, what only pretraining needs
+    (mask tokens, decoders, projection heads), output norms of stages that are not returned, derived
+    tensors. Tables of another window and absolute position embeddings of another image size are
+    resized.
 
     Args:
         model: The backbone, a :class:`mmgab.models.SwinGAB`.
@@ -52,26 +59,32 @@ def load(
         prefix: What stands before the Swin's names, where a file holds several.
         trust: See :func:`~.files.read_checkpoint`.
         sha256: See :func:`~.files.read_checkpoint`.
+        leave_out: Regular expressions of complete names, or one: tensors that are not taken from
+            the file and keep their values, such as ``r'.*relative_position_bias_table'``. Names are
+            the model's, whatever the file's layout.
 
     Returns:
         What was loaded, and what was not.
 
     Raises:
         FileNotFoundError: If there is no such file.
+        TypeError: If ``leave_out`` holds something else than strings.
         ValueError: If it cannot be read, is no Swin, has values that are not finite, or does not
-            fit.
+            fit; if ``leave_out`` is no regular expression or fits no name.
     """
     checkpoint = read_checkpoint(source, trust=trust, sha256=sha256)
     contents = Contents.of(checkpoint, source, prefix)
+    left, pattern = left_out(contents.swin, leave_out, source)
+    taken = {name: tensor for name, tensor in contents.swin.items() if name not in left}
     if strict:
-        unexpected = f'{_DERIVED}|{_OUTPUT_NORM}|{_CLASSIFIER}'
-        excuses = Excuses(_absences(contents, ''), unexpected)
+        unexpected = f'{_DERIVED}|{_OUTPUT_NORM}|{_UNUSED}'
+        excuses = Excuses(f'{_absences(contents, "")}|{pattern}', unexpected)
     else:
         excuses = Excuses(_ANYTHING, _ANYTHING, _ANYTHING)
     excuses = excuses if resize else replace(excuses, resized=NOTHING)
-    layout = contents.layout.name
-    report = load_adapted(model, contents.swin, contents.metadata, excuses, source, layout)
-    return replace(report, unexpected=[*report.unexpected, *contents.others, *contents.apart])
+    report = load_adapted(model, taken, contents.metadata, excuses, source, contents.layout.name)
+    unused = [*report.unexpected, *left, *contents.others, *contents.apart]
+    return replace(report, unexpected=unused)
 
 
 def load_whole_model(
@@ -97,7 +110,7 @@ def load_whole_model(
         ValueError: If it does not fit, or has values that are not finite.
     """
     tensors, metadata = unwrap(checkpoint, source)
-    own = model.state_dict()
+    own = model_names_without_wrappers(model)
     theirs, ours = find_swins(tensors), find_swins(own)
     layouts = ' and '.join(dict.fromkeys(layout.name for layout in theirs.values()))
     absences = absent_methods(tensors)
@@ -114,6 +127,8 @@ def load_whole_model(
     if strict:
         excuses = Excuses(unexpected=_DERIVED)
     excuses = excuses if resize else replace(excuses, resized=NOTHING)
+    names = named_as(tensors, own)
+    tensors = {names[name]: tensor for name, tensor in tensors.items()}
     report = load_adapted(model, tensors, metadata, excuses, source, layouts or 'unknown')
     if not report.loaded:
         raise ValueError(f'{source} does not fit the model: no tensor has a name in common with it')
@@ -129,6 +144,8 @@ def _absences(contents: Contents, place: str) -> str:
     absences = absent_methods(contents.swin)
     if last > 0 and not contents.has_stage_norms():
         absences += rf'|{re.escape(place)}norm[0-{last - 1}]\.(weight|bias)'
+    if not contents.layout.has_norms:
+        absences += rf'|{re.escape(place)}{_OUTPUT_NORM}'
     return absences
 
 
@@ -142,15 +159,16 @@ def _excuses_of_a_start(absences: str, places: Iterable[str]) -> Excuses:
     """All but the backbone may be missing, too much or of another shape."""
     backbones = '|'.join(map(re.escape, places)) or r'(.*\.)?backbone\.'
     outside = rf'(?!{backbones}).*'
-    norms = '|'.join(f'{re.escape(place)}{_OUTPUT_NORM}' for place in places) or NOTHING
+    inside = f'(?:{_OUTPUT_NORM}|{_UNUSED})'
+    unused = '|'.join(f'{re.escape(place)}{inside}' for place in places) or NOTHING
     return Excuses(
         missing=f'{absences}|{outside}',
-        unexpected=f'{_DERIVED}|{outside}|{norms}|.*{_CLASSIFIER}',
+        unexpected=f'{_DERIVED}|{outside}|{unused}|.*{_CLASSIFIER}',
         reshaped=outside,
     )
 
 
-def _in_place(name: str, place: str, own: Mapping[str, Tensor]) -> str:
+def _in_place(name: str, place: str, own: Container[str]) -> str:
     """Name of a Swin's tensor in the model; a classifier's head is beside its backbone."""
     return name if re.fullmatch(_CLASSIFIER, name) and name in own else place + name
 
@@ -176,16 +194,20 @@ def load_adapted(
     Raises:
         ValueError: If it does not fit; nothing is loaded.
     """
-    adapted, resized, notes = dict(tensors), [], dict(metadata)
+    adapted, resized, notes = dict(tensors), [], {}
+    prefixes = model_paths_without_wrappers(model)
     for path, module in model.named_modules():
-        if hasattr(module, 'adapt_state_dict'):
-            prefix = f'{path}.' if path else ''
-            resized += module.adapt_state_dict(adapted, prefix, metadata.get(prefix, {}))
-            notes[prefix] = {**metadata.get(prefix, {}), 'is_adapted': True}
+        prefix = prefixes[f'{path}.' if path else '']
+        notes[path] = metadata.get(prefix, {})
+        if hasattr(type(module), 'adapt_state_dict'):
+            resized += module.adapt_state_dict(adapted, prefix, notes[path])
+            notes[path] = {**notes[path], 'is_adapted': True}
     fitted = [name for name in adapted if name not in tensors and re.fullmatch(_GAUSSIAN, name)]
-    report = match(model.state_dict(), adapted, excuses, source, layout, resized, fitted)
-    loaded = OrderedDict((name, adapted[name]) for name in report.loaded)
-    loaded._metadata = {prefix[:-1]: note for prefix, note in notes.items()}
+    names, state = model_names_without_wrappers(model), model.state_dict()
+    own = {name: state[held] for name, held in names.items()}
+    report = match(own, adapted, excuses, source, layout, resized, fitted)
+    loaded = OrderedDict((names[name], adapted[name]) for name in report.loaded)
+    loaded._metadata = notes
     result = model.load_state_dict(loaded, strict=False)
     if result.unexpected_keys:  # a module's own load hook moved a tensor
         raise ValueError(f'{source}: {grouped(result.unexpected_keys)} found no place on loading')

@@ -171,6 +171,9 @@ def _difference(own: Mapping[str, Tensor], other: Mapping[str, Tensor], loaded: 
     """Say in words what the most frequent reasons are."""
     if any('.attn.logit_scale' in name for name in other):
         return ', it is a Swin V2'
+    gated = [any('.local.gate' in name for name in names) for names in (own, other)]
+    if gated == [False, True]:
+        return ', it has gated positional self-attention (ConViT), which takes gpsa_cfg'
     if not loaded:
         return ', no tensor of it has its place there'
     ours, theirs = architecture(own), architecture(other)

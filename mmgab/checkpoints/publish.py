@@ -1,5 +1,6 @@
 """A checkpoint for others: without what only training needs, its hash in its name."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from .atomic_file import partial_file, put_in_place
 from .contents import wrapper_of
 from .download import file_sha256
 from .serialization import serialize
+from .wrappers import averaging_counters, wrapper_stripper
 
 
 def publish(checkpoint: Mapping, path: Path) -> Path:
@@ -14,7 +16,8 @@ def publish(checkpoint: Mapping, path: Path) -> Path:
 
     Args:
         checkpoint: What was read from a file: optimizer, schedules and logs are dropped; where it
-            has several sets of weights, the one that a loader would take is kept.
+            has several sets of weights, the one that a loader would take is kept. Names lose
+            wrappers such as ``_orig_mod.``, with which other loaders would not know them.
         path: ``NAME.SUFFIX``; the folder is where it goes.
 
     Returns:
@@ -26,8 +29,11 @@ def publish(checkpoint: Mapping, path: Path) -> Path:
         OSError: If the folder cannot be written.
     """
     wrapper = wrapper_of(checkpoint)
-    if wrapper is not None:
-        checkpoint = {key: checkpoint[key] for key in ('meta', wrapper) if key in checkpoint}
+    if wrapper is None:
+        checkpoint = _without_wrappers(checkpoint)
+    else:
+        kept = {'meta': checkpoint['meta']} if 'meta' in checkpoint else {}
+        checkpoint = {**kept, wrapper: _without_wrappers(checkpoint[wrapper])}
     path.parent.mkdir(parents=True, exist_ok=True)
     with partial_file(path.parent, path.suffix) as draft:
         serialize(checkpoint, draft)
@@ -36,3 +42,17 @@ def publish(checkpoint: Mapping, path: Path) -> Path:
             raise FileExistsError(f'{published} exists: this was published before')
         put_in_place(draft, published)
     return published
+
+
+def _without_wrappers(weights: Mapping) -> Mapping:
+    """Strip wrappers from the names of a state dict; itself where there are none."""
+    if not all(isinstance(name, str) for name in weights):
+        return weights
+    strip, counters = wrapper_stripper(weights), averaging_counters(weights)
+    names = {name: strip(name) for name in weights if name not in counters}
+    if list(names.values()) == list(weights) or len(set(names.values())) < len(names):
+        return weights
+    renamed = OrderedDict((own, weights[name]) for name, own in names.items())
+    notes = getattr(weights, '_metadata', {})
+    renamed._metadata = OrderedDict((strip(f'{path}.')[:-1], note) for path, note in notes.items())
+    return renamed

@@ -16,7 +16,13 @@ from groundingdino.models.GroundingDINO.backbone.swin_transformer import (
     SwinTransformer as MicrosoftBackbone,
 )
 from timm.models.swin_transformer import SwinTransformer as MicrosoftClassifier
-from transformers import SwinBackbone, SwinConfig, SwinForImageClassification, SwinModel
+from transformers import (
+    SwinBackbone,
+    SwinConfig,
+    SwinForImageClassification,
+    SwinForMaskedImageModeling,
+    SwinModel,
+)
 
 SIZES = dict(embed_dim=16, depths=(2, 2, 2, 2), num_heads=(2, 4, 8, 16), window_size=7)
 STAGES = ['stage1', 'stage2', 'stage3', 'stage4']
@@ -43,6 +49,11 @@ MODELS = {
         lambda: SwinForImageClassification(config(num_labels=CLASSES)),
         WHOLE_WINDOWS,
         lambda model, x: [as_map(model.swin(x).last_hidden_state), model(x).logits],
+    ),
+    'SwinForMaskedImageModeling': (
+        lambda: SwinForMaskedImageModeling(config(image_size=448)),
+        WHOLE_WINDOWS,
+        lambda model, x: [as_map(model.swin(x).last_hidden_state)],
     ),
     'SwinBackbone': (
         lambda: SwinBackbone(config(out_features=STAGES)),

@@ -36,6 +36,7 @@ PROJECTS = {
         False,
     ),
 }
+PRETRAINED = 'SwinForMaskedImageModeling'
 ONE_NORM = ('SwinModel', 'SwinForImageClassification', 'microsoft')
 
 pytestmark = pytest.mark.skipif(
@@ -61,13 +62,14 @@ def run_peers(folder, do, more_jobs=()):
 def theirs(tmp_path_factory):
     """Each project's own checkpoint and its outputs, in a folder each."""
     folder = tmp_path_factory.mktemp('theirs')
-    for name in PROJECTS:
+    for name in (*PROJECTS, PRETRAINED):
         (folder / name).mkdir()
+    pretrained = dict(do='make', project=PRETRAINED, folder=str(folder / PRETRAINED))
     names = [
         dict(do='names', project=variant, folder=str(folder), size=size)
         for variant, size in PUBLISHED.items()
     ]
-    run_peers(folder, 'make', names)
+    run_peers(folder, 'make', [pretrained, *names])
     return folder
 
 
@@ -140,6 +142,18 @@ def test_a_projects_file_gives_the_projects_function(name, file, theirs):
     weights = Contents.of(read_checkpoint(str(source)), 'x').swin if PROJECTS[name][2] else {}
     outputs = torch.load(theirs / name / 'outputs.pth', weights_only=True)
     assert_close(expected_outputs(name, ours, weights), outputs)
+
+
+@pytest.mark.parametrize('file', ['swin.pth', 'saved'])
+def test_transformers_masked_image_modeling_is_read_without_its_decoder(file, theirs):
+    ours = SwinGAB(**OURS, gab_cfg=None)
+    report = load(ours, str(theirs / PRETRAINED / file))
+    assert set(report.unexpected) == {
+        'swin.embeddings.mask_token', 'decoder.0.weight', 'decoder.0.bias'
+    }  # fmt: skip
+    outputs = torch.load(theirs / PRETRAINED / 'outputs.pth', weights_only=True)
+    with torch.no_grad():
+        assert_close(ours.eval()(images((448, 448)))[-1:], outputs)
 
 
 @pytest.mark.parametrize('name', PROJECTS)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 
-from mmgab.checkpoints import read_checkpoint
+from mmgab.checkpoints import load, read_checkpoint
 from mmgab.checkpoints.atomic_file import PARTIAL, remove_abandoned
 from mmgab.checkpoints.publish import publish
 from mmgab.models import SwinGAB
@@ -90,3 +90,14 @@ def test_publishing_that_fails_leaves_nothing(path, swin, monkeypatch):
     with pytest.raises(OSError, match='No space left'):
         publish(dict(state_dict=swin), path)
     assert os.listdir(path.parent) == []
+
+
+def test_publishing_strips_wrappers_and_keeps_what_modules_noted(path):
+    model = SwinGAB(**OURS, window_size=(3, 5))
+    held = torch.nn.ModuleDict(dict(backbone=torch.compile(model), head=torch.nn.Linear(2, 2)))
+    published = publish(dict(state_dict=held.state_dict()), path)
+    weights = torch.load(published, weights_only=True)['state_dict']
+    assert set(weights) == {'head.weight', 'head.bias'} | {
+        f'backbone.{name}' for name in model.state_dict()
+    }
+    assert load(SwinGAB(**OURS, window_size=(5, 3)), str(published)).resized

@@ -156,6 +156,21 @@ def test_a_folder_that_is_read_is_not_written_into(folder, tmp_path, capsys, mon
     assert {p.name: p.read_bytes() for p in saved.iterdir()} == before
 
 
+def test_a_detector_with_a_compiled_backbone_folds_with_its_heads(tmp_path, capsys, monkeypatch):
+    head = torch.nn.Linear(2, 2)
+    model = torch.nn.ModuleDict(dict(backbone=torch.compile(SwinGAB(**OURS)), roi_head=head))
+    torch.save(dict(state_dict=model.state_dict(), meta={}), tmp_path / 'compiled.pth')
+    words = ('fold', tmp_path / 'compiled.pth', '--to', 'mmdet', '-o', tmp_path / 'out.pth')
+    code, output = call(TOOL, words, capsys, monkeypatch)
+    assert code == 0, output
+    assert 'left out' not in output
+    tensors = torch.load(tmp_path / 'out.pth', weights_only=True)['state_dict']
+    assert torch.equal(tensors['roi_head.weight'], head.weight)
+    assert 'backbone.norm3.weight' in tensors
+    code, output = call(TOOL, ('inspect', tmp_path / 'compiled.pth'), capsys, monkeypatch)
+    assert "openmmlab in 'backbone.'" in output
+
+
 def test_half_precision_and_a_figure_that_is_there(folder, tmp_path, capsys, monkeypatch):
     tensors = {n: t.bfloat16() for n, t in SwinGAB(**OURS).state_dict().items()}
     write_checkpoint(tensors, tmp_path / 'half.safetensors')

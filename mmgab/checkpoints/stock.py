@@ -1,0 +1,33 @@
+"""A model in memory as stock OpenMMLab projects hold it."""
+
+from torch import Tensor, nn
+
+from .contents import Contents
+from .export import export
+from .fold import fold
+
+
+def as_stock_state_dict(model: nn.Module) -> dict[str, Tensor]:
+    """Make the state dict of the stock model that is the same function.
+
+    Stock Swins save the index of their relative-position tables, which SwinGAB derives: the state
+    dict of a folded SwinGAB lacks it, and their strict loading refuses that.
+
+    Args:
+        model: A :class:`mmgab.models.SwinGAB` or a detector, segmentor or classifier around one,
+            with its Gaussians, or folded; it stays as it is.
+
+    Returns:
+        Its tensors, Gaussians folded into the tables, with the index of every table:
+        ``load_state_dict(..., strict=True)`` of mmdet, mmseg and mmpretrain takes it. Names begin
+        at the model in which the backbone is.
+
+    Raises:
+        ValueError: If there is no Swin in it or several, or if it has what stock Swins have not:
+            gates, Context Broadcasting, windows that are not square.
+    """
+    contents = Contents.of(model.state_dict(), type(model).__name__)
+    if any('.gaussian.' in name for name in contents.swin):
+        contents = fold(contents)
+    checkpoint, _ = export(contents, 'mmdet')
+    return checkpoint['state_dict']

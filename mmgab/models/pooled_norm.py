@@ -1,0 +1,56 @@
+"""The mean over all patches, and its norm: what a plain ViT has before a classifier's head."""
+
+from collections.abc import Mapping, Sequence
+
+from mmcv.cnn import build_norm_layer
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mmgab.checkpoints import load_fc_norm
+from mmgab.registry import MODELS
+
+from .arguments import check_positive
+from .init_cfg import StartsFromCheckpoint, checked_init_cfg
+
+_LAYER_NORM = dict(type='LN', eps=1e-6)
+
+
+@MODELS.register_module()
+class PooledNorm(StartsFromCheckpoint, BaseModule):
+    """Mean over all places of the last map, then a layer norm, as timm's ``vit_relpos_*`` do.
+
+    A neck, for classifiers. A backbone before it has ``final_norm=False``. The norm has timm's
+    name, ``fc_norm``, and its weights are in timm's checkpoints.
+
+    Args:
+        in_channels: Channels of the map.
+        norm_cfg: The norm layer.
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` or ``None``, with any argument of
+            :func:`mmgab.checkpoints.load_fc_norm`.
+
+    Raises:
+        ValueError: If ``in_channels`` is not positive, or ``init_cfg`` names no checkpoint.
+    """
+
+    loader = staticmethod(load_fc_norm)
+
+    def __init__(
+        self,
+        in_channels: int,
+        norm_cfg: Mapping = _LAYER_NORM,
+        init_cfg: Mapping | None = None,
+    ) -> None:
+        super().__init__(init_cfg=checked_init_cfg(None, init_cfg, load_fc_norm))
+        check_positive('in_channels', in_channels)
+        self.fc_norm = build_norm_layer(norm_cfg, in_channels)[1]
+
+    def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor]:
+        """Pool and norm.
+
+        Args:
+            maps: Of the backbone, each ``(B, C, H, W)``; the last one is used.
+
+        Returns:
+            One vector for each image, ``(B, C)``.
+        """
+        return (self.fc_norm(maps[-1].mean(dim=(2, 3))),)
