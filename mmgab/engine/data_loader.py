@@ -1,15 +1,21 @@
 """Data loaders that have at least one batch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_world_size
+from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from .preflight import leaf_datasets
+from mmgab.config_types import type_name
 
-_KEYS = ('data_root', 'ann_file', 'data_prefix')  # what tells where a data set comes from
+from .built_datasets import class_names
+from .preflight import leaf_datasets
+from .training_data import check_classes
+
+# What tells where a data set comes from, and what of it is left.
+_KEYS = ('data_root', 'ann_file', 'data_prefix', 'img_suffix', 'filter_cfg', 'indices')
 _EMPTY = 'need at least one array to concatenate'  # NumPy to MMEngine, which has nothing to store
 
 
@@ -32,6 +38,7 @@ def build_data_loader(
         if _EMPTY not in str(error):
             raise
         raise ValueError(_no_images(dataloader)) from error
+    check_classes(loader.dataset)
     try:
         images, batches = len(loader.dataset), len(loader)
     except TypeError:  # of unknown length
@@ -50,16 +57,38 @@ def _is_infinite(loader: DataLoader) -> bool:
 
 def _no_images(dataloader: DataLoader | Mapping) -> str:
     dataset = dataloader.dataset if isinstance(dataloader, DataLoader) else dataloader['dataset']
-    is_built = not isinstance(dataset, Mapping)
-    names = [type(dataset).__name__] if is_built else map(_described, leaf_datasets(dataset))
-    return f'{", ".join(names)}: 0 images are found, or left by its filters: there is nothing to do'
+    names, found = [type(dataset).__name__], 0
+    if isinstance(dataset, Mapping):
+        parts = [(settings, _unfiltered(settings)) for settings in leaf_datasets(dataset)]
+        names = [_described(*part) for part in parts]
+        found = sum(len(built) for _, built in parts if built is not None)
+    left = f'{found} images are found, and 0 images' if found else '0 images are found, or'
+    return f'{", ".join(names)}: {left} left by its filters: there is nothing to do'
 
 
-def _described(dataset: Mapping) -> str:
-    """Type of a data set and where it comes from."""
-    kind = dataset['type']
-    name = kind if isinstance(kind, str) else kind.__name__
-    return f'{name}({", ".join(f"{key}={dataset[key]!r}" for key in _KEYS if key in dataset)})'
+def _unfiltered(dataset: Mapping) -> Sized | None:
+    """Build a data set without its filters; None where that cannot be done.
+
+    Raises:
+        ValueError: If its classes are why nothing is left.
+    """
+    whole = dict(pipeline=[], filter_cfg=None, indices=None, serialize_data=False, lazy_init=False)
+    try:
+        built = DATASETS.build({**dataset, **whole})
+        len(built)
+    except Exception:  # a data set may raise anything, and it was built with its filters before
+        return None
+    check_classes(built)
+    return built
+
+
+def _described(settings: Mapping, built: object) -> str:
+    """Type of a data set, where it comes from, what it keeps, and its classes."""
+    known = {'img_suffix': getattr(built, 'img_suffix', None), **settings}
+    given = [f'{key}={known[key]!r}' for key in _KEYS if known.get(key) is not None]
+    classes = list(class_names(built))
+    given += [f'{len(classes)} classes: {classes[:3]}'] if classes else []
+    return f'{type_name(settings)}({", ".join(given)})'
 
 
 def _no_batch(loader: DataLoader, images: int) -> str:

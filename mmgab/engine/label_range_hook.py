@@ -9,8 +9,12 @@ from torch import Tensor, nn
 from mmgab.registry import HOOKS
 from mmgab.reliability.wrapped_model import unwrapped
 
+from .built_datasets import class_names, leaves
+
 # Heads that predict the dataset's classes; a region proposal head has one class of its own.
-_CLASS_HEADS = ('bbox_head', 'mask_head', 'decode_head', 'auxiliary_head')
+_INSTANCE_HEADS = ('bbox_head', 'mask_head')
+_PANOPTIC_HEADS = ('panoptic_head', 'panoptic_fusion_head', 'semantic_head')
+_CLASS_HEADS = (*_INSTANCE_HEADS, 'decode_head', 'auxiliary_head')
 
 
 @HOOKS.register_module()
@@ -32,17 +36,28 @@ class LabelRangeHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Check that the heads have as many classes as the training set.
 
+        Of a panoptic data set, heads for instances may have the things alone.
+
         Raises:
             ValueError: If one has not; the message names it and both numbers.
         """
-        num_classes = len(_classes(runner.train_dataloader.dataset))
+        parts = list(leaves(runner.train_dataloader.dataset))
+        numbers = {len(class_names(part)) for part in parts} - {0}
+        is_open = any(getattr(part, 'return_classes', False) for part in parts)
+        if not numbers or is_open:  # an open vocabulary: heads compare with the words of classes
+            return
         model = unwrapped(runner.model)
-        for name, head in _class_heads(model):
-            if num_classes and head.num_classes != num_classes:
-                raise ValueError(
-                    f'model.{name}.num_classes is {head.num_classes}, but the training set has '
-                    f'{num_classes} classes: set num_classes={num_classes}'
-                )
+        things = {len(class_names(part, 'thing_classes')) for part in parts} - {0}
+        for name, number, stuff in _panoptic_heads(model):
+            things.add(number)
+            _compare(
+                f'{name} predicts {number} things and {stuff} stuff', number + stuff, numbers, set()
+            )
+        for name, kind, head in _class_heads(model):
+            allowed = things if kind in _INSTANCE_HEADS else set()
+            _compare(
+                f'{name}.num_classes is {head.num_classes}', head.num_classes, numbers, allowed
+            )
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
@@ -67,7 +82,7 @@ class LabelRangeHook(Hook):
         self._check(runner.test_dataloader.dataset, data_batch)
 
     def _check(self, dataset: object, data_batch: dict | None) -> None:
-        num_classes = len(_classes(dataset))
+        num_classes = max(len(class_names(part)) for part in leaves(dataset))
         samples = (data_batch or {}).get('data_samples') or []
         if not num_classes or not isinstance(samples, Sequence):
             return
@@ -82,15 +97,43 @@ class LabelRangeHook(Hook):
                     )
 
 
-def _classes(dataset: object) -> Sequence:
-    return (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
+def _compare(head: str, number: int, classes: set[int], things: set[int]) -> None:
+    """Compare what a head predicts with the numbers of classes, or of things, of the data."""
+    if number not in classes | things:
+        counts = f'{_either(classes)} classes'
+        counts += f', {_either(things)} of them things' if things else ''
+        raise ValueError(f'model.{head}, but the training set has {counts}: the two must be equal')
 
 
-def _class_heads(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def _either(numbers: set[int]) -> str:
+    return ' or '.join(map(str, sorted(numbers)))
+
+
+def _panoptic_heads(model: nn.Module) -> Iterator[tuple[str, int, int]]:
+    """Name, number of things and of stuff of each head that has both."""
+    for name, _, head in _heads(model, _PANOPTIC_HEADS, 'num_things_classes'):
+        yield name, head.num_things_classes, head.num_stuff_classes
+
+
+def _class_heads(model: nn.Module) -> Iterator[tuple[str, str, nn.Module]]:
+    """Name, kind and module of each head whose classes are the dataset's."""
+    for name, kind, head in _heads(model, _CLASS_HEADS, 'num_classes'):
+        if not _is_agnostic(head):
+            yield name, kind, head
+
+
+def _heads(
+    model: nn.Module, kinds: Sequence[str], attribute: str
+) -> Iterator[tuple[str, str, nn.Module]]:
     for name, module in model.named_modules():
         parts = [part for part in name.split('.') if not part.isdigit()]
-        if parts and parts[-1] in _CLASS_HEADS and hasattr(module, 'num_classes'):
-            yield name, module
+        if parts and parts[-1] in kinds and hasattr(module, attribute):
+            yield name, parts[-1], module
+
+
+def _is_agnostic(head: nn.Module) -> bool:
+    """Whether a head's classes are its own: one mask for any class, or STDC's edges."""
+    return getattr(head, 'class_agnostic', False) or hasattr(head, 'boundary_threshold')
 
 
 def _label_tensors(sample: object) -> Iterator[Tensor]:

@@ -55,7 +55,7 @@ def test_an_epoch_without_a_batch_is_refused_with_its_settings(settings):
 def test_an_empty_data_set_is_refused_by_its_name(sampler, settings, data):
     with pytest.raises(ValueError, match='0 images') as refused:
         build(sampler=sampler, **data, **settings)
-    assert "Numbers(ann_file='of_the_numbers.json')" in str(refused.value)
+    assert "Numbers(ann_file='of_the_numbers.json'" in str(refused.value)
 
 
 def test_an_empty_data_set_inside_wrappers_is_refused():

@@ -57,3 +57,15 @@ def test_a_work_dir_that_cannot_be_written_is_named(tmp_path):
 def test_a_work_dir_is_made_and_left_empty(tmp_path):
     check_work_dir(str(tmp_path / 'a' / 'b'))
     assert list((tmp_path / 'a' / 'b').iterdir()) == []
+
+
+def test_an_argument_named_dataset_makes_no_wrapper():
+    for value in ('a folder', ['a', 'b'], 3, None):
+        config = Config(dict(train_dataloader=dict(dataset=dict(type='Own', dataset=value))))
+        check_data(config, ('train_dataloader',))
+
+
+def test_a_list_of_datasets_is_refused_with_what_makes_one_of_them():
+    config = Config(dict(train_dataloader=dict(dataset=[dict(type='A'), dict(type='B')])))
+    with pytest.raises(ValueError, match=r'list of 2, and must be one: .*ConcatDataset'):
+        check_data(config, ('train_dataloader',))

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from image_checks import Looked
 from instance_checks import check_annotations, check_sizes, count
+from left_out import why_left_out
 from pycocotools import mask as coco
+from scored_content import check_scored
 
 CLASSES = ('nucleus', 'cell')
 SQUARE = [[10.0, 10.0, 20.0, 10.0, 20.0, 20.0, 10.0, 20.0]]
@@ -260,7 +262,10 @@ def test_a_file_whose_lists_are_none_is_found(tmp_path):
     for key in ('images', 'annotations', 'categories'):
         for value in ({}, None, 'text', 3, DELETED):
             found = findings(changed((key,), value), tmp_path)
-            assert found == {'annotation file has not the layout of COCO': 1}
+            if (key, value) == ('annotations', DELETED):  # as of COCO's own test images
+                assert found == {'class without an instance': 2}
+            else:
+                assert found == {'annotation file has not the layout of COCO': 1}
 
 
 def test_nested_lists_in_every_place_are_findings_and_not_the_end(tmp_path):
@@ -326,4 +331,11 @@ def test_any_values_in_any_places_raise_nothing(tmp_path_factory, changes):
             inner[last] = value
         except (KeyError, IndexError, TypeError):
             continue  # an earlier change took the place away
-    findings(given, tmp_path_factory.getbasetemp())
+    folder = tmp_path_factory.getbasetemp()
+    findings(given, folder)
+    usable, _ = read_annotations(folder / 'annotations.json')
+    if usable is not None:
+        list(check_scored(usable, CLASSES, ['bbox', 'segm']))
+        names = {each['id']: each['name'] for each in usable['categories']}
+        for annotation in usable['annotations']:
+            why_left_out(annotation, usable['images'][0], names, CLASSES)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ..conftest import ROOT, start_tool
-from .test_train_and_test import SEGMENTATION, options
+from .runs import DETECTION, SEGMENTATION, options
 
 CONFIG = 'configs/upernet_swin_gab_nuclei.py'
 
@@ -81,3 +81,15 @@ def test_a_work_dir_that_cannot_be_written_is_named_before_anything_runs(nuclei,
 def test_scaling_without_a_base_is_refused(tmp_path):
     line = failure('tools/train.py', CONFIG, '--work-dir', tmp_path, '--auto-scale-lr')
     assert '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...)' in line
+
+
+def test_all_processes_end_before_the_first_step_where_data_do_not_fit(nuclei, tmp_path):
+    done = start_tool(
+        'tools/dist_train.sh', 'configs/mask_rcnn_swin_gab_nuclei.py', 2,
+        '--work-dir', tmp_path / 'run',
+        *options(nuclei, DETECTION, 'train_dataloader.dataset.metainfo.classes=nucleus'),
+        timeout=120,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "classes='nucleus' is a text" in done.stdout
+    assert 'Epoch(train)' not in done.stdout

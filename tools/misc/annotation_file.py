@@ -41,6 +41,7 @@ def read_annotations(
     kind = 'annotation file has not the layout of COCO'
     if not isinstance(content, dict):
         return None, [Finding(kind, f'{path}: {shown(content)} in place of an object')]
+    content.setdefault('annotations', [])  # files of test images have none
     missing = [key for key in _FIELDS if not isinstance(content.get(key), list)]
     if missing:
         return None, [Finding(kind, f'{path}: no {missing}')]

@@ -3,11 +3,13 @@
     python tools/misc/check_dataset.py configs/mask_rcnn_swin_s_gab_coco.py
     python tools/misc/check_dataset.py configs/upernet_swin_s_gab_ade20k.py --workers 16 -o report
 
-Opens every image, and looks at every annotation or label map of the training, validation and test
-loaders: whether files read to the end, sizes, boxes, polygons, ids and classes are sound, labels
-are those of the config, and no image of one split is in another. Only regular files within bounds
-are read, and whatever they hold is a finding. Writes check.json and check.html, prints a summary,
-and exits with 1 where there are errors.
+Builds each data set of the training, validation and test loaders as the config says, and compares
+what it keeps with its files. Opens every image, and looks at every annotation or label map: whether
+files read to the end, sizes, boxes, polygons, ids and classes are sound, labels are those of the
+config, evaluators belong to their loaders, and no image of one split is in another. Only regular
+files within bounds are read, and whatever they hold is a finding. --score-truth gives the
+evaluators the ground truth as predictions, which must get the full score. Writes check.json and
+check.html, prints a summary, and exits with 1 where there are errors.
 """
 
 import argparse
@@ -20,12 +22,13 @@ import annotation_file
 from check_page import write_page
 from findings import Split
 from mmengine.config import Config, DictAction
-from mmengine.registry import init_default_scope
 from reading import Reading
-from split_checks import check_leaks, check_loader
+from score_truth import score_truth
+from split_checks import check_leaks, check_loader, check_same_labels
 
 from mmgab.datasets.image_file import MAX_BYTES, MAX_PIXELS
-from mmgab.engine import load_config
+from mmgab.engine import load_config, set_default_scope
+from mmgab.engine.config_options import OptionError
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -36,6 +39,11 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--score-truth',
+        action='store_true',
+        help='feed ground truth to the evaluators as predictions, which must get the full score',
+    )
     parser.add_argument('--workers', type=positive, help='processes; one for each core')
     parser.add_argument(
         '-o', '--out', type=Path, default=Path('work_dirs/check'), help='folder for the results'
@@ -59,18 +67,22 @@ def positive(text: str) -> int:
     return number
 
 
-def distinct_loaders(config: Config) -> list[str]:
-    """Loaders with data of their own: the test loader is often the validation loader again."""
-    names: list[str] = []
+def distinct_loaders(config: Config) -> dict[str, list[str]]:
+    """Loaders with data of their own, and the evaluators of each.
+
+    The test loader is often the validation loader again; its evaluator may be another one.
+    """
+    loaders: dict[str, list[str]] = {}
     for name in LOADERS:
         given = config.get(name)
-        if (
-            given
-            and given.get('dataset')
-            and all(given.dataset != config[other].dataset for other in names)
-        ):
-            names.append(name)
-    return names
+        if not given or not given.get('dataset'):
+            continue
+        same = [other for other in loaders if config[other].dataset == given.dataset]
+        evaluators = loaders.setdefault((same or [name])[0], [])
+        evaluator = name.replace('dataloader', 'evaluator')
+        if config.get(evaluator) and all(config[each] != config[evaluator] for each in evaluators):
+            evaluators.append(evaluator)
+    return loaders
 
 
 def summary(splits: Sequence[Split]) -> str:
@@ -99,16 +111,23 @@ def as_json(config: str, splits: Sequence[Split]) -> Mapping:
 def main() -> int:
     """Check all loaders; returns the exit code."""
     args = parse_args()
-    config = load_config(args.config, args.cfg_options)
-    init_default_scope(config.get('default_scope', 'mmengine'))
-    names = distinct_loaders(config)
-    if not names:
+    try:
+        config = load_config(args.config, args.cfg_options)
+    except (FileNotFoundError, OptionError) as error:
+        sys.exit(f'error: {error}')
+    set_default_scope(config)
+    loaders = distinct_loaders(config)
+    if not loaders:
         sys.exit(f'{args.config} has no data set in any of {", ".join(LOADERS)}')
     args.out.mkdir(parents=True, exist_ok=True)
     reading = Reading(args.workers, args.max_bytes, args.max_pixels, args.max_annotation_bytes)
-    splits = [check_loader(config, name, reading) for name in names]
+    splits = [check_loader(config, name, reading, loaders[name]) for name in loaders]
     for split in splits[1:]:
-        check_leaks(split, [other for other in splits if other.name == 'train_dataloader'])
+        training = [other for other in splits if other.name == 'train_dataloader']
+        check_leaks(split, training)
+        check_same_labels(split, training)
+    for split in splits if args.score_truth else ():
+        split.add(score_truth(config, split.name, loaders[split.name]))
     result = as_json(args.config, splits)
     (args.out / 'check.json').write_text(json.dumps(result, indent=2) + '\n')
     write_page(result, args.out / 'check.html')

@@ -1,7 +1,8 @@
 """What is wrong with a data set, counted by kind, with examples."""
 
 import reprlib
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mmgab.printable_text import printable
@@ -38,12 +39,14 @@ class Split:
         counts: Images, annotations and so on.
         classes: Instances, or pixels, of every class.
         hashes: Digest of every image file, by path.
+        labels: Classes in the order of their labels, of each data set.
     """
 
     name: str
     counts: dict[str, int] = field(default_factory=dict)
     classes: dict[str, int] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
+    labels: list[Sequence[str]] = field(default_factory=list)
     _found: dict[tuple[str, bool], list[str]] = field(default_factory=dict)
     _numbers: dict[tuple[str, bool], int] = field(default_factory=dict)
 
@@ -55,6 +58,29 @@ class Split:
             examples = self._found.setdefault(key, [])
             if len(examples) < EXAMPLES:
                 examples.append(_cut(printable(finding.detail)))
+
+    def count(self, counts: Mapping[str, int], classes: Mapping[str, int]) -> None:
+        """Set numbers of images, annotations and so on, and of every class."""
+        self.counts.update(counts)
+        self.classes.update(classes)
+
+    def take(self, part: 'Split', name: str = '') -> None:
+        """Add what is known of a part of the loader's data.
+
+        Args:
+            part: One of several data sets.
+            name: Put before its examples.
+        """
+        for mine, added in ((self.counts, part.counts), (self.classes, part.classes)):
+            total = Counter(mine)
+            total.update(added)
+            mine.update(total)
+        self.hashes.update(part.hashes)
+        for key, number in part._numbers.items():
+            self._numbers[key] = self._numbers.get(key, 0) + number
+            examples = self._found.setdefault(key, [])
+            named = [_cut(f'{name}: {each}' if name else each) for each in part._found[key]]
+            examples += named[: EXAMPLES - len(examples)]
 
     @property
     def errors(self) -> int:

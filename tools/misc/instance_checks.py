@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from findings import Finding, shown
 from image_checks import Looked
 from json_values import are_numbers, is_number, is_side
+from left_out import why_left_out
 from mask_checks import check_mask, reaches_out
 
 
@@ -22,6 +23,7 @@ def check_annotations(
     """
     yield from _check_ids(content)
     yield from _check_classes(content, classes)
+    yield from _check_unit(content)
     for image in content['images']:
         if math.inf in _size(image):
             yield Finding('image without a size', f'{image["file_name"]}: {shown(image)}')
@@ -35,13 +37,22 @@ def check_annotations(
             continue
         name += f' of {image["file_name"]}'
         yield from _check_values(annotation, names, name)
-        size = _size(image)
-        yield from _check_box(annotation.get('bbox'), size, name)
-        mask = annotation.get('segmentation')
-        if has_masks and mask is not None:
-            yield from check_mask(mask, size, name)
-        elif has_masks and _is_trained(annotation, names, classes):
+        yield from _check_box(annotation.get('bbox'), _size(image), name)
+        has_none = annotation.get('segmentation') is None
+        if has_masks and has_none and why_left_out(annotation, image, names, classes) is None:
             yield Finding('annotation without a mask', f'{name}: training reads it')
+    if has_masks:
+        yield from check_masks(content)
+
+
+def check_masks(content: Mapping) -> Iterator[Finding]:
+    """Polygons and run lengths of all annotations that have some."""
+    images = {image['id']: image for image in content['images']}
+    for annotation in content['annotations']:
+        mask, image = annotation.get('segmentation'), images.get(annotation['image_id'])
+        if mask is not None and image is not None:
+            name = f'annotation {annotation["id"]} of {image["file_name"]}'
+            yield from check_mask(mask, _size(image), name)
 
 
 def check_sizes(content: Mapping, looked: Mapping[str, Looked]) -> Iterator[Finding]:
@@ -93,13 +104,24 @@ def _check_classes(content: Mapping, classes: Sequence[str]) -> Iterator[Finding
         if name not in names.values():
             detail = f'{name}: the file has {sorted(map(str, names.values()))[:20]}'
             yield Finding("class of the config that the file's categories do not have", detail)
-    used = {names.get(annotation['category_id']) for annotation in content['annotations']}
+    used = Counter(names.get(annotation['category_id']) for annotation in content['annotations'])
     for name in sorted(map(str, set(names.values()) - set(classes))):
         if name in used:
-            yield Finding('category that the config leaves out', name, is_error=False)
+            detail = f'{name}: {used[name]} annotations'
+            yield Finding('category that the config leaves out', detail, is_error=False)
     for name in classes:
         if name in names.values() and name not in used:
             yield Finding('class without an instance', name, is_error=False)
+
+
+def _check_unit(content: Mapping) -> Iterator[Finding]:
+    """Note boxes that are fractions of their image: training would leave out all of them."""
+    boxes = [annotation.get('bbox') for annotation in content['annotations']]
+    boxes = [box for box in boxes if are_numbers(box) and len(box) == 4]
+    ends = [end for x, y, width, height in boxes for end in (x + width, y + height)]
+    if boxes and max(ends) <= 1 and any(0 < end < 1 for end in ends):
+        detail = f'all {len(boxes)} are within 0 to 1, {boxes[0]} for example; COCO has pixels'
+        yield Finding('boxes as fractions of the image', detail)
 
 
 def _check_values(annotation: Mapping, names: Mapping, name: str) -> Iterator[Finding]:
@@ -112,10 +134,6 @@ def _check_values(annotation: Mapping, names: Mapping, name: str) -> Iterator[Fi
         value = annotation.get(flag)
         if value and value != 1:
             yield Finding(f'{flag} that is neither 0 nor 1', f'{name}: {shown(value)} counts as 1')
-
-
-def _is_trained(annotation: Mapping, names: Mapping, classes: Sequence[str]) -> bool:
-    return names.get(annotation['category_id']) in classes and not annotation.get('ignore')
 
 
 def _check_box(box: object, size: tuple[float, float], name: str) -> Iterator[Finding]:

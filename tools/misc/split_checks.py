@@ -1,47 +1,64 @@
-"""The data sets of a loader, each checked by its layout; an exception is a finding as well."""
+"""The data sets of a loader, each checked by its kind; an exception is a finding as well."""
 
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from annotation_file import read_annotations
+from coco_checks import check_coco, is_coco
+from dataset_parts import Part, build_parts, check_wrappers
+from evaluator_checks import check_evaluator
 from findings import Finding, Split
-from image_checks import Decoder, Looked, reason
-from image_folder import check_folder
-from instance_checks import check_annotations, check_sizes, count
+from image_checks import Decoder
+from label_map_dataset import check_label_maps
+from listed_instances import check_listed
 from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
-from mmengine.registry import DATASETS, TRANSFORMS
+from model_channels import model_channels
 from reading import Reading
-from semantic_checks import (
-    LabelMap,
-    check_labels,
-    missing_classes,
-    pixels_of_classes,
-    renamed,
-)
 
-from mmgab.datasets.image_file import read_regular_file
-from mmgab.engine.preflight import leaf_datasets
+from mmgab.engine.built_datasets import class_names, class_problem, has_a_target
+from mmgab.engine.category_labels import misplaced
+
+TRAINING = 'train_dataloader'
 
 
-def check_loader(config: Config, name: str, reading: Reading) -> Split:
-    """Check the data sets of a loader, whatever wraps them."""
+def check_loader(
+    config: Config, name: str, reading: Reading, evaluators: Sequence[str] = ()
+) -> Split:
+    """Check the data sets of a loader, whatever wraps them.
+
+    Args:
+        config: A complete one.
+        name: Of the loader.
+        reading: How to read files.
+        evaluators: Names of those that score what the loader gives.
+    """
     split = Split(name)
-    for settings in leaf_datasets(config[name].dataset):
+    settings = config[name].dataset
+    if not isinstance(settings, Mapping):
+        detail = f'{name}.dataset is a {type(settings).__name__}, and must be one data set: '
+        detail += "dict(type='ConcatDataset', datasets=[...]) makes one of several"
+        split.add([Finding('data set that cannot be built', detail)])
+        return split
+    built = list(build_parts(settings, config))
+    parts = [part for part in built if isinstance(part, Part)]
+    split.add(found for found in built if isinstance(found, Finding))
+    for part in parts:
+        found = Split(name)
         try:
-            dataset = DATASETS.build({**settings, 'pipeline': [], 'lazy_init': True})
-            decoder = _decoder(settings.get('pipeline'))
-        except Exception as error:  # a config may hold anything
-            detail = f'{settings.get("type")}: {reason(error)}'
-            split.add([Finding('data set that cannot be built', detail)])
-            continue
+            decoder = _decoder(part.dataset.pipeline, config)
+            _check(found, part, config, replace(reading, decoder=decoder))
+        except Exception as error:  # files may hold anything
+            found.add([Finding('data set that cannot be checked', f'{part.name}: {error}')])
+        split.take(found, part.name if len(built) > 1 else '')
+    split.labels = [class_names(part.dataset) for part in parts if _has_labels(part.dataset)]
+    split.add(check_wrappers(settings, parts))
+    if len(parts) == len(built):
+        split.add(_check_targets(parts) if name == TRAINING else _check_counts(split))
+    for evaluator in evaluators:
         try:
-            _check(split, dataset, settings.get('pipeline'), replace(reading, decoder=decoder))
-        except Exception as error:  # and so may files
-            detail = f'{settings.get("type")}: {error}'
-            split.add([Finding('data set that cannot be checked', detail)])
+            split.add(check_evaluator(config, evaluator, parts, reading))
+        except Exception as error:
+            split.add([Finding('evaluator that cannot be checked', f'{evaluator}: {error}')])
     return split
 
 
@@ -55,119 +72,60 @@ def check_leaks(split: Split, others: Sequence[Split]) -> None:
                 split.add([Finding('image of the training set', detail)])
 
 
-def _check(split: Split, dataset: object, pipeline: object, reading: Reading) -> None:
-    if str(dataset.ann_file).endswith('.json'):
-        _check_instances(split, dataset, _reads_masks(pipeline), reading)
+def check_same_labels(split: Split, others: Sequence[Split]) -> None:
+    """Note classes that have another label than in the training set."""
+    for other in others:
+        for learned in other.labels[:1]:
+            for classes in split.labels:
+                for label, instead in misplaced(learned, classes).items():
+                    detail = f'label {label} is {learned[label]} in {other.name}, {instead} here'
+                    split.add([Finding('class of another label than in training', detail)])
+
+
+def _has_labels(dataset: object) -> bool:
+    """Whether the classes of a data set are labels; in an open vocabulary they are texts."""
+    return class_problem(class_names(dataset)) is None and not getattr(
+        dataset, 'return_classes', False
+    )
+
+
+def _check(split: Split, part: Part, config: Config, reading: Reading) -> None:
+    """Check a data set, told by its class."""
+    dataset = part.dataset
+    problem = class_problem(class_names(dataset))
+    if problem is not None:
+        split.add([Finding('classes that are no tuple', problem)])
+    elif is_coco(dataset):
+        check_coco(split, part, reading)
     elif hasattr(dataset, 'reduce_zero_label'):
-        _check_semantics(split, dataset, reading)
+        check_label_maps(split, dataset, config, reading)
+        part.kept = dataset.data_list if dataset._fully_initialized else None
     else:
-        kind = type(dataset).__name__
-        split.add([Finding('data set of a kind that is not checked', kind, is_error=False)])
+        check_listed(split, part, reading)
 
 
-def _check_instances(split: Split, dataset: object, has_masks: bool, reading: Reading) -> None:
-    """Check a data set in COCO's layout."""
-    content, findings = read_annotations(Path(dataset.ann_file), reading.max_annotation_bytes)
-    split.add(findings)
-    if content is None:
-        return
-    classes = dataset.metainfo['classes']
-    folder = dataset.data_prefix.get('img', '')
-    names = [image['file_name'] for image in content['images'] if image['file_name'] is not None]
-    paths = [str(Path(folder, name)) for name in names]
-    looked = dict(zip(names, reading.images(paths, split.name), strict=True))
-    _add_images(split, looked.values(), dataset.ann_file)
-    split.add(check_annotations(content, classes, has_masks))
-    split.add(check_sizes(content, looked))
-    counts, of_class = count(content, classes)
-    split.counts.update(counts)
-    split.classes.update(of_class)
+def _check_targets(parts: Sequence[Part]) -> Iterator[Finding]:
+    """Note a training set of which no instance reaches the loss."""
+    if all(part.kept for part in parts):
+        infos = [info for part in parts for info in part.kept]
+        if infos and not any(map(has_a_target, infos)):
+            detail = f'{len(infos)} images are kept, and none has an instance to learn from'
+            yield Finding('training set without an instance', detail)
 
 
-def _check_semantics(split: Split, dataset: object, reading: Reading) -> None:
-    """Check a data set of images and label maps."""
-    infos = _listed(split, dataset, reading)
-    images = reading.images([info['img_path'] for info in infos], split.name)
-    _add_images(split, images, dataset.data_prefix.get('img_path'))
-    labelled = [info['seg_map_path'] for info in infos if info.get('seg_map_path')]
-    maps = reading.label_maps(labelled, f'{split.name}, labels')
-    split.add(_bad_names(labelled))
-    classes = dataset.metainfo['classes']
-    settings = (len(classes), bool(dataset.reduce_zero_label), dataset.ignore_index)
-    maps = [renamed(found, dataset.label_map, int(settings[1])) for found in maps]
-    split.add(check_labels(maps, *settings))
-    if len(maps) == len(images):
-        split.add(_other_sizes(images, maps))
-    pixels = pixels_of_classes(maps, classes, settings[1])
-    split.add(missing_classes(pixels))
-    split.counts.update({'images': len(images), 'label maps': len(maps)})
-    split.classes.update(pixels)
+def _check_counts(split: Split) -> Iterator[Finding]:
+    """Note files whose objects are all left out; images without any may be meant to be tested."""
+    counts = split.counts
+    if counts.get('instances kept') == 0 and counts.get('annotations', 0) > counts['crowds']:
+        detail = f'{counts["annotations"]} annotations are in the files'
+        yield Finding('data set of which no instance is kept', detail)
 
 
-def _listed(split: Split, dataset: object, reading: Reading) -> list[dict]:
-    """Images and label maps of a data set in MMSegmentation's layout."""
-    folder = dataset.data_prefix.get('img_path')
-    if dataset.ann_file and not os.path.isdir(dataset.ann_file):
-        try:
-            read_regular_file(dataset.ann_file, reading.max_annotation_bytes)
-        except (OSError, ValueError) as error:
-            detail = f'{dataset.ann_file}: {reason(error)}'
-            split.add([Finding('annotation file cannot be read', detail)])
-            return []
-    elif folder:
-        split.add(check_folder(folder, dataset.img_suffix))
-    dataset.serialize_data = False  # of nothing it raises an error
-    dataset.full_init()
-    return [dataset.get_data_info(index) for index in range(len(dataset))]
-
-
-def _add_images(split: Split, images: Iterable[Looked], source: str) -> None:
-    """Note which images cannot be read, and which are twice in a split."""
-    images = list(images)
-    split.add(_bad_names(image.path for image in images))
-    if not images:
-        split.add([Finding('data set without an image', str(source))])
-    by_digest: dict[str, str] = {}
-    for image in images:
-        if image.problem is not None:
-            split.add([Finding('image that cannot be read', f'{image.path}: {image.problem}')])
-        if not image.digest:
-            continue
-        split.hashes[image.path] = image.digest
-        first = by_digest.setdefault(image.digest, image.path)
-        if first != image.path:
-            split.add([Finding('image that is there twice', f'{image.path} is {first}', False)])
-
-
-def _bad_names(paths: Iterable[str]) -> Iterator[Finding]:
-    """Note names that logs and results cannot hold."""
-    for path in paths:
-        try:
-            path.encode()
-        except UnicodeEncodeError:
-            yield Finding('file name that is not valid UTF-8', path)
-
-
-def _other_sizes(images: Sequence[Looked], maps: Sequence[LabelMap]) -> Iterator[Finding]:
-    for image, labels in zip(images, maps, strict=True):
-        if None not in (image.size, labels.size) and image.size != labels.size:
-            detail = f'{labels.path}: {labels.size}, the image has {image.size}'
-            yield Finding('label map of another size', detail)
-
-
-def _reads_masks(steps: object) -> bool:
-    """Whether a transform of a pipeline, or one within it, reads masks."""
-    if isinstance(steps, (list, tuple)):
-        return any(map(_reads_masks, steps))
-    if isinstance(steps, Mapping):
-        return bool(steps.get('with_mask')) or _reads_masks(steps.get('transforms'))
-    return bool(getattr(steps, 'with_mask', False))
-
-
-def _decoder(pipeline: Sequence | None) -> Decoder | None:
-    """How a pipeline decodes images, if MMCV's loader does it, and is the first step."""
-    first = pipeline[0] if pipeline else dict(type='LoadImageFromFile')
-    loader = TRANSFORMS.build(first) if isinstance(first, Mapping) else first
+def _decoder(pipeline: object, config: Config) -> Decoder | None:
+    """How a built pipeline decodes images, if MMCV's loader does it, and is the first step."""
+    steps = pipeline.transforms
+    loader = steps[0] if steps else LoadImageFromFile()
     if isinstance(loader, LoadImageFromFile):
-        return Decoder(loader.imdecode_backend, loader.color_type)
+        takes = model_channels(config, pipeline)
+        return Decoder(loader.imdecode_backend, loader.color_type, takes)
     return None
