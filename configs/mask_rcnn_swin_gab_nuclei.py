@@ -54,7 +54,11 @@ model = dict(
     ),
     test_cfg=dict(rpn=dict(nms_pre=500, max_per_img=200)),
 )
-optim_wrapper = dict(optimizer=dict(lr=1e-3), clip_grad=dict(max_norm=10))
+optim_wrapper = dict(
+    optimizer=dict(lr=1e-3),
+    paramwise_cfg=dict(norm_decay_mult=0.0),
+    clip_grad=dict(max_norm=10),
+)
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=27, val_interval=27)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -20,6 +20,7 @@ model = dict(
         depths=(2, 2, 18, 2),
         drop_path_rate=0.3,
         out_indices=(3,),
+        shift_single_window=False,  # the last stage has one window: classifiers do not shift it
         gab_cfg=dict(amplitude=1.0, sigma=5.0, per_head=False),
     ),
     head=dict(in_channels=768),

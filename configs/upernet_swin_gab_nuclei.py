@@ -34,7 +34,7 @@ model = dict(
     ),
     auxiliary_head=dict(in_channels=128, channels=64, num_classes=2, norm_cfg=_norm_cfg),
 )
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+optim_wrapper = dict(optimizer=dict(lr=1e-3), paramwise_cfg=dict(norm_decay_mult=0.0))
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=100, val_interval=100)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -3,15 +3,13 @@
 Norms, relative-position tables, absolute position embeddings, factors of branches (gamma), what
 Context Broadcasting and gated attention learn, and amplitude and sigma of the Gaussian (the code of
 arXiv 2305.04722 puts those two into a group without decay). A key matches every parameter whose
-name contains it. norm_decay_mult covers norm layers of any other name: the BatchNorms of decode
-heads, which the stock Swin recipes do decay.
+name contains it. BatchNorms of heads (bn) are decayed, as in the stock Swin recipes.
 """
 
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),
     paramwise_cfg=dict(
-        norm_decay_mult=0.0,
         custom_keys={
             'pos_embed': dict(decay_mult=0.0),
             'relative_position_bias_table': dict(decay_mult=0.0),

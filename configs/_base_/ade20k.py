@@ -18,8 +18,9 @@ _train_pipeline = [
     dict(type='PhotoMetricDistortion'),
     _pack,
 ]
+# mmseg.apis reads it by this name, test_dataloader what is below.
 # The labels are loaded after the resize: a prediction is compared at the original size.
-_test_pipeline = [
+test_pipeline = [
     *_load,
     dict(type='Resize', scale=(2048, 512), keep_ratio=True),
     _load_labels,
@@ -48,7 +49,7 @@ val_dataloader = dict(
         type='ADE20KDataset',
         data_root=data_root,
         data_prefix=dict(img_path='images/validation', seg_map_path='annotations/validation'),
-        pipeline=_test_pipeline,
+        pipeline=test_pipeline,
     ),
 )
 test_dataloader = val_dataloader

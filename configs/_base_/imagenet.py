@@ -1,7 +1,7 @@
 """ImageNet-1K for a backbone that is trained WITH the Gaussian from the start; needs mmpretrain.
 
-Data, schedule (300 epochs of AdamW) and augmentation are mmpretrain's for Swin. The paper's own
-recipe for ImageNet (arXiv 2305.04722) could not be found.
+Data, schedule (300 epochs of AdamW) and augmentation are mmpretrain's for Swin and for DeiT, which
+clip gradients at 5. The paper's own recipe for ImageNet (arXiv 2305.04722) could not be found.
 """
 
 _base_ = [
@@ -16,6 +16,7 @@ model = dict(
     head=dict(
         type='LinearClsHead',
         num_classes=1000,
+        init_cfg=dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.0),
         loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1, mode='original'),
         cal_acc=False,
     ),
@@ -23,9 +24,10 @@ model = dict(
 )
 # Norms, biases and all else of one dimension are not decayed by that schedule's own rules.
 optim_wrapper = dict(
+    clip_grad=dict(max_norm=5.0),
     paramwise_cfg=dict(
         custom_keys={'.local.': dict(decay_mult=0.0), 'pos_embed': dict(decay_mult=0.0)}
-    )
+    ),
 )
 train_dataloader = dict(batch_sampler=dict(type='mmgab.ResumableBatchSampler'))
 default_hooks = dict(checkpoint=dict(type='mmgab.AtomicCheckpointHook'))

@@ -2,6 +2,8 @@
 
 The recipe of the Swin configs beside it; the backbone's form is ViTDet's (arXiv 2203.16527, section
 3): windows of 14 x 14 patches, four blocks that see the whole image, a pyramid from the last map.
+No norm is decayed, the pyramid's included, as ViTDet's are not. Images are normalised as those that
+the weights were trained with, timm's vit_relpos_*: mean and standard deviation 0.5 of 1.
 """
 
 _base_ = [
@@ -12,6 +14,7 @@ _base_ = [
 ]
 
 model = dict(
+    data_preprocessor=dict(mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5]),
     backbone=dict(
         _delete_=True,
         type='mmgab.ViTGAB',
@@ -23,3 +26,4 @@ model = dict(
     ),
     neck=dict(_delete_=True, type='mmgab.SimpleFeaturePyramid', out_channels=256, num_outs=5),
 )
+optim_wrapper = dict(paramwise_cfg=dict(norm_decay_mult=0.0))

@@ -10,6 +10,7 @@ _dataset = dict(
     seg_map_suffix='.png',
 )
 _load = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
+test_pipeline = [*_load, dict(type='PackSegInputs')]  # mmseg.apis reads it by this name
 
 train_dataloader = dict(
     batch_size=8,
@@ -32,7 +33,7 @@ val_dataloader = dict(
     dataset=dict(
         **_dataset,
         data_prefix=dict(img_path='images/val', seg_map_path='labels/val'),
-        pipeline=[*_load, dict(type='PackSegInputs')],
+        pipeline=test_pipeline,
     ),
 )
 test_dataloader = val_dataloader

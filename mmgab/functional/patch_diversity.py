@@ -14,8 +14,8 @@ def cosine_diversity(last: Tensor, is_real: Tensor | None = None) -> Tensor:
     .. math:: \frac{1}{N (N - 1)} \sum_{i \ne j} \cos(h_i, h_j)
               = \frac{\|\sum_i \hat h_i\|^2 - N}{N (N - 1)}
 
-    With its sign. Whether the paper takes the cosine's absolute value could not be confirmed from
-    what is public; with it, the sum has no closed form.
+    With its sign, as in version 1 of the paper. Whether later versions take the cosine's absolute
+    value could not be confirmed from what is public; with it, the sum has no closed form.
 
     Args:
         last: Tokens ``(B, N, C)``.
@@ -24,45 +24,46 @@ def cosine_diversity(last: Tensor, is_real: Tensor | None = None) -> Tensor:
     Returns:
         A scalar, the mean over images of two tokens and more.
     """
-    units, weights = _units(last, is_real)
+    units, weights = _weighted(F.normalize(last.float(), dim=2), is_real)
     count = weights.sum(dim=1)  # (B, 1)
     total = units.sum(dim=1).square().sum(dim=1, keepdim=True)
     return _mean_of_pairs((total - count) / (count * (count - 1)).clamp_min(1), count)
 
 
 def contrastive_diversity(first: Tensor, last: Tensor, is_real: Tensor | None = None) -> Tensor:
-    r"""How badly a token of a late layer tells which token of an early layer it comes from.
+    r"""How badly a token of the last layer tells which patch it comes from.
 
-    .. math:: -\frac{1}{N} \sum_i \log \frac{e^{s_{ii}}}{e^{s_{ii}} + e^{m_i}}, \quad
-              m_i = \frac{1}{N - 1} \sum_{j \ne i} s_{ij}, \quad s_{ij} = \cos(h^1_i, h^L_j)
+    .. math:: -\frac{1}{N} \sum_i \log \frac{e^{e_i \cdot h_i}}
+              {e^{e_i \cdot h_i} + e^{e_i \cdot \bar h}}, \quad
+              \bar h = \frac{1}{N} \sum_j h_j
 
-    The early layer is not trained by it.
+    Inner products, not cosines, and the mean over all tokens, as in version 1 of the paper; the
+    patches :math:`e` are not trained by it, as in its code. (That code leaves a token's own patch
+    out of the mean and has a third term, of the neighbourhood.)
 
     Args:
-        first: Tokens of the early layer, ``(B, N, C)``.
+        first: The patches as they enter the first layer, ``(B, N, C)``.
         last: Of the late layer, shaped alike.
         is_real: ``(B, N)``, which of them are no padding; None for all.
 
     Returns:
         A scalar, the mean over images of two tokens and more.
     """
-    early, weights = _units(first.detach(), is_real)
-    late, _ = _units(last, is_real)
+    early, weights = _weighted(first.detach().float(), is_real)
+    late, _ = _weighted(last.float(), is_real)
     count = weights.sum(dim=1)  # (B, 1)
-    own = (early * late).sum(dim=2, keepdim=True)  # (B, N, 1)
-    others = early @ late.sum(dim=1)[:, :, None] - own
-    others = others / (count - 1).clamp_min(1)[:, None]
-    losses = (F.softplus(others - own) * weights).sum(dim=1) / count.clamp_min(1)
-    return _mean_of_pairs(losses, count)
+    mean = late.sum(dim=1, keepdim=True) / count.clamp_min(1)[:, None]  # (B, 1, C)
+    # A softplus: the negative logarithm of the share of two exponentials.
+    losses = F.softplus((early * (mean - late)).sum(dim=2, keepdim=True))  # (B, N, 1)
+    return _mean_of_pairs((losses * weights).sum(dim=1) / count.clamp_min(1), count)
 
 
-def _units(tokens: Tensor, is_real: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Tokens of length one, zeros for padding, and weights ``(B, N, 1)``; in single precision."""
-    units = F.normalize(tokens.float(), dim=2)
+def _weighted(tokens: Tensor, is_real: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Tokens with zeros for padding, and weights ``(B, N, 1)``."""
     if is_real is None:
-        return units, torch.ones_like(units[..., :1])
-    weights = is_real[..., None].to(units.dtype)
-    return units * weights, weights
+        return tokens, torch.ones_like(tokens[..., :1])
+    weights = is_real[..., None].to(tokens.dtype)
+    return tokens * weights, weights
 
 
 def _mean_of_pairs(losses: Tensor, count: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ class PatchDiversityLoss(nn.Module):
 
     Args:
         cosine: Weight of the mean cosine of the late layer's tokens; 0 leaves it out.
-        contrastive: Weight of telling which early token a late one comes from; 0 leaves it out.
+        contrastive: Weight of telling which patch a late token comes from; 0 leaves it out.
 
     Raises:
         ValueError: If a weight is negative or not finite, or both are zero.
@@ -35,8 +35,8 @@ class PatchDiversityLoss(nn.Module):
         """Weighted losses.
 
         Args:
-            first: Tokens of an early layer, ``(B, N, C)``.
-            last: Of a late one, shaped alike.
+            first: The patches as they enter the first layer, ``(B, N, C)``.
+            last: Tokens of the last layer, shaped alike.
             is_real: ``(B, N)``, which of them are no padding; None for all.
 
         Returns:

@@ -1,12 +1,15 @@
 """The hook in real runs of MMEngine's runner."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
+from mmgab.engine import PatchDiversityHook
 from mmgab.functional import contrastive_diversity, cosine_diversity
-from mmgab.models import PatchDiversityLoss, SwinGAB
+from mmgab.models import PatchDiversityLoss, SwinGAB, ViTGAB
 
 
 class Model(BaseModel):
@@ -50,11 +53,11 @@ def train(model, work_dir, **hook):
 
 
 @pytest.mark.parametrize('with_cp', [False, True])
-def test_losses_are_those_between_first_and_last_block(tmp_path, with_cp):
+def test_losses_are_those_between_the_patches_and_the_last_block(tmp_path, with_cp):
     model, kept = Model(drop_path_rate=0.0, with_cp=with_cp), []
     blocks = model.backbone.stages[-1].blocks
-    for block in (blocks[0], blocks[-1]):
-        block.register_forward_hook(lambda module, inputs, output: kept.append(output.detach()))
+    blocks[0].register_forward_pre_hook(lambda block, inputs: kept.append(inputs[0].detach()))
+    blocks[-1].register_forward_hook(lambda block, inputs, output: kept.append(output.detach()))
     train(model, tmp_path, loss=dict(type='mmgab.PatchDiversityLoss', cosine=0.25, contrastive=2))
     first, last = kept
     assert model.losses['loss_cosine'].item() == pytest.approx(0.25 * cosine_diversity(last).item())
@@ -72,13 +75,40 @@ def test_a_weight_of_zero_leaves_a_loss_out_and_nothing_stays_behind(tmp_path):
     assert not any(module._forward_hooks for module in model.modules())
 
 
-@pytest.mark.parametrize(
-    ('depths', 'stage', 'complaint'),
-    [((1, 3), 2, 'stage is 2, and the backbone has 2'), ((1, 3), 0, 'stage 0 has one block')],
-)
-def test_a_stage_that_cannot_be_compared_is_refused(tmp_path, depths, stage, complaint):
-    with pytest.raises(ValueError, match=complaint):
-        train(Model(depths), tmp_path, stage=stage)
+def watched(depths, **hook):
+    """Numbers of the blocks that the hook looks on at: whose input, and whose output."""
+    model = Model(depths)
+    PatchDiversityHook(**hook).before_train(SimpleNamespace(model=model))
+    names = {module: name for name, module in model.backbone.named_modules()}
+    (first,) = (names[m] for m in names if m._forward_pre_hooks)
+    (last,) = (names[m] for m in names if m._forward_hooks)
+    return first, last
+
+
+def test_by_default_it_is_the_stage_with_the_most_blocks():
+    """Of a Swin-S the third; neighbouring blocks of its last stage have had no time to differ."""
+    assert watched((3, 1)) == ('stages.0.blocks.0', 'stages.0.blocks.2')
+    assert watched((1, 3)) == ('stages.1.blocks.0', 'stages.1.blocks.2')
+    assert watched((2, 2)) == ('stages.1.blocks.0', 'stages.1.blocks.1')
+    assert watched((3, 1), stage=-1) == ('stages.1.blocks.0', 'stages.1.blocks.0')
+
+
+def test_of_a_plain_vit_it_is_the_embedded_patches_and_the_last_block():
+    model = SimpleNamespace(backbone=ViTGAB(embed_dims=16, depth=3, num_heads=2, out_indices=(2,),
+                                            use_abs_pos_embed=True))  # fmt: skip
+    model.register_forward_hook = lambda hook: None
+    hook = PatchDiversityHook()
+    hook.before_train(SimpleNamespace(model=model))
+    images = torch.randn(1, 3, 224, 224)
+    model.backbone(images)
+    expected = model.backbone.patch_embed(images)[0] + model.backbone.pos_embed
+    torch.testing.assert_close(hook._tokens['first'], expected)
+
+
+@pytest.mark.parametrize('stage', [2, -3])
+def test_a_stage_that_is_not_there_is_refused(tmp_path, stage):
+    with pytest.raises(ValueError, match=f'stage is {stage}, and the backbone has 2'):
+        train(Model((1, 3)), tmp_path, stage=stage)
 
 
 @pytest.mark.parametrize('weights', [dict(cosine=-1), dict(contrastive=float('nan'))])

@@ -111,9 +111,28 @@ def test_the_operator_keeps_its_inputs_for_backward_and_nothing_else(shift):
     assert saved_bytes(run, nn.Module()) == sum(t.numel() * t.element_size() for t in tensors)
 
 
-def test_a_second_derivative_is_refused():
+@pytest.mark.parametrize('with_padding', [True, False])
+@pytest.mark.parametrize('frozen', [(), (0,), (2,)])
+def test_second_derivatives_of_the_operator_are_those_of_softmax_attention(frozen, with_padding):
+    tensors, found = inputs((5, 7), (3, 2), with_padding), []
+    for index in frozen:
+        tensors[index].requires_grad_(False)
+    learned = [tensor for tensor in tensors if tensor is not None and tensor.requires_grad]
+    for attend in (in_operator, in_windows):
+        out = attend(*tensors, (5, 7), (3, 2), (1, 1)).square().sum()
+        first = torch.autograd.grad(out, learned, create_graph=True)
+        penalty = sum(grad.square().sum() for grad in first)
+        found.append(torch.autograd.grad(penalty, learned))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_batches_of_gradients_are_those_of_one_by_one():
     tensors = inputs((5, 7), (3, 2))
-    out = in_operator(*tensors, (5, 7), (3, 2), (1, 1)).square().sum()
-    (grad,) = torch.autograd.grad(out, tensors[0], create_graph=True)
-    with pytest.raises(RuntimeError, match='no autograd formula'):
-        grad.sum().backward()
+    out = in_operator(*tensors, (5, 7), (3, 2), (1, 1))
+    directions = torch.randn(3, *out.shape, dtype=out.dtype)
+    batch = torch.autograd.grad(out, tensors, directions, is_grads_batched=True, retain_graph=True)
+    for i, direction in enumerate(directions):
+        one = torch.autograd.grad(out, tensors, direction, retain_graph=True)
+        for ours, theirs in zip(batch, one, strict=True):
+            torch.testing.assert_close(ours[i], theirs)

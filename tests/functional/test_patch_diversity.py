@@ -7,26 +7,33 @@ import torch.nn.functional as F
 from mmgab.functional import contrastive_diversity, cosine_diversity
 
 
-def pairs(first, last):
-    """Cosines of all pairs of tokens of an image, and which are of two different ones."""
-    cosines = F.cosine_similarity(first[:, None], last[None, :], dim=2)
-    return cosines, ~torch.eye(len(first), dtype=torch.bool)
-
-
 def test_the_mean_cosine_is_that_of_all_pairs():
     x = torch.randn(3, 17, 8)
-    expected = [cosines[apart].mean() for cosines, apart in (pairs(image, image) for image in x)]
+    apart = ~torch.eye(17, dtype=torch.bool)
+    expected = [
+        F.cosine_similarity(image[:, None], image[None, :], dim=2)[apart].mean() for image in x
+    ]
     torch.testing.assert_close(cosine_diversity(x), torch.stack(expected).mean())
 
 
-def test_the_contrast_is_that_of_all_pairs():
+def test_the_contrast_is_the_papers_of_inner_products():
+    """Version 1: a token's own patch against the mean over all tokens."""
     first, last = torch.randn(3, 17, 8), torch.randn(3, 17, 8)
     expected = []
     for early, late in zip(first, last, strict=True):
-        cosines, apart = pairs(early, late)
-        own, others = cosines.diag(), (cosines * apart).sum(dim=1) / 16
-        expected.append(-torch.log(own.exp() / (own.exp() + others.exp())).mean())
+        for i in range(17):
+            own, mean = early[i] @ late[i], early[i] @ late.mean(dim=0)
+            expected.append(-torch.log(own.exp() / (own.exp() + mean.exp())))
     torch.testing.assert_close(contrastive_diversity(first, last), torch.stack(expected).mean())
+    # Not of cosines: longer tokens are told apart better.
+    assert contrastive_diversity(first, 5 * first) < contrastive_diversity(first, first)
+
+
+def test_the_contrast_stays_finite_for_tokens_of_any_length():
+    first, last = 1e3 * torch.randn(1, 17, 8), 1e3 * torch.randn(1, 17, 8, requires_grad=True)
+    loss = contrastive_diversity(first, last)
+    loss.backward()
+    assert torch.isfinite(loss)
 
 
 def test_tokens_that_are_all_the_same_are_the_worst():

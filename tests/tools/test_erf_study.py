@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from erf_study_measures import beyond, beyond_map, fit_bump
-from erf_study_networks import BIASES, GAUSSIANS, NO_POSITION, TABLE, set_bias_
-from erf_study_page import FAILS, HOLDS, MARK, PARTLY, Row, write_page
+from erf_study_networks import BIASES, GAUSSIANS, NO_POSITION, REDRAWN, TABLE, set_bias_
+from erf_study_page import FAILS, HOLDS, MARK, PARTLY, Row, redrawn_name, write_page
 from torch import nn
 
 from mmgab.analysis.erf import ContributionSums, Erf
@@ -99,6 +99,18 @@ def test_verdicts_follow_the_numbers(tmp_path):
     some = flat | {GAUSSIANS[1].name: 0.8}
     assert verdicts(tmp_path, some)[1] == PARTLY
     assert verdicts(tmp_path, some, others=[0.8, 0.4])[1] == FAILS  # not with all weights
+
+
+@pytest.mark.parametrize(('redrawn', 'verdict'), [(0.3, HOLDS), (0.69, FAILS)])
+def test_positions_drawn_anew_are_compared_with_the_trained_network(tmp_path, redrawn, verdict):
+    page = tmp_path / 'erf.md'
+    page.write_text(MARK)
+    fits = dict(before=0.1, after=0.7) | {redrawn_name(bias): redrawn for bias in REDRAWN}
+    nuclei = dict(plain=rows(fits), gab=rows(dict(before=0.1, after=0.7)))
+    write_page(page, dict(network=rows({b.name: 0.1 for b in BIASES})), nuclei, dict(gab=[5.0]))
+    (line,) = (line for line in page.read_text().splitlines() if 'are drawn anew |' in line)
+    assert f'**{verdict}.**' in line
+    assert 'gab' not in line
 
 
 def test_a_page_without_a_mark_is_left_alone(tmp_path):

@@ -6,11 +6,11 @@ import math
 import pytest
 import timm
 import torch
-from gab_params import layers_of
+from gab_params import layers_of, read_network
 from PIL import Image
 
 from mmgab.checkpoints import Contents, read_checkpoint
-from mmgab.models import SwinGAB
+from mmgab.models import SwinGAB, ViTGAB
 
 from .runs import call
 
@@ -65,6 +65,49 @@ def test_maps_are_over_the_offset_of_key_from_query(tmp_path):
     query = 24  # the window's centre: row 3, column 3
     for key in (0, 6, 25, 31, 48):
         assert layer.table[0, 3 + key // 7, 3 + key % 7] == bias[query, key]
+
+
+@pytest.mark.parametrize('kind', ['mlp', 'bias'])
+def test_layers_of_timms_plain_vits_are_what_their_attention_adds(kind, tmp_path):
+    sizes = dict(depth=2, embed_dim=48, num_heads=3)
+    model = timm.create_model('vit_relpos_small_patch16_224', rel_pos_type=kind, **sizes).eval()
+    layers = read_network(model.state_dict(), 'vit')
+    assert [layer.name for layer in layers] == ['blocks.0', 'blocks.1']
+    for layer, block in zip(layers, model.blocks, strict=True):
+        bias = block.attn.rel_pos.get_bias()[0].detach()  # (heads, 196, 196)
+        query = 6 * 14 + 5
+        for key in (0, 100, 195):
+            dy, dx = key // 14 - 6, key % 14 - 5
+            assert layer.table[:, 13 + dy, 13 + dx] == pytest.approx(bias[:, query, key].numpy())
+        assert (layer.amplitude, layer.gaussian.any()) == ([], False)
+        assert layer.fits()['mean'] is not None
+
+
+@pytest.mark.parametrize('rel_pos_cfg', [dict(type='mlp'), dict(type='table'), None])
+def test_layers_of_our_plain_vits_have_their_gaussians(rel_pos_cfg, tmp_path, capsys, monkeypatch):
+    backbone = ViTGAB(
+        img_size=(96, 128), embed_dims=16, depth=2, num_heads=2, out_indices=(1,),
+        rel_pos_cfg=rel_pos_cfg, gab_cfg=dict(amplitude=2.0, sigma=1.5, per_head=True),
+    )  # fmt: skip
+    model = torch.nn.ModuleDict(dict(backbone=backbone))
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'vit.pth')
+    words = (tmp_path / 'vit.pth', '--out', tmp_path / 'gab')
+    code, output = call(TOOL, words, capsys, monkeypatch)
+    assert code is None, output
+    (rows,) = json.loads((tmp_path / 'gab.json').read_text()).values()
+    assert [row['layer'] for row in rows] == ['blocks.0', 'blocks.1']
+    assert rows[0]['amplitude'] == pytest.approx([4, 4])
+    assert rows[0]['sigma'] == pytest.approx([1.5, 1.5])
+    if rel_pos_cfg is None:  # the Gaussian alone, about the central token of 6 x 8
+        fit = rows[0]['fits']['mean']
+        assert (fit['sigma_x'], fit['sigma_y']) == pytest.approx((1.5, 1.5), rel=0.02)
+
+
+def test_a_vit_without_relative_positions_is_told_so(tmp_path, capsys, monkeypatch):
+    model = timm.create_model('vit_tiny_patch16_224', depth=1, embed_dim=48, num_heads=2)
+    torch.save(model.state_dict(), tmp_path / 'vit.pth')
+    words = (tmp_path / 'vit.pth', '--out', tmp_path / 'gab')
+    assert 'no Swin' in str(call(TOOL, words, capsys, monkeypatch)[0])
 
 
 def test_two_checkpoints_of_the_same_name_are_kept_apart(detector, tmp_path, capsys, monkeypatch):

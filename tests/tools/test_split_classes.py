@@ -1,11 +1,14 @@
 """Small sets of images: their split, and the paper's recipe run on one, tiny."""
 
 from itertools import chain
+from pathlib import Path
 
 import cv2
 import digit_scenes
+import numpy as np
 import pytest
-from split_classes import split
+from split_classes import find_images, split
+from torchvision.datasets import ImageFolder
 
 from .runs import call
 
@@ -29,11 +32,35 @@ def lists(folder):
             for part in ('train', 'val', 'test')}  # fmt: skip
 
 
-def test_every_image_is_in_one_part_and_the_parts_are_those_of_the_paper():
-    parts = split(1000)
-    assert [len(part) for part in parts.values()] == [700, 150, 150]
-    assert sorted(chain(*parts.values())) == list(range(1000))
-    assert split(1000) == parts
+@pytest.mark.parametrize('number', [20, 1000, 7349, 9144, 16185, 20580])
+def test_the_parts_are_those_of_the_papers_code(number):
+    """Of pets, Caltech-101, cars and dogs as well: the code's own lines, image by image."""
+    np.random.seed(0)
+    indices = np.arange(0, number)
+    np.random.shuffle(indices)
+    train, val, test = (int(number * share) for share in (0.7, 0.15, 0.15))
+    expected = dict(train=indices[:train], val=indices[train : train + val],
+                    test=indices[train + val : train + val + test])  # fmt: skip
+    parts = split(number)
+    assert parts == {name: sorted(part.tolist()) for name, part in expected.items()}
+    assert len(set(chain(*parts.values()))) == train + val + test >= number - 2
+    assert split(number) == parts
+
+
+@pytest.mark.parametrize('by_name', [False, True])
+def test_images_are_in_the_order_of_torchvisions_image_folder(by_name, tmp_path):
+    """Where classes and numbers of images sort unlike paths: cat, cat_a; 1, 10, 2."""
+    for kind in ('cat', 'cat_a', 'Zebra', 'dog'):
+        for number in (1, 2, 10):
+            path = tmp_path / 'folders' / kind / f'{kind}_{number}.jpg'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+            (tmp_path / 'flat').mkdir(exist_ok=True)
+            (tmp_path / 'flat' / path.name).touch()
+    folder = ImageFolder(str(tmp_path / 'folders'))
+    expected = [(Path(path).name, folder.classes[kind]) for path, kind in folder.samples]
+    found = find_images(tmp_path / ('flat' if by_name else 'folders'), by_name)
+    assert [(Path(path).name, kind) for path, kind in found] == expected
 
 
 @pytest.mark.parametrize('options', [(), ('--by-name',)])
@@ -67,7 +94,8 @@ def test_the_papers_recipe_trains_validates_and_tests(classes, tmp_path, capsys,
         *(f'{loader}.{key}' for loader in loaders for key in ('num_workers=0', 'batch_size=4')),
         'model.backbone.embed_dims=16', 'model.backbone.depth=1', 'model.backbone.num_heads=2',
         'model.backbone.out_indices=(0,)', 'model.backbone.patch_size=32',
-        'model.backbone.init_cfg=None', 'model.head.in_channels=16', 'model.head.num_classes=2',
+        'model.backbone.init_cfg=None', 'model.neck.init_cfg=None',
+        'model.neck.in_channels=16', 'model.head.in_channels=16', 'model.head.num_classes=2',
         'train_cfg.max_epochs=1', 'default_hooks.checkpoint.interval=1',
     ]  # fmt: skip
     config = 'configs/vit_s_gab_pets.py'

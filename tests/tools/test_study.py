@@ -16,6 +16,7 @@ import page
 import plan
 import pytest
 import study
+import torch
 from grid import CONFIGS, TASKS, Run, all_runs, config_hash, with_arm
 from mmdet.registry import MODELS as DET_MODELS
 from mmengine.registry import DefaultScope
@@ -32,6 +33,9 @@ from paired import (
 )
 from results import Result, read_results, write_results
 from train_arm import ScoreHook, learned, train
+
+from mmgab.engine import load_config
+from mmgab.models import SwinGAB
 
 from ..conftest import ROOT
 from .runs import call
@@ -313,13 +317,13 @@ def test_a_page_without_the_mark_is_left_alone(tmp_path):
 @pytest.mark.parametrize('dataset', ['coco', 'ade20k'])
 def test_the_plan_is_commands_that_run_and_hours(dataset, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    arms = ('none', 'gaussian_sigma_2', 'gpsa')  # writing a config takes a second
+    arms = ('none', 'gaussian_sigma_2', 'gpsa', 'cb')  # writing a config takes a second
     monkeypatch.setattr(plan, 'ARMS', arms)
     words = ('--dataset', dataset, '--gpus', '8')
     code, output = call(TOOL, words, capsys, monkeypatch)
     assert code is None, output
     *commands, summary = output.strip().splitlines()
-    assert len(commands) == len(arms) * len(grid.SEEDS)
+    assert len(commands) == len(arms) * len(grid.SEEDS) + 1  # CB is trained on ImageNet first
     assert 'hours of 8 GPUs' in summary
     for command in commands:
         tool, config, gpus = command.split()[:3]
@@ -329,6 +333,29 @@ def test_the_plan_is_commands_that_run_and_hours(dataset, tmp_path, capsys, monk
     assert written.model.backbone.gab_cfg == dict(amplitude=1.0, sigma=2.0, per_head=False)
     written = grid.load_config(str(tmp_path / f'work_dirs/study/{dataset}_gpsa_pretrained.py'))
     assert written.model.backbone.gpsa_cfg.gate < -2  # pretrained weights know nothing of gates
+    written = grid.load_config(str(tmp_path / f'work_dirs/study/{dataset}_cb.py'))
+    before = grid.load_config(str(tmp_path / 'work_dirs/study/imagenet_cb.py'))
+    assert before.model.backbone.cb_cfg == written.model.backbone.cb_cfg == dict(type='CB')
+    start = written.model.backbone.init_cfg.checkpoint
+    (pretraining,) = (command for command in commands if 'imagenet_cb.py' in command)
+    assert start == f'{pretraining.split()[4]}/epoch_300.pth'
+    assert commands.index(pretraining) < min(i for i, c in enumerate(commands) if '_cb_0' in c)
+
+
+def test_every_arm_of_the_plan_starts_from_weights_of_its_own_function():
+    """Whatever changes an untrained network's output at the start is trained on ImageNet first."""
+    torch.manual_seed(0)
+    images = torch.randn(1, 3, 56, 56)
+    sizes = dict(embed_dims=8, num_heads=(2, 2, 2, 2), depths=(1, 1, 1, 1))
+    plain = SwinGAB(gab_cfg=None, **sizes).eval()
+    for arm in grid.ARMS:
+        changes = load_config(str(CONFIGS / 'arms' / f'{arm}.py')).get('model', {})
+        changes = {k: v for k, v in changes.get('backbone', {}).items() if k == 'cb_cfg'}
+        model = SwinGAB(gab_cfg=None, **sizes, **changes).eval()
+        model.load_state_dict(plain.state_dict(), strict=False)
+        with torch.no_grad():
+            is_other = not torch.allclose(model(images)[-1], plain(images)[-1], atol=1e-5)
+        assert is_other == (arm in plan._TRAINED_WITH)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
     make erf-study        # 20 minutes; writes the last part of docs/erf.md, and its pictures
 
 Untrained networks on photographs (scikit-image's and StarDist's, which travel in these packages),
-and the nuclei models before and after training, with the Gaussian and without. Models that were
-trained before, in --work-dir, are not trained again.
+and the nuclei models before and after training, with the Gaussian and without; of those without,
+also the trained ones with relative positions that were drawn anew, the paper's control. Models that
+were trained before, in --work-dir, are not trained again.
 """
 
 import argparse
@@ -19,9 +20,10 @@ import cv2
 import torch
 from erf_images import batches, folder_images
 from erf_study_measures import SAMPLES, beyond, beyond_map
-from erf_study_networks import BIASES, NETWORKS, SIDE
-from erf_study_page import Row, write_page
+from erf_study_networks import BIASES, NETWORKS, REDRAWN, SIDE, Bias, set_bias_
+from erf_study_page import Row, redrawn_name, write_page
 from erf_subject import Target, build_subject, prepare_image
+from mmengine.model import ImgDataPreprocessor
 from torch import Tensor
 from tqdm import tqdm
 
@@ -36,7 +38,7 @@ PHOTOGRAPHS = {
                 'motorcycle_left.png retina.jpg rocket.jpg'),
     'stardist': ('data/images', 'histo.jpg'),
 }  # fmt: skip
-IMAGENET = dict(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375), bgr_to_rgb=True)
+IMAGENET = ImgDataPreprocessor((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), bgr_to_rgb=True)
 SEEDS = (0, 1, 2)
 # Side of the images that the config trains with, and the checkpoint that it ends with.
 NUCLEI = {
@@ -100,20 +102,29 @@ def untrained() -> dict[str, list[Row]]:
 
 
 def trained(work_dir: Path, data: Path) -> dict[str, list[Row]]:
-    """The nuclei models before and after training."""
+    """The nuclei models before and after training, and with positions drawn anew after it."""
     rows = {}
-    for name, (side, checkpoint) in NUCLEI.items():
-        rows[name] = []
-        for when, weights in (('before', None), ('after', work_dir / name / checkpoint)):
-            torch.manual_seed(0)
-            config = str(ROOT / 'configs' / f'{name}.py')
-            target = Target(config, weights and str(weights), LAST_STAGE, size=(side, side))
-            subject = build_subject(target)
-            sources = folder_images(data / 'images', subject)
-            images = [(names[0], one[0]) for names, one in batches(sources, 1, {})]
-            title = f'{when} training'
-            rows[name].append(described(measure(subject.features, images, title), title))
+    for name, (_, checkpoint) in NUCLEI.items():
+        weights = str(work_dir / name / checkpoint)
+        rows[name] = [of_nuclei(name, data, None), of_nuclei(name, data, weights)]
+        if '_gab_' not in name:
+            rows[name] += [of_nuclei(name, data, weights, bias) for bias in REDRAWN]
     return rows
+
+
+def of_nuclei(name: str, data: Path, weights: str | None, redrawn: Bias | None = None) -> Row:
+    """A nuclei model, before training or with trained weights, its tables drawn anew or not."""
+    torch.manual_seed(0)
+    side, _ = NUCLEI[name]
+    config = str(ROOT / 'configs' / f'{name}.py')
+    subject = build_subject(Target(config, weights, LAST_STAGE, size=(side, side)))
+    title = 'after training' if weights else 'before training'
+    if redrawn is not None:
+        set_bias_(subject.network, redrawn)
+        title = redrawn_name(redrawn)
+    sources = folder_images(data / 'images', subject)
+    images = [(names[0], one[0]) for names, one in batches(sources, 1, {})]
+    return described(measure(subject.features, images, title), title)
 
 
 def train(work_dir: Path, data: Path) -> None:

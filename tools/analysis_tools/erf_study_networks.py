@@ -39,6 +39,9 @@ GAUSSIANS = [Bias(f'Gaussian, A 1, sigma {sigma}', 0.02, 1.0, sigma) for sigma i
 # whether a Gaussian of A = 1 is too low to be seen.
 MORE = [Bias('table, std 1', 1.0), Bias('Gaussian, A 10, sigma 2', 0.02, 10.0, 2.0)]
 BIASES = [NO_POSITION, TABLE, *GAUSSIANS, *MORE]
+# In place of a trained network's tables: as they were before training, and as the paper's code
+# draws them.
+REDRAWN = [TABLE, MORE[0]]
 
 
 def vit(bias: Bias, seed: int) -> Callable[[Tensor], Tensor]:

@@ -1,23 +1,27 @@
-"""Amplitude and sigma of every layer, and the Gaussian in its learned table, of any Swin.
+"""Amplitude and sigma of every layer, and the Gaussian in its learned table, of a Swin or ViT.
 
     python tools/analysis_tools/gab_params.py CHECKPOINT [CHECKPOINT ...] --out work_dirs/gab/NAME
 
-Reads any layout that the loader reads, with or without Gaussians of its own. Prints a table and
+Reads any layout that the loader reads, with or without Gaussians of its own, and plain ViTs with
+relative positions, timm's vit_relpos_* and ours. Prints a table and
 writes NAME.json, NAME_layers.png (a line for each checkpoint), NAME_tables.png (learned table,
 Gaussian and sum, of the last one) and, of several checkpoints of one training, NAME_training.png (a
-line for each layer). The fit is that of the code of arXiv 2305.04722: the bias that
-the window's central token sees, minus its minimum; its axes are those of the image.
+line for each layer). The fit is that of the code of arXiv 2305.04722: the bias that the window's
+central token sees, minus its minimum; five parameters, its axes are those of the image.
 """
 
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 from tqdm import tqdm
+from vit_layers import is_vit, vit_layers
 
 from mmgab.analysis.erf import GaussianSurface, fit_surface
 from mmgab.analysis.plots import plot_layers, plot_tables, plot_training
@@ -63,19 +67,44 @@ def layers_of(contents: Contents) -> list[Layer]:
     """Every layer of a Swin, from the image on."""
     layers = []
     for name in contents.tables():
-        table, (height, width) = contents.swin[name].float(), contents.window(name)
         beside = f'{name.rpartition(".")[0]}.gaussian.'
-        own = [contents.swin.get(f'{beside}{kind}') for kind in ('amplitude', 'sigma')]
-        gaussian, amplitude, sigma = table * 0, [], []
-        if own[0] is not None and own[1] is not None:
-            parameters = [parameter.float() for parameter in own]
-            gaussian = gaussian + gaussian_table(relative_offsets((height, width)), *parameters)
-            amplitude, sigma = parameters[0].square().tolist(), parameters[1].abs().tolist()
-
-        maps = [_as_maps(values, (2 * height - 1, 2 * width - 1)) for values in (table, gaussian)]
+        own = {kind: contents.swin.get(f'{beside}{kind}') for kind in ('amplitude', 'sigma')}
+        gaussian = {} if None in own.values() else {k: v.float() for k, v in own.items()}
         place = name.removesuffix('.attn.w_msa.relative_position_bias_table')
-        layers.append(Layer(place, *maps, amplitude, sigma))
+        table = contents.swin[name].float()
+        layers.append(make_layer(place, table, contents.window(name), gaussian))
     return layers
+
+
+def make_layer(
+    name: str, table: Tensor, window: tuple[int, int], gaussian: Mapping[str, Tensor]
+) -> Layer:
+    """A layer from its table ``(T, heads)`` and its Gaussian's parameters, none where it has none.
+
+    Args:
+        name: Stage and block.
+        table: The learned bias of every relative offset.
+        window: Height and width, in tokens.
+        gaussian: ``amplitude`` and ``sigma``, or empty.
+    """
+    own, amplitude, sigma = torch.zeros_like(table), [], []
+    if gaussian:
+        parameters = gaussian['amplitude'], gaussian['sigma']
+        own = own + gaussian_table(relative_offsets(window), *parameters)
+        amplitude, sigma = parameters[0].square().tolist(), parameters[1].abs().tolist()
+    sides = (2 * window[0] - 1, 2 * window[1] - 1)
+    return Layer(name, _as_maps(table, sides), _as_maps(own, sides), amplitude, sigma)
+
+
+def read_network(checkpoint: Mapping, source: str) -> list[Layer]:
+    """Every layer of a Swin, or of a plain ViT.
+
+    Raises:
+        ValueError: If the file holds neither.
+    """
+    if is_vit(checkpoint, source):
+        return [make_layer(*layer) for layer in vit_layers(checkpoint, source)]
+    return layers_of(Contents.of(checkpoint, source))
 
 
 def _as_maps(values: Tensor, sides: tuple[int, int]) -> np.ndarray:
@@ -179,7 +208,7 @@ def read_layers(sources: list[str], trust: bool) -> tuple[dict[str, list[Layer]]
     layers, iterations = {}, {}
     for source in tqdm(sources, unit='checkpoint', disable=len(sources) < 2):
         checkpoint = read_checkpoint(source, trust=trust)  # one at a time: optimizers are large
-        layers[source] = layers_of(Contents.of(checkpoint, source))
+        layers[source] = read_network(checkpoint, source)
         iteration = (checkpoint.get('meta') or {}).get('iter')
         if isinstance(iteration, int):
             iterations[source] = iteration

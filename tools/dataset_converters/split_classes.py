@@ -4,8 +4,10 @@
     python tools/dataset_converters/split_classes.py data/pets --by-name
 
 Looks into FOLDER/images and writes FOLDER/train.txt, val.txt and test.txt, 70, 15 and 15 % of all
-images at random (seed 0), as the code of arXiv 2305.04722 does, and FOLDER/classes.txt. A line is
-an image's path below images and the number of its class. The result is the same on every run.
+images, and FOLDER/classes.txt. The parts are those of the code of arXiv 2305.04722, image by image:
+images in the order of torchvision's ImageFolder, shuffled by NumPy's old generator with seed 0,
+numbers rounded down. What rounding leaves, at most two images, is in no part. A line is an image's
+path below images and the number of its class. The result is the same on every run.
 """
 
 import argparse
@@ -13,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp'}
+# Those of torchvision's ImageFolder.
+SUFFIXES = {'.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp'}
 PARTS = (('train', 0.70), ('val', 0.15), ('test', 0.15))
 
 
 def find_images(folder: Path, by_name: bool) -> list[tuple[str, str]]:
-    """Path and class of every image below a folder, sorted.
+    """Path and class of every image below a folder, sorted by class, then by path.
 
     Args:
         folder: Where the images are.
@@ -41,14 +44,15 @@ def find_images(folder: Path, by_name: bool) -> list[tuple[str, str]]:
         found.append((name.as_posix(), kind))
     if not found:
         raise FileNotFoundError(f'no image below {folder.resolve()}')
-    return found
+    return sorted(found, key=lambda image: (image[1], image[0]))
 
 
 def split(number: int, seed: int = 0) -> dict[str, list[int]]:
-    """Draw which of so many images are in which part."""
-    order = np.random.default_rng(seed).permutation(number)
-    ends = np.cumsum([round(number * share) for _, share in PARTS[:-1]])
-    parts = np.split(order, ends)
+    """Draw which of so many images are in which part, as the paper's code does."""
+    order = np.arange(number)
+    np.random.RandomState(seed).shuffle(order)
+    ends = np.cumsum([int(number * share) for _, share in PARTS])
+    parts = np.split(order, ends)[: len(PARTS)]
     return {name: sorted(part.tolist()) for (name, _), part in zip(PARTS, parts, strict=True)}
 
 
@@ -63,10 +67,14 @@ def main() -> None:
     images = find_images(args.folder / 'images', args.by_name)
     classes = sorted({kind for _, kind in images})
     (args.folder / 'classes.txt').write_text(''.join(f'{kind}\n' for kind in classes))
-    for part, chosen in split(len(images)).items():
+    parts = split(len(images))
+    for part, chosen in parts.items():
         lines = [f'{images[i][0]} {classes.index(images[i][1])}\n' for i in chosen]
         (args.folder / f'{part}.txt').write_text(''.join(lines))
         print(f'{part}: {len(lines)} images')
+    left = len(images) - sum(map(len, parts.values()))
+    if left:
+        print(f'in no part: {left} images, which rounding down leaves over')
     print(f'{len(classes)} classes in {args.folder / "classes.txt"}')
 
 

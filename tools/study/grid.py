@@ -99,10 +99,14 @@ def with_arm(path: Path, arm: str) -> Config:
 
 
 def config_hash(config: Config) -> str:
-    """Ten digits that change with anything in a config but where and with which seed it runs."""
+    """Ten digits that change with anything that a run is made of.
+
+    Where and with which seed it runs do not count, nor what is only a name: for parts of a config,
+    or for mmseg.apis.
+    """
+    others = ('work_dir', 'launcher', 'randomness', 'test_pipeline')
     content = config.to_dict()
-    for key in ('work_dir', 'launcher', 'randomness'):
-        content.pop(key, None)
+    content = {k: v for k, v in content.items() if k not in others and not k.startswith('_')}
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 

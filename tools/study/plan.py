@@ -10,8 +10,12 @@ from results import Result
 _IMAGES = 36 * 117_266  # of COCO's training set that have annotations, in 36 epochs
 _STEPS = 160_000  # of ADE20K, on however many GPUs
 _BASES = {'coco': 'mask_rcnn_swin_s_coco.py', 'ade20k': 'upernet_swin_s_ade20k.py'}
+_IMAGENET = 'swin_s_imagenet.py'
 # A pretrained network knows nothing of gates: they start low there.
 _PRETRAINED = {'gpsa': 'gpsa_pretrained'}
+# Another network from the first step on, whatever its weights: it starts from an ImageNet training
+# of its own. (CBG starts as the plain network.)
+_TRAINED_WITH = ('cb', 'cbs', 'gaussian_cb')
 
 
 def costs(results: list[Result]) -> dict[str, float]:
@@ -38,17 +42,34 @@ def print_plan(
     relative, hours = costs(results), 0.0
     for arm in ARMS:
         name = _PRETRAINED.get(arm, arm)
-        config = folder / f'{dataset}_{name}.py'
-        with_arm(ROOT / 'configs' / _BASES[dataset], name).dump(config)
+        config_file = folder / f'{dataset}_{name}.py'
+        config = with_arm(ROOT / 'configs' / _BASES[dataset], name)
+        if arm in _TRAINED_WITH:
+            config.model.backbone.init_cfg.checkpoint = print_pretraining(arm, gpus, folder)
+        config.dump(config_file)
         hours += len(SEEDS) * relative[arm] * steps * step_seconds / 3600
         for seed in SEEDS:
             work_dir = folder / f'{dataset}_{name}_{seed}'
             print(
-                f'tools/dist_train.sh {config} {gpus} --work-dir {work_dir} --auto-scale-lr '
+                f'tools/dist_train.sh {config_file} {gpus} --work-dir {work_dir} --auto-scale-lr '
                 f'--cfg-options randomness.seed={seed}'
             )
     print(
         f'# {len(ARMS) * len(SEEDS)} runs, about {hours:,.0f} hours of {gpus} GPUs if a step of '
         f'the plain network takes {step_seconds} s, which is an assumption: time a step of yours, '
-        'and give it with --step-seconds. Costs of the arms are those of the small networks.'
+        'and give it with --step-seconds. Costs of the arms are those of the small networks; '
+        f'ImageNet trainings, of the arms {", ".join(_TRAINED_WITH)}, are not counted.'
     )
+
+
+def print_pretraining(arm: str, gpus: int, folder: Path) -> str:
+    """Write the ImageNet config of an arm, print its command, and return the weights it ends with.
+
+    They are as the plain network's, which are those of the authors: the same network, recipe and
+    data, but not the same training.
+    """
+    config_file, work_dir = folder / f'imagenet_{arm}.py', folder / f'imagenet_{arm}'
+    config = with_arm(ROOT / 'configs' / _IMAGENET, arm)
+    config.dump(config_file)
+    print(f'tools/dist_train.sh {config_file} {gpus} --work-dir {work_dir} --auto-scale-lr')
+    return str(work_dir / f'epoch_{config.train_cfg.max_epochs}.pth')

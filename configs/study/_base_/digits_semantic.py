@@ -11,7 +11,8 @@ _dataset = dict(
     img_suffix='.png',
     seg_map_suffix='.png',
 )
-_pipeline = [
+# mmseg.apis reads it by this name; training has the same.
+test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
@@ -24,7 +25,7 @@ train_dataloader = dict(
     dataset=dict(
         **_dataset,
         data_prefix=dict(img_path='images/train', seg_map_path='labels/train'),
-        pipeline=_pipeline,
+        pipeline=test_pipeline,
     ),
 )
 val_dataloader = dict(
@@ -34,7 +35,7 @@ val_dataloader = dict(
     dataset=dict(
         **_dataset,
         data_prefix=dict(img_path='images/val', seg_map_path='labels/val'),
-        pipeline=_pipeline,
+        pipeline=test_pipeline,
     ),
 )
 test_dataloader = val_dataloader

@@ -51,7 +51,9 @@ val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 # Small networks from scratch want a high rate, and moments that forget their first steps.
 optim_wrapper = dict(
-    optimizer=dict(lr=5e-3, betas=(0.9, 0.99), weight_decay=0.01), clip_grad=dict(max_norm=1)
+    optimizer=dict(lr=5e-3, betas=(0.9, 0.99), weight_decay=0.01),
+    paramwise_cfg=dict(norm_decay_mult=0.0),
+    clip_grad=dict(max_norm=1),
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=20),

@@ -1,3 +1,4 @@
-"""Patch diversity losses (arXiv 2104.12753) on the first and last tokens of the last stage."""
+"""Patch diversity losses (arXiv 2104.12753) between a stage's patches and its last tokens."""
 
-custom_hooks = [dict(type='mmgab.PatchDiversityHook')]
+# Of the last stage, which is among the deepest in these networks.
+custom_hooks = [dict(type='mmgab.PatchDiversityHook', stage=-1)]

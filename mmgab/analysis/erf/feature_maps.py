@@ -28,7 +28,8 @@ def layer_features(
         layer: Name of the layer, as in ``model.named_modules()``; ``''`` for the network itself.
         run: How images are put through the network; ``model`` itself by default. What comes after
             the layer is not computed.
-        out_index: Which map of a layer that returns several; negative counts from the end.
+        out_index: Which map of a layer that returns several; negative counts from the end. Of a
+            Swin's stage, which returns what comes after its merge too, its own map by default.
 
     Raises:
         FeatureError: If there is no such layer; when called, if the layer was not reached, or what
@@ -101,10 +102,21 @@ def _leave(module: nn.Module, inputs: tuple, output: object) -> None:
     raise _Reached(output)
 
 
+def _is_swin_stage(values: list) -> bool:
+    """Whether a layer's output is the next stage's input and the stage's own map, each with (H, W).
+
+    That is what stages of Swins in OpenMMLab's toolboxes return.
+    """
+    kinds = [isinstance(value, Tensor) for value in values]
+    return kinds == [True, False, True, False]
+
+
 def _choose(output: object, layer: str, out_index: int | None) -> Tensor:
     if isinstance(output, Tensor):
         return output
     tensors = list(output) if isinstance(output, Sequence) else []
+    if out_index is None and _is_swin_stage(tensors):
+        out_index = 2
     shapes = [tuple(t.shape) if isinstance(t, Tensor) else type(t).__name__ for t in tensors]
     if out_index is None:
         raise FeatureError(

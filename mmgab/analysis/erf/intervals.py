@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from .gaussian_surface import GaussianSurface
 from .measure import ContributionSums
-from .metrics import Centre, describe_map
+from .metrics import FITS, Centre, describe_map
 
 
 def describe_sums(
@@ -32,27 +32,32 @@ def describe_sums(
     """
     describe = partial(describe_map, centre=centre, window=window)
     whole = describe(sums.mean)
-    # The same Gaussian, a little elsewhere: where to search from is known.
-    fit = {name[4:]: value for name, value in whole.items() if name.startswith('fit_')}
-    start = GaussianSurface(**fit)
+    # The same Gaussians, a little elsewhere: where to search from is known.
+    starts = tuple(_found(whole, prefix) for prefix in FITS)
     draws = np.random.default_rng(seed)
     drawn = [
-        _aligned(describe(sums.resampled(draws), start=start if start.is_found else None), whole)
+        _aligned(describe(sums.resampled(draws), starts=starts), whole)
         for _ in tqdm(range(samples if sums.count > 1 else 0), 'intervals', leave=False)
     ]
     return with_intervals(whole, drawn)
 
 
+def _found(numbers: Mapping[str, float], prefix: str) -> GaussianSurface | None:
+    names = [name for name in numbers if name.startswith(f'{prefix}_')]
+    fit = GaussianSurface(**{name.removeprefix(f'{prefix}_'): numbers[name] for name in names})
+    return fit if fit.is_found else None
+
+
 def _aligned(sample: dict[str, float], whole: dict[str, float]) -> dict[str, float]:
-    """A sample whose Gaussian has its axes named as those of the whole.
+    """A sample whose turned Gaussian has its axes named as those of the whole.
 
     Near 45 degrees the narrow axis is x in one sample and y in the next, and the angle jumps.
     """
-    quarters = round((sample['fit_angle'] - whole['fit_angle']) / 90)
-    axes = (sample['fit_sigma_x'], sample['fit_sigma_y'])
+    quarters = round((sample['turned_angle'] - whole['turned_angle']) / 90)
+    axes = (sample['turned_sigma_x'], sample['turned_sigma_y'])
     x, y = axes if quarters % 2 == 0 else axes[::-1]
-    angle = sample['fit_angle'] - 90 * quarters
-    return dict(sample, fit_sigma_x=x, fit_sigma_y=y, fit_angle=angle)
+    angle = sample['turned_angle'] - 90 * quarters
+    return dict(sample, turned_sigma_x=x, turned_sigma_y=y, turned_angle=angle)
 
 
 def with_intervals(
@@ -66,12 +71,12 @@ def with_intervals(
 
     Returns:
         For each number ``value``, and ``low`` and ``high`` where there are samples; not for
-        ``fit_is_found``, which is no quantity.
+        ``*_is_found``, which is no quantity.
     """
     rows = {name: {'value': number} for name, number in numbers.items()}
     if samples:
         for name, row in rows.items():
-            if name == 'fit_is_found':
+            if name.endswith('_is_found'):
                 continue
             drawn = [sample[name] for sample in samples]
             row['low'], row['high'] = (float(q) for q in np.quantile(drawn, (0.025, 0.975)))

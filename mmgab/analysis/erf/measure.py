@@ -104,8 +104,8 @@ def measure_erf(
     """Measure effective receptive fields, batch by batch.
 
     Args:
-        features: Images ``(B, 3, H, W)`` to a map ``(B, C, h, w)``; no image of a batch may have an
-            influence on another's map.
+        features: Images ``(B, channels, H, W)`` to a map ``(B, C, h, w)``; no image of a batch may
+            have an influence on another's map.
         batches: Names and images, all of one size.
         units: Which units of the map.
         protocol: What is differentiated, and how gradients become contributions.

@@ -14,6 +14,8 @@ from .gaussian_surface import GaussianSurface, fit_surface
 
 SHARES = (0.2, 0.3, 0.5, 0.99)
 RADII = (5, 10, 20, 30, 40, 60, 80)
+# Names of the two fitted Gaussians, and whether their axes may turn.
+FITS = {'fit': False, 'turned': True}
 Centre = tuple[float, float]
 
 
@@ -21,7 +23,7 @@ def describe_map(
     contributions: np.ndarray,
     centre: Centre,
     window: tuple[float, float] | None = None,
-    start: GaussianSurface | None = None,
+    starts: tuple[GaussianSurface | None, GaussianSurface | None] = (None, None),
 ) -> dict[str, float]:
     """Every number of a map.
 
@@ -29,11 +31,14 @@ def describe_map(
         contributions: ``(H, W)``.
         centre: The unit's row and column, in pixels.
         window: Height and width of an attention window, in pixels, if there are any.
-        start: Where to search for the Gaussian from.
+        starts: Where to search for the two Gaussians from, see :data:`FITS`.
 
     Returns:
-        By name: ``fit_*`` of the Gaussian, see :class:`GaussianSurface`; ``square_*`` and
-        ``disc_*``, see :func:`high_contribution`; ``mass_*``, contributions within so many pixels;
+        By name: ``fit_*`` of the Gaussian along the axes of the image, as in the code of
+        arXiv 2305.04722, and ``turned_*`` of the one whose axes may turn, see
+        :class:`GaussianSurface`; ``square_*`` and ``disc_*``, see :func:`high_contribution`;
+        ``log_square_*``, of :func:`logarithmic` contributions, as RepLKNet's code has them;
+        ``mass_*``, contributions within so many pixels;
         ``r50``, ``r90`` and their ``_percent`` of the shorter side; ``entropy`` in nats and
         ``pixels``, its exponential, as many equal pixels have; ``anisotropy``; ``offset_y`` and
         ``offset_x`` of the centre of mass; ``window_energy``, see :func:`window_energy`, where the
@@ -43,12 +48,15 @@ def describe_map(
         ValueError: If the map is not finite, or zero everywhere.
     """
     mass = normalised(contributions)
-    fit = fit_surface(mass, start=start)
-    numbers = {f'fit_{name}': float(value) for name, value in vars(fit).items()}
+    numbers = {}
+    for (prefix, is_turned), start in zip(FITS.items(), starts, strict=True):
+        fit = fit_surface(mass, is_turned, start)
+        numbers |= {f'{prefix}_{name}': float(value) for name, value in vars(fit).items()}
     square, disc = (Rings.about(centre, mass.shape, metric) for metric in (_chessboard, np.hypot))
-    for name, rings in (('square', square), ('disc', disc)):
+    areas = (('square', square, mass), ('disc', disc, mass))
+    for name, rings, shares in (*areas, ('log_square', square, logarithmic(contributions))):
         for share in SHARES:
-            side, area = high_contribution(mass, rings, share)
+            side, area = high_contribution(shares, rings, share)
             numbers |= {f'{name}_{share}_side': side, f'{name}_{share}_area': area}
     numbers |= {f'mass_{radius}': disc.mass_within(mass, radius) for radius in RADII}
     for share in (50, 90):
@@ -60,6 +68,15 @@ def describe_map(
     if window is not None and not np.isnan(energy := window_energy(mass, window)):
         numbers['window_energy'] = energy
     return numbers
+
+
+def logarithmic(contributions: np.ndarray) -> np.ndarray:
+    """``log10(map + 1)`` in parts of its sum, of which RepLKNet's code takes the area.
+
+    It depends on the scale of the contributions, which are to be gradients as they are, the mean
+    over images: a map that was normalised before has another area.
+    """
+    return normalised(np.log1p(np.abs(contributions)))
 
 
 def normalised(contributions: np.ndarray) -> np.ndarray:
@@ -120,7 +137,8 @@ def _chessboard(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
 def high_contribution(mass: np.ndarray, rings: Rings, share: float) -> tuple[float, float]:
     """Smallest square or disc about the centre that holds a share of the contributions.
 
-    RepLKNet's measure (arXiv 2203.06717, Table 7), here about the unit's own place.
+    RepLKNet's measure (arXiv 2203.06717, Table 7) where the map is :func:`logarithmic`, here about
+    the unit's own place.
 
     Returns:
         Its side or diameter in pixels, and its part of the image's area, cut at the edges.

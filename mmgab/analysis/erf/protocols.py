@@ -16,7 +16,7 @@ class Protocol:
     Attributes:
         name: Of the paper, or of what it is.
         scalar: Activations of a unit ``(B, C, positions)`` to what is differentiated, ``(B,)``.
-        reduce: Gradients of the images ``(B, 3, H, W)`` to contributions ``(B, H, W)``.
+        reduce: Gradients of the images ``(B, channels, H, W)`` to contributions ``(B, H, W)``.
     """
 
     name: str
@@ -27,8 +27,8 @@ class Protocol:
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
-        # arXiv 2305.04722 and its code: the mean over channels; the gradient's mean over colours,
-        # of which what is negative is dropped, image by image.
+        # arXiv 2305.04722 and its code: the mean over channels; the gradient's mean over channels
+        # of the image, of which what is negative is dropped, image by image.
         Protocol(
             'gab2023',
             lambda activations: activations.mean(dim=(1, 2)),

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from mmdet.models import SwinTransformer
 from torch import nn
 
 from mmgab.analysis.erf import FeatureError, as_map, layer_features
+from mmgab.models import SwinGAB
 
 MAP = torch.arange(2 * 5 * 3 * 4.0).view(2, 5, 3, 4)  # of an image of 40 x 60 pixels, stride 16
 SIZE = (40, 60)
@@ -72,3 +74,16 @@ def test_a_layer_that_does_not_exist_is_answered_with_the_nearest():
 def test_a_layer_that_takes_no_part_is_named():
     with pytest.raises(FeatureError, match="'unused' took no part"):
         layer_features(Two(), 'unused')(torch.randn(1, 3, 8, 12))
+
+
+@pytest.mark.parametrize('swin', [SwinGAB, SwinTransformer])
+def test_a_swins_stage_gives_its_own_map(swin):
+    model = swin(embed_dims=16, depths=(1, 1), num_heads=(1, 2), strides=(4, 2),
+                 out_indices=(0, 1))  # fmt: skip
+    model.eval()
+    images = torch.randn(1, 3, 56, 84)
+    with torch.no_grad():
+        for index, out in enumerate(model(images)):
+            stage = layer_features(model, f'stages.{index}')(images)
+            norm = getattr(model, f'norm{index}')
+            torch.testing.assert_close(norm(stage.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), out)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.optimize import curve_fit
 
 from mmgab.analysis.erf import describe_map, fit_surface, window_energy, with_intervals
 
@@ -68,6 +69,48 @@ def test_numbers_of_a_round_gaussian_are_those_of_the_closed_form():
     inside = math.erf(side / 2 / (sigma * math.sqrt(2))) ** 2
     assert inside == pytest.approx(0.5, abs=0.05)
     assert numbers['square_0.5_area'] == pytest.approx(side**2 / (129 * 161))
+
+
+def replknet_rectangle(scores, share):
+    """Side and area ratio as RepLKNet's published script finds them, about the map's middle."""
+    scores = np.log10(scores + 1)
+    height, width = scores.shape
+    for i in range(1, height // 2):
+        rows, cols = (slice(n // 2 - i, n // 2 + 1 + i) for n in (height, width))
+        if scores[rows, cols].sum() / scores.sum() > share:
+            return i * 2 + 1, (i * 2 + 1) / height * (i * 2 + 1) / width
+    return None
+
+
+@pytest.mark.parametrize('scale', [1.0, 1e4])
+def test_the_logarithmic_square_is_that_of_replknets_script(scale):
+    draw = np.random.default_rng(0)
+    scores = scale * gaussian((129, 129), 64, 64, 9, 9, 0) * draw.random((129, 129))
+    numbers = describe_map(scores, (64, 64))
+    for share in (0.2, 0.3, 0.5, 0.99):
+        found = numbers[f'log_square_{share}_side'], numbers[f'log_square_{share}_area']
+        assert found == pytest.approx(replknet_rectangle(scores, share))
+    # With large scores the logarithm flattens the map: another area than of the map itself.
+    is_other = numbers['log_square_0.99_side'] > numbers['square_0.99_side']
+    assert is_other == (scale > 1)
+
+
+def test_the_gaussian_of_a_map_is_the_papers_of_five_parameters():
+    def surface(at, amplitude, x, y, sigma_x, sigma_y):  # as the paper's code writes it
+        distance = (at[0] - x) ** 2 / (2 * sigma_x**2) + (at[1] - y) ** 2 / (2 * sigma_y**2)
+        return (amplitude * np.exp(-distance) / (2 * np.pi * sigma_x * sigma_y)).ravel()
+
+    values = gaussian((64, 64), 31, 33, 9, 5, 35)
+    mesh = np.meshgrid(np.arange(64), np.arange(64))
+    start = (2, 0.8 * 31.5, 0.8 * 31.5, 63 / 10 / 1.5, 63 / 6 / 1.5)
+    (amplitude, x, y, *sigmas), _ = curve_fit(surface, mesh, values.ravel(), start)
+    numbers = describe_map(values, (32, 32))
+    found = [numbers[f'fit_{name}'] for name in ('amplitude', 'col', 'row', 'sigma_x', 'sigma_y')]
+    assert found == pytest.approx([amplitude, x, y, *map(abs, sigmas)], rel=1e-3)
+    left = values.ravel() - surface(mesh, amplitude, x, y, *sigmas)
+    assert numbers['fit_r_squared'] == pytest.approx(1 - left.var() / values.var(), abs=1e-6)
+    assert numbers['turned_r_squared'] == pytest.approx(1, abs=1e-6)
+    assert numbers['turned_angle'] == pytest.approx(35, abs=0.1)
 
 
 def test_a_square_about_a_place_between_pixels_has_an_even_side():
