@@ -10,7 +10,7 @@ else
   SETUP := setup
 endif
 
-.PHONY: help setup doctor demo erf-study study test test-security test-security-long test-faults test-openmmlab check format clean
+.PHONY: help setup doctor demo erf-study study test test-security test-security-long test-faults test-openmmlab test-drop-in check format clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 10
@@ -36,6 +36,9 @@ test: $(SETUP)  ## The whole test suite
 test-openmmlab:  ## The whole test suite with OpenMMLab's own packages, in .venv-openmmlab
 	@$(PYTHON) tools/setup_env.py --line openmmlab
 	.venv-openmmlab/bin/python -m pytest
+
+test-drop-in: $(SETUP)  ## Compile, quantise, shard and adapt SwinGAB beside the stock Swin; 15 minutes
+	$(PY) -m pytest -m long
 
 test-security: $(SETUP)  ## Read files that want to run code or claim too much, each in a process
 	$(PY) -m pytest tests/security
