@@ -8,6 +8,7 @@ module would be swallowed by MMEngine and read as "not in the registry": only MM
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
@@ -19,9 +20,11 @@ MODELS = Registry(
         'mmgab.models.vit_gab',
         'mmgab.models.simple_feature_pyramid',
         'mmgab.models.patch_diversity_loss',
+        'mmgab.models.pooled_norm',
     ],
 )
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, locations=['mmgab.engine', 'mmgab.reliability'])
+RUNNERS = Registry('runner', parent=MMENGINE_RUNNERS, locations=['mmgab.engine'])
 DATA_SAMPLERS = Registry(
     'data sampler', parent=MMENGINE_DATA_SAMPLERS, locations=['mmgab.datasets']
 )

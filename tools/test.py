@@ -3,14 +3,14 @@
     python tools/test.py configs/mask_rcnn_swin_gab_nuclei.py work_dirs/NAME/epoch_27.pth
     tools/dist_test.sh configs/upernet_swin_s_gab_ade20k.py CHECKPOINT 8 --tta
 
-The metrics are printed, and written to results.json in the work dir.
+The metrics are printed, and written to results.json in the work dir; with --tta, to
+results_tta.json.
 """
 
 import argparse
 import json
 from pathlib import Path
 
-from mmengine.config import Config
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from mmgab.checkpoints.atomic_file import replacing
@@ -22,6 +22,7 @@ from mmgab.engine.command_line import (
     exit_with,
     is_first_process,
 )
+from mmgab.engine.results import describe_test, results_name
 from mmgab.engine.test_time import dump_predictions, enable_drawing, enable_tta
 from mmgab.reliability import leave_processes
 from mmgab.reliability.launcher_watch import end_with_launcher
@@ -50,15 +51,13 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def write_results(config: Config, checkpoint: str, metrics: dict) -> None:
-    """Write the metrics to results.json in the work dir, completely or not at all.
+def write_results(path: Path, result: dict) -> None:
+    """Write the description of a test with its metrics, completely or not at all.
 
     Raises:
         SystemExit: If it cannot be written; the metrics are printed.
     """
-    path = Path(config.work_dir) / 'results.json'
-    results = dict(config=config.filename, checkpoint=checkpoint, metrics=metrics)
-    text = json.dumps(results, indent=2, default=_plain) + '\n'
+    text = json.dumps(result, indent=2, default=_plain) + '\n'
     try:
         with replacing(path) as file:
             file.write_text(text)
@@ -82,8 +81,9 @@ def main() -> None:
     config = config_from(args)
     check_work_dir(config.work_dir)
     check_data(config, ('test_dataloader',))
+    folder = None
     if args.show or args.show_dir:
-        enable_drawing(config, args.show, args.show_dir, args.wait_time)
+        folder = enable_drawing(config, args.show, args.show_dir, args.wait_time)
     if args.tta:
         enable_tta(config)
     if args.out:
@@ -93,8 +93,14 @@ def main() -> None:
     runner.logger.info(f'Command: {command_line()}')
     metrics = runner.test()
     leave_processes()  # before a write that may fail
-    if is_first_process(config.launcher):
-        write_results(config, args.checkpoint, metrics)
+    if not is_first_process(config.launcher):
+        return
+    if folder is not None:
+        print(f'Drawn predictions are in {folder}')
+    result = describe_test(
+        config, args.checkpoint, metrics, runner.seed, args.tta, args.cfg_options, folder
+    )
+    write_results(Path(config.work_dir, results_name(args.tta)), result)
 
 
 if __name__ == '__main__':

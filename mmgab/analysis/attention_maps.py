@@ -88,7 +88,7 @@ def has_window_attention(model: nn.Module) -> bool:
 
 
 def _is_attention(module: nn.Module) -> bool:
-    return all(hasattr(module, name) for name in ('position_bias', 'weights', 'window_size'))
+    return all(hasattr(module, name) for name in ('position_bias', 'project', 'weights'))
 
 
 def _empty(module: nn.Module) -> AttentionStatistics:
@@ -104,10 +104,9 @@ def _gather(
     x: Tensor,
     hw_shape: tuple[int, int],
     shift: tuple[int, int],
-    norm: nn.Module,
 ) -> None:
     order = window_order(len(x), hw_shape, module.window_size, shift, x.device)
-    qkv = order.to_windows(module.qkv(norm(x)).flatten(0, 1), module.qkv.bias)
+    qkv = order.to_windows(*module.project(x, hw_shape, module.window_size))
     heads = qkv.view(
         -1, order.window_tokens, 3, module.num_heads, qkv.shape[1] // 3 // module.num_heads
     )

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from .install import install_command
+
 Status = Literal['PASS', 'FAIL', 'NOTE']
 
 
@@ -29,7 +31,7 @@ def run_check(name: str, check: Callable[[], Outcome]) -> Outcome:
     try:
         return check()
     except ModuleNotFoundError as error:
-        return Outcome(name, 'FAIL', f'no module {error.name}', f'pip install {error.name}')
+        return Outcome(name, 'FAIL', f'no module {error.name}', install_command(str(error.name)))
     except Exception as error:  # an installation can break in any way
         return Outcome(name, 'FAIL', f'{type(error).__name__}: {error}', CURE_OF_IMPORT)
 

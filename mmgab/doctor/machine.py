@@ -5,6 +5,7 @@ from importlib import util
 from pathlib import Path
 
 from .check import Outcome
+from .install import install_command
 
 _ENOUGH = 5 * 2**30  # bytes: a dozen checkpoints of Mask R-CNN with Swin-S and its optimizer
 _DRIVERS = ('/dev/nvidia0', '/dev/nvidiactl')
@@ -31,8 +32,8 @@ def check_mmcv_ops() -> Outcome:
     name = 'ops of mmcv'
     if util.find_spec('mmcv') is None or util.find_spec('mmcv._ext') is None:
         cure = (
-            'detectors need them: install torch first, then build mmcv with --no-build-isolation '
-            '(an mmcv built without torch installs without its ops and says nothing)'
+            f'detectors need them: {install_command("mmcv")} (an mmcv built without torch installs '
+            'without its ops and says nothing)'
         )
         return Outcome(name, 'FAIL', 'no mmcv._ext', cure)
     import torch

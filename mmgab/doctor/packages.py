@@ -4,31 +4,15 @@ import sys
 from importlib import import_module, metadata, util
 
 from .check import Outcome
+from .install import FIRST_TOO_NEW_TORCH, ONEDL, TESTED, install_command
 
 MINIMUM_PYTHON, TESTED_PYTHON = (3, 10), (3, 12)
 MINIMUM_TORCH = (2, 6)
-# Both lines of OpenMMLab have the same import names: which is installed, only packages tell.
-ONEDL = {
-    'mmengine': 'onedl-mmengine',
-    'mmcv': 'onedl-mmcv',
-    'mmdet': 'onedl-mmdetection',
-    'mmseg': 'onedl-mmsegmentation',
-}
 ORIGINAL = {
     'mmengine': ('mmengine',),
     'mmcv': ('mmcv', 'mmcv-lite'),
     'mmdet': ('mmdet',),
     'mmseg': ('mmsegmentation',),
-}
-TESTED = {
-    'onedl-mmengine': '0.10.12',
-    'onedl-mmcv': '2.3.6',
-    'onedl-mmdetection': '3.5.1',
-    'onedl-mmsegmentation': '1.4.2',
-    'mmengine': '0.10.7',
-    'mmcv': '2.1.0',
-    'mmdet': '3.3.0',
-    'mmsegmentation': '1.2.2',
 }
 _NEEDED = ('mmengine', 'mmcv')
 
@@ -62,8 +46,11 @@ def check_torch() -> Outcome:
     """PyTorch's version."""
     import torch
 
-    if numbers(torch.__version__) < MINIMUM_TORCH:
-        return Outcome('torch', 'FAIL', torch.__version__, 'install torch 2.6 or newer')
+    found = numbers(torch.__version__)
+    if found < MINIMUM_TORCH:
+        return Outcome('torch', 'FAIL', torch.__version__, install_command('torch'))
+    if found >= FIRST_TOO_NEW_TORCH and util.find_spec('mmcv') is None:
+        return Outcome('torch', 'NOTE', torch.__version__, install_command('torch'))
     return Outcome('torch', 'PASS', torch.__version__)
 
 
@@ -81,8 +68,7 @@ def check_openmmlab(module: str) -> Outcome:
         return Outcome(module, 'FAIL', _listed(found), cure)
     if not found and util.find_spec(module) is None:
         status = 'FAIL' if module in _NEEDED else 'NOTE'
-        cure = f'pip install {ONEDL[module]}=={TESTED[ONEDL[module]]}'
-        return Outcome(module, status, 'not installed', cure)
+        return Outcome(module, status, 'not installed', install_command(module))
     import_module(module)
     package, version = next(iter(found.items()), (module, 'of unknown version'))
     text = f'{package} {version}'

@@ -1,12 +1,15 @@
 """Running: configs from either toolbox, checked runs, processes without a GPU."""
 
 from .config import load_config
+from .default_scope import set_default_scope
 from .gab_monitor_hook import GABMonitorHook
 from .image_shapes_hook import ImageShapesHook
 from .label_range_hook import LabelRangeHook
+from .model_kind import kind_of_model
 from .patch_diversity_hook import PatchDiversityHook
 from .preflight import check_data, check_work_dir
 from .runner import CheckedRunner
+from .runner_choice import build_runner
 from .trained_model import build_model, load_weights
 
 __all__ = [
@@ -16,8 +19,11 @@ __all__ = [
     'LabelRangeHook',
     'PatchDiversityHook',
     'build_model',
+    'build_runner',
     'check_data',
     'check_work_dir',
+    'kind_of_model',
     'load_config',
     'load_weights',
+    'set_default_scope',
 ]

@@ -8,6 +8,7 @@ launcher is killed, they save and end too; the exit code is that of the process 
 whose error is the last line; and where one machine is not told a port, it takes a free one.
 """
 
+import logging
 import os
 import signal
 import socket
@@ -20,14 +21,26 @@ from types import FrameType
 
 import psutil
 from torch.distributed import run as torchrun
+from torch.distributed.elastic.multiprocessing import api as torchelastic
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
+from mmgab.reliability import STOPPED_EXIT_CODE
 from mmgab.reliability.launcher_watch import announce_launcher
 
 from .launch_arguments import parse_arguments
 
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+_UNTRUE = ('Failed to register signal handlers', f'failed (exitcode: {STOPPED_EXIT_CODE})')
+_NO_MESSAGE = 'To enable traceback see'  # torchrun's, of a process that left none
 _LOST = ('Connection closed', 'Connection reset', 'Broken pipe', 'closed by peer')
+
+
+def _is_true(record: logging.LogRecord) -> bool:
+    """Whether what torchrun logs is true here.
+
+    Signals are handled by the main thread, and a run that was asked to stop has not failed.
+    """
+    return not record.getMessage().startswith(_UNTRUE)
 
 
 class _Launcher(threading.Thread):
@@ -50,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the processes; returns the exit code."""
     launcher = _Launcher(parse_arguments(argv))
     os.environ.setdefault('OMP_NUM_THREADS', '1')  # torchrun's choice, without its warning
+    logging.getLogger(torchelastic.__name__).addFilter(_is_true)
     announce_launcher()
     for number in _FORWARDED:
         signal.signal(number, _forward)
@@ -89,8 +103,11 @@ def _order(item: tuple[int, ProcessFailure]) -> tuple:
 def _reason(failure: ProcessFailure) -> str:
     if failure.exitcode < 0:
         return f'by {signal.Signals(-failure.exitcode).name}'
+    if failure.exitcode == STOPPED_EXIT_CODE:
+        return f'exit code {STOPPED_EXIT_CODE}: it was asked to stop, and can be resumed'
     message = failure.message
     text = message if isinstance(message, str) else message.get('message', '')
+    text = '' if text.startswith(_NO_MESSAGE) else text
     return f'exit code {failure.exitcode}' + (f': {text.strip().splitlines()[0]}' if text else '')
 
 

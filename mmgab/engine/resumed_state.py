@@ -6,7 +6,9 @@ from pathlib import Path
 
 _GPU_IDS = re.compile(r'^gpu_ids\s*=\s*(?:range\(0, (\d+)\)|\[([\d, ]*)\])\s*$', re.MULTILINE)
 _CONFIG = 'config'  # in meta: Python text, which MMEngine would execute
-_CONFIG_IN_FORCE = 'cfg'  # in the message hub: text that inferencers execute; the run has its own
+# In the message hub: text of a config that inferencers execute, where the run has its own; and what
+# version 0.1.0 noted, which MMEngine prints among the metrics because it begins with "val".
+_NOT_RESUMED = {'cfg', 'validation_owed'}
 _MAX_SEED = 2**32
 _BEST, _STEPS = 'best_ckpt', 'keep_ckpt_ids'  # MMEngine's keys for files and steps
 
@@ -19,7 +21,8 @@ def resumed_state(checkpoint: Mapping, source: str) -> Mapping:
         source: Its path, for messages.
 
     Returns:
-        The checkpoint without configs that are saved as text: MMEngine would execute them.
+        The checkpoint without configs that are saved as text, which MMEngine would execute, and
+        without notes of older versions.
 
     Raises:
         ValueError: If there is no state of training in it, or a part of it is of another type.
@@ -40,7 +43,7 @@ def resumed_state(checkpoint: Mapping, source: str) -> Mapping:
     if seed is not None and (type(seed) is not int or not 0 <= seed < _MAX_SEED):
         raise ValueError(f'{source} cannot be resumed from: meta.seed is {seed!r:.100}')
     hub = {
-        part: {key: value for key, value in content.items() if key != _CONFIG_IN_FORCE}
+        part: {key: value for key, value in content.items() if key not in _NOT_RESUMED}
         if isinstance(content, Mapping)
         else content
         for part, content in checkpoint['message_hub'].items()

@@ -9,29 +9,29 @@ from pathlib import Path
 import torch
 from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list, is_distributed, is_main_process
-from mmengine.model import (
-    BaseTTAModel,
-    MMDistributedDataParallel,
-    is_model_wrapper,
-    revert_sync_batchnorm,
-)
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from mmgab.checkpoints import load_whole_model, read_checkpoint
 from mmgab.checkpoints.contents import unwrap
 from mmgab.checkpoints.mmengine_loaders import trusting
+from mmgab.registry import RUNNERS
 from mmgab.reliability import AtomicCheckpointHook, newest_checkpoint
 from mmgab.reliability.launcher_watch import end_with_launcher
 from mmgab.reliability.run_state import optimizers_of
 from mmgab.reliability.wrapped_model import unwrapped
 
 from .data_loader import build_data_loader
+from .model_wrapper import wrap_on_cpu
 from .resumed_optimizer import settle_optimizer
+from .resumed_settings import check_resumable, report_replaced, settings_of
 from .resumed_state import processes_of, reduce_to_own_files, resumed_state
+from .training_data import check_evaluation, check_targets
 from .training_length import check_length, report_if_over
 
 
+@RUNNERS.register_module()
 class CheckedRunner(Runner):
     """MMEngine's runner with three differences.
 
@@ -66,10 +66,15 @@ class CheckedRunner(Runner):
         super().setup_env(env_cfg)
 
     def set_randomness(self, seed: int | None = None, **settings: object) -> None:
-        """Set the seed, that of the resumed run where none is given; see the base class."""
+        """Set the seed, that of the resumed run if it is one; see the base class.
+
+        MMEngine takes the checkpoint's seed too, but after it has built the samplers.
+        """
         path, _ = self._resumed if self.cfg.get('resume') else (None, [])
-        if seed is None and path is not None:
-            seed = resumed_state(self._read(path, 'meta'), path)['meta'].get('seed')
+        if path is not None:
+            with suppress(OSError, ValueError):  # told when the run is resumed
+                resumed = resumed_state(self._read(path, 'meta'), path)['meta'].get('seed')
+                seed = seed if resumed is None else resumed
         super().set_randomness(seed=seed, **settings)
 
     @cached_property
@@ -108,7 +113,30 @@ class CheckedRunner(Runner):
         """
         if isinstance(loop, dict):
             check_length(loop)
-        return super().build_train_loop(loop)
+        built = super().build_train_loop(loop)
+        check_targets(built.dataloader.dataset)
+        return built
+
+    def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the validation loop; see the base class.
+
+        Raises:
+            ValueError: If its evaluator does not belong to its data or to those of training.
+        """
+        built = super().build_val_loop(loop)
+        is_training = isinstance(self._train_loop, BaseLoop)
+        check_evaluation(built, self._train_loop.dataloader.dataset if is_training else None)
+        return built
+
+    def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build the test loop; see the base class.
+
+        Raises:
+            ValueError: If its evaluator does not belong to its data.
+        """
+        built = super().build_test_loop(loop)
+        check_evaluation(built, None)
+        return built
 
     def load_or_resume(self) -> None:
         """Load or resume what the config says; see the base class.
@@ -140,12 +168,14 @@ class CheckedRunner(Runner):
         return ''
 
     def resume(self, filename: str, *args: object, **kwargs: object) -> None:
-        """Resume from a checkpoint; see the base class.
+        """Resume from a checkpoint, and report which of its settings differ; see the base class.
 
         Raises:
-            ValueError: If it has no state of training.
+            ValueError: If it has no state of training, or one of another optimizer.
         """
+        config = settings_of(self)
         super().resume(filename, *args, **kwargs)
+        report_replaced(self, config, filename)
         for optimizer in optimizers_of(self.optim_wrapper):
             settle_optimizer(optimizer, filename)
         report_if_over(self)
@@ -159,13 +189,8 @@ class CheckedRunner(Runner):
         if not self.distributed or get_device() != 'cpu' or is_model_wrapper(model):
             return super().wrap_model(model_wrapper_cfg, model)
         self.logger.info('No accelerator: SyncBatchNorm runs as BatchNorm in each process')
-        wrapper = dict(
-            broadcast_buffers=False,
-            find_unused_parameters=self.cfg.get('find_unused_parameters', False),
-        )
-        wrapper.update(model_wrapper_cfg or {})
-        wrapper.pop('type', None)
-        return MMDistributedDataParallel(revert_sync_batchnorm(model), device_ids=None, **wrapper)
+        is_finding = self.cfg.get('find_unused_parameters', False)
+        return wrap_on_cpu(model_wrapper_cfg, model, is_finding)
 
     def load_checkpoint(
         self,
@@ -208,6 +233,7 @@ class CheckedRunner(Runner):
 
     def _state_to_resume(self, checkpoint: Mapping, filename: str) -> Mapping:
         state = resumed_state(checkpoint, filename)
+        check_resumable(self, state, filename)
         if not any(isinstance(hook, AtomicCheckpointHook) for hook in self.hooks):
             state = reduce_to_own_files(state, self._checkpoint_folder())
         processes = processes_of(checkpoint)

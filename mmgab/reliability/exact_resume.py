@@ -1,5 +1,7 @@
 """A resumed run that goes on as if nothing had been: random numbers and the place in the data."""
 
+from functools import partial
+
 import torch
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import all_gather_object, get_rank, get_world_size
@@ -10,7 +12,8 @@ from mmgab.datasets import ResumableBatchSampler
 
 from .random_states import random_states, set_random_states
 
-KEY = 'exact_resume'  # in a checkpoint: random states by rank, and the batches of an epoch
+# In a checkpoint: random states by rank, batches of an epoch, and samples of an optimizer's step.
+KEY = 'exact_resume'
 
 
 class ExactResume:
@@ -34,7 +37,9 @@ class ExactResume:
     def gather(self, runner: Runner) -> None:
         """Collect training's random numbers of all processes; all of them call it."""
         states = all_gather_object(self._left or random_states())
-        self._gathered = dict(states=states, batches=len(runner.train_dataloader))
+        self._gathered = dict(
+            states=states, batches=len(runner.train_dataloader), samples=_samples_of_step(runner)
+        )
 
     def add_to(self, checkpoint: dict) -> None:
         """Add what was collected, where a run can be resumed from the checkpoint."""
@@ -57,6 +62,7 @@ class ExactResume:
         _place_data(runner, noted['batches'] if noted else None)
         if not is_resumed:
             return
+        _report_samples(runner, noted.get('samples') if noted else None)
         if noted is None:
             runner.logger.warning('The checkpoint holds no random numbers: they begin anew')
         elif len(noted['states']) != get_world_size():
@@ -79,6 +85,25 @@ class ExactResume:
         self._generator.manual_seed(runner.seed + runner.epoch)
 
 
+def _samples_of_step(runner: Runner) -> int | None:
+    """Samples that all processes train in a step of the optimizer, if the loader says it."""
+    loader = runner.train_dataloader
+    batches = getattr(loader.batch_sampler, 'batches', loader.batch_sampler)
+    size = loader.batch_size or getattr(batches, 'batch_size', None)
+    accumulated = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+    return size * get_world_size() * accumulated if isinstance(size, int) else None
+
+
+def _report_samples(runner: Runner, before: int | None) -> None:
+    now = _samples_of_step(runner)
+    if None not in (before, now) and before != now:
+        runner.logger.warning(
+            f'A step trains {now} samples now, and trained {before} before (batch size x processes '
+            "x accumulated steps): the config's batch size is in force, the checkpoint's learning "
+            'rate, and the samples are not those that would have followed'
+        )
+
+
 def _place_data(runner: Runner, batches_before: int | None) -> None:
     """Have the next batch be the one after the last.
 
@@ -92,11 +117,11 @@ def _place_data(runner: Runner, batches_before: int | None) -> None:
     batches = loop.dataloader.batch_sampler
     is_resumable = isinstance(batches, ResumableBatchSampler)
     if isinstance(loop, IterBasedTrainLoop):
-        # The loop itself would load what it skips; that of MMEngine 0.10.7 cannot be told not to.
-        can_skip = hasattr(loop, 'fast_forward_on_resume')
+        # The loop itself would load what it skips, which that of MMEngine 0.10.7 always does.
+        iterator = loop.dataloader_iterator
+        can_skip = hasattr(iterator, 'skip_iter')
         if is_resumable and can_skip and isinstance(batches.sampler, InfiniteSampler):
-            loop.fast_forward_on_resume = True
-            batches.start = loop.iter
+            iterator.skip_iter = partial(setattr, batches, 'start')
         return
     length = len(loop.dataloader)
     trained = loop.iter - loop.epoch * (batches_before or length)

@@ -1,10 +1,17 @@
 """The processes of a run: what they decide together, and share."""
 
+import os
+
 import torch
 from mmengine.dist import broadcast, is_distributed
 from torch import distributed, nn
 
 from .run_state import saved_buffers
+
+
+def speaks() -> bool:
+    """Whether this process prints what all processes of a machine would print alike."""
+    return os.environ.get('LOCAL_RANK', '0') == '0'
 
 
 class Agreement:

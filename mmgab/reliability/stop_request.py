@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from mmgab.log import log
 
-from .processes import Agreement
+from .processes import Agreement, speaks
 
 # sysexits.h: a temporary failure, "the user is invited to retry".
 STOPPED_EXIT_CODE = 75
@@ -89,16 +89,20 @@ class StopRequest:
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self._received is None:
             self._received, self._time = signal.Signals(number), time.monotonic()
-            # Not print: it may be in the middle of one.
-            text = (
-                f'{self._received.name}: this iteration is finished and saved; another signal, '
-                'after a second, ends the run at once\n'
-            )
-            with suppress(OSError):  # a terminal or launcher that has gone
-                os.write(2, text.encode())
+            if speaks():
+                _announce(self._received)
         elif time.monotonic() - self._time > _SAME_REQUEST:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+
+
+def _announce(received: signal.Signals) -> None:
+    text = (
+        f'{received.name}: this iteration is finished and saved; another signal, after a second, '
+        'ends the run at once\n'
+    )
+    with suppress(OSError):  # a terminal or launcher that has gone
+        os.write(2, text.encode())  # not print: it may be in the middle of one
 
 
 def _start_worker(ignored: Sequence[int], start: Callable | None, worker: int) -> None:

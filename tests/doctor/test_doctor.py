@@ -8,8 +8,9 @@ import pytest
 
 from mmgab.doctor import machine, packages
 from mmgab.doctor.check import run_check
+from mmgab.doctor.install import install_command
 
-from ..conftest import IS_ORIGINAL
+from ..conftest import IS_ORIGINAL, ROOT
 
 
 def install(folder, name, version):
@@ -123,6 +124,45 @@ def test_a_check_that_breaks_has_failed_with_what_it_broke_with():
     outcome = run_check('mmcv', broken)
     assert (outcome.name, outcome.status) == ('mmcv', 'FAIL')
     assert 'ImportError: libcudart.so.11 is not there' in outcome.found
+
+
+@pytest.mark.parametrize(
+    ('module', 'package'),
+    [('mmcv', 'onedl-mmcv'), ('mmcv._ext', 'onedl-mmcv'), ('mmseg', 'onedl-mmsegmentation')],
+)
+def test_a_missing_package_of_openmmlab_is_built_with_the_torch_that_is_there(module, package):
+    def missing():
+        raise ModuleNotFoundError(name=module)
+
+    cure = run_check('any', missing).cure
+    assert f'pip install --no-build-isolation {package}=={packages.TESTED[package]}' in cure
+
+
+def test_the_torch_that_is_advised_is_the_one_that_set_up_builds_mmcv_with():
+    def missing():
+        raise ModuleNotFoundError(name='torch')
+
+    cure = run_check('torch', missing).cure
+    pins = (ROOT / 'requirements' / 'build.txt').read_text().split()
+    for pin in (pin for pin in pins if pin.startswith(('torch==', 'torchvision=='))):
+        assert pin in cure
+    assert cure.startswith('pip install torch==')
+
+
+def test_packages_are_advised_by_the_names_that_pip_knows():
+    for module, package in (('cv2', 'opencv-python-headless'), ('PIL', 'pillow')):
+        assert install_command(module) == f'pip install {package}'
+
+
+@pytest.mark.parametrize(('version', 'status'), [('2.5.1', 'FAIL'), ('2.14.0+cu128', 'NOTE')])
+def test_a_torch_that_does_not_go_with_mmcv_is_told(version, status, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch, '__version__', version)
+    monkeypatch.setattr(packages.util, 'find_spec', lambda name: None)
+    outcome = packages.check_torch()
+    assert outcome.status == status
+    assert 'pip install torch==' in outcome.cure
 
 
 @pytest.mark.parametrize('version', ['3.9.18', '2.7'])

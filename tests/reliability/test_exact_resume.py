@@ -88,6 +88,7 @@ def test_a_run_that_was_ended_and_resumed_has_the_weights_of_one_that_was_not_bi
     assert end_at(line, number, config(tmp_path, nuclei, **settings, **loader)) == code
     done, log = train(config(tmp_path, nuclei, **settings, **resumed_loader, resume=True))
     assert done == 0, log
+    assert 'affect reproducibility' not in log
     assert_same(weights(tmp_path / last), undisturbed(length))
 
 

@@ -90,6 +90,7 @@ def test_processes_that_have_other_signals_end_together(nuclei, tmp_path):
         process.join(60)
     assert [process.exitcode for process in processes] == [75, 75]
     assert (tmp_path / 'interrupted.pth').exists()
+    assert (tmp_path / 'log').read_text().count(NOTED) == 1
 
 
 def test_training_outside_of_the_main_thread_goes_without_signals(nuclei, tmp_path):

@@ -6,6 +6,7 @@ import math
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -180,6 +181,141 @@ def test_a_run_without_a_sound_checkpoint_has_a_page(
     assert '<figcaption>Loss and its terms' in page
 
 
+def edit_config(folder, change):
+    file = max(folder.glob('2*')) / 'vis_data' / 'config.py'
+    config = Config.fromfile(file)
+    change(config)
+    config.dump(file)
+
+
+def without_training_settings(config):
+    for name in ('train_dataloader', 'optim_wrapper', 'train_cfg'):
+        config.pop(name)
+
+
+def cut_off(file):
+    file.write_bytes(file.read_bytes()[:400])
+
+
+def remove_logs(folder):
+    for file in [*folder.glob('2*/*.log'), *folder.glob('2*/vis_data/scalars.json')]:
+        file.unlink()
+
+
+def not_lines(folder):
+    for file in folder.glob('2*/vis_data/scalars.json'):
+        file.write_bytes(b'[1]\n3\n\xff\n' + file.read_bytes() + b'{"gab/x/A": 1}\n')
+
+
+ALL_ELSE = {
+    'settings': '<tr><th scope="row">model</th><td>EncoderDecoder</td>',
+    'weights': ' million numbers</td>',
+    'metrics': '<h3>Metrics of iter_3.pth',
+    'pictures': '<figcaption>tile.png',
+    'curves': '<figcaption>Loss and its terms',
+    'gaussians': '<figcaption>Amplitude of the Gaussians',
+    'tables': '<figcaption>Position bias over',
+    'commands': 'tools/train.py configs/',
+    'environment': '>PyTorch</th>',
+    'config': 'type=&#39;EncoderDecoder&#39;',
+}
+
+
+DAMAGE = {
+    'torn results': lambda run: cut_off(run / 'test' / 'results.json'),
+    'nameless results': lambda run: (run / 'test' / 'results.json').write_text('{"metrics": {}}'),
+    'torn picture': lambda run: cut_off(run / 'tile.png'),
+    'no logs': remove_logs,
+    'odd records': not_lines,
+    'no settings': lambda run: edit_config(run, without_training_settings),
+    'no model': lambda run: edit_config(run, lambda config: config.pop('model')),
+    'odd note': lambda run: (run / 'last_checkpoint').write_bytes(b'\xff'),
+}
+
+
+@pytest.mark.parametrize(
+    ('damage', 'missing', 'reasons'),
+    [
+        (
+            ('torn results', 'torn picture', 'no settings'),
+            ['metrics', 'pictures'],
+            ['results.json cannot be read: JSONDecodeError', 'tile.png is not shown: ',
+             '>optimizer</th><td>not known: AttributeError'],
+        ),
+        (
+            ('nameless results', 'odd records', 'no model'),
+            ['settings', 'metrics', 'curves', 'gaussians', 'config'],
+            ["results.json cannot be read: KeyError: 'checkpoint'", "No curves: KeyError: 'step'",
+             '>model</th><td>not known: AttributeError'],
+        ),
+        (
+            ('no logs', 'odd note'),
+            ['weights', 'curves', 'gaussians', 'tables', 'commands', 'environment'],
+            ['No curves: [Errno 2]', 'The log of the last start does not say it', 'No weights: '],
+        ),
+    ],
+    ids=lambda value: '-'.join(value) if isinstance(value, tuple) else '',
+)  # fmt: skip
+def test_a_part_that_fails_says_why_and_all_else_is_there(
+    damage, missing, reasons, work_dir, tmp_path, capsys, monkeypatch
+):
+    run = tmp_path / 'run'
+    shutil.copytree(work_dir, run)
+    for name in damage:
+        DAMAGE[name](run)
+    code, output = call(TOOL, (run, '-o', tmp_path / 'out.html'), capsys, monkeypatch)
+    assert code is None, output
+    page = (tmp_path / 'out.html').read_text()
+    for reason in reasons:
+        assert reason in html.unescape(page)
+    assert [part for part, text in ALL_ELSE.items() if text not in page] == missing
+
+
+def test_a_network_that_cannot_be_built_costs_its_receptive_fields(
+    work_dir, tmp_path, capsys, monkeypatch
+):
+    run = tmp_path / 'run'
+    shutil.copytree(work_dir, run)
+
+    def change(config):
+        config.model.decode_head.type = 'NoSuchHead'
+
+    edit_config(run, change)
+    words = (run, '-o', tmp_path / 'out.html', '--run-config')
+    code, output = call(TOOL, words, capsys, monkeypatch)
+    assert code is None, output
+    page = (tmp_path / 'out.html').read_text()
+    for when in ('at the start', 'after training'):
+        assert f'The receptive field {when} was not measured. KeyError: ' in page
+    assert all(text in page for text in ALL_ELSE.values())
+
+
+def test_without_matplotlib_there_are_no_figures_and_all_else(
+    work_dir, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.delitem(sys.modules, 'report_figures', raising=False)
+    monkeypatch.setitem(sys.modules, 'mmgab.analysis.plots', None)
+    code, output = call(TOOL, (work_dir, '-o', tmp_path / 'out.html'), capsys, monkeypatch)
+    assert code is None, output
+    page = (tmp_path / 'out.html').read_text()
+    for lead in ('No curves', 'No Gaussians over time', 'No position bias'):
+        assert f'{lead}: ModuleNotFoundError' in page
+    drawn = ('curves', 'gaussians', 'tables')
+    assert all(text in page for part, text in ALL_ELSE.items() if part not in drawn)
+
+
+def test_one_run_of_several_that_fails_leaves_the_others(work_dir, tmp_path, capsys, monkeypatch):
+    shutil.copytree(work_dir, tmp_path / 'all' / 'good')
+    shutil.copytree(work_dir, tmp_path / 'all' / 'bad')
+    (max((tmp_path / 'all' / 'bad').glob('2*')) / 'vis_data' / 'config.py').write_text('import os')
+    words = (tmp_path / 'all', '-o', tmp_path / 'out.html')
+    code, output = call(TOOL, words, capsys, monkeypatch)
+    assert code is None, output
+    page = (tmp_path / 'out.html').read_text()
+    assert page.count('The config cannot be read: ') == 1
+    assert page.count('<figcaption>Loss and its terms') == 2
+
+
 @pytest.fixture
 def hostile(segmentor, tmp_path):
     """Copies a run whose config makes a folder when it is run, or when its network is built."""
@@ -208,18 +344,17 @@ def test_code_of_the_work_dir_is_run_only_where_that_is_asked_for(
     words = (folder, '-o', tmp_path / 'out.html', *(['--run-config'] if asked else []))
     code, output = call(TOOL, words, capsys, monkeypatch)
     assert made.exists() == asked
+    assert code is None, output
     if asked:
         return
+    page = (tmp_path / 'out.html').read_text()
     if how == 'run':
-        assert code.startswith('error: ')
-        assert 'line 1 would have to be run: import os' in output
-        assert '--run-config runs it' in output
-    else:
-        assert code is None, output
-        page = (tmp_path / 'out.html').read_text()
-        assert 'Receptive fields were not measured' in page
-        assert '--run-config' in page
-        assert '<figcaption>Position bias over the offset' in page
+        for said in (output, html.unescape(page)):
+            assert 'line 1 would have to be run: import os' in said
+            assert '--run-config runs it' in said
+    assert 'Receptive fields were not measured' in page
+    assert '--run-config' in page
+    assert '<figcaption>Position bias over the offset' in page
 
 
 @pytest.mark.parametrize(
@@ -258,6 +393,42 @@ def test_what_a_dump_may_hold_beside_literals_is_read(tmp_path):
     Config(settings).dump(file)
     names = [dict(type='pathlib.Path'), 'int']
     assert read_config(file).to_dict() == {**settings, 'where': names}
+
+
+def test_scores_have_one_unit(tmp_path):
+    """MMDetection gives fractions, MMSegmentation gives percent; -1 is no score."""
+    given = {
+        'coco/bbox_mAP': 0.25, 'coco/segm_mAP_50': 1.0, 'coco/bbox_mAP_s': -1.0,
+        'coco/AR@100': 0.5, 'lvis/bbox_APr': 0.125, 'pascal_voc/AP50': 0.75, 'mIoU': 0.5,
+        'aAcc': 91.0, 'accuracy/top1': 0.5, 'loss': 0.5, 'coco_panoptic/PQ': 0.25,
+    }  # fmt: skip
+    percent = dict(given)
+    percent.update({
+        'coco/bbox_mAP': 25, 'coco/segm_mAP_50': 100, 'coco/AR@100': 50, 'lvis/bbox_APr': 12.5,
+        'pascal_voc/AP50': 75,
+    })  # fmt: skip
+    assert report_runs.in_percent(given) == percent
+
+
+def test_the_page_says_how_a_checkpoint_was_tested(page, work_dir):
+    results = json.loads((work_dir / 'test' / 'results.json').read_text())
+    assert f'<td>{results["checkpoint_sha256"]}</td>' in page
+    assert f'torch {results["versions"]["torch"]}' in page
+    assert '<th scope="row">--tta</th><td>no</td>' in page
+    assert 'in percent' in page
+
+
+def test_tests_with_and_without_augmentation_are_both_there_with_their_pictures(tmp_path):
+    (run,) = find_runs(tmp_path, [train_records(1, loss=1)])
+    result = dict(checkpoint='a.pth', metrics=dict(mIoU=50), show_dir='shown')
+    other = dict(result, tta=True, metrics=dict(mIoU=60), show_dir='../../outside')
+    (run.folder / 'results.json').write_text(json.dumps(result))
+    (run.folder / 'results_tta.json').write_text(json.dumps(other))
+    for folder in (run.folder / 'shown', tmp_path.parent / 'outside'):
+        folder.mkdir(exist_ok=True)
+        (folder / 'one.png').touch()
+    assert run.metrics == {'a.pth': dict(mIoU=50), 'a.pth, --tta': dict(mIoU=60)}
+    assert run.pictures == [run.folder / 'shown' / 'one.png']
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The command lines as users type them, on the real nuclei, in processes of their own."""
 
+import hashlib
 import json
 import os
 import pickle
@@ -41,29 +42,46 @@ def test_a_detector_trains_tests_and_leaves_metrics_and_predictions(nuclei, dete
     assert 0 <= results['metrics']['coco/bbox_mAP'] <= 1
     assert 0 <= results['metrics']['coco/segm_mAP'] <= 1
     assert len(pickle.loads((tmp_path / 'out.pkl').read_bytes())) == 4
-    assert len(list(tmp_path.glob('*/shown/*.png'))) == 4
+    assert len(list(tmp_path.glob('shown/*.png'))) == 4
+    assert f'Drawn predictions are in {tmp_path / "shown"}' in output
     assert 'Loaded 2' in output or 'Loaded 1' in output
 
 
 def test_a_segmentor_trains_tests_and_leaves_metrics_and_predictions(nuclei, segmentor, tmp_path):
-    run_tool(
+    output = run_tool(
         'tools/test.py', 'configs/upernet_swin_gab_nuclei.py', segmentor / 'iter_3.pth',
-        '--work-dir', tmp_path, '--out', tmp_path / 'maps', '--show-dir', tmp_path / 'shown',
+        '--work-dir', tmp_path, '--out', tmp_path / 'maps', '--show-dir', 'shown',
         *options(nuclei, SEGMENTATION),
     )  # fmt: skip
     metrics = json.loads((tmp_path / 'results.json').read_text())['metrics']
     assert {'mIoU', 'mAcc', 'aAcc'} <= set(metrics)
     assert len(list((tmp_path / 'maps').glob('*.png'))) == 4
-    assert list((tmp_path / 'shown').glob('**/*.png'))
+    assert len(list(tmp_path.glob('shown/*.png'))) == 4
+    assert f'Drawn predictions are in {tmp_path / "shown"}' in output
 
 
-def test_augmented_testing_of_a_segmentor_runs(nuclei, segmentor, tmp_path):
+def test_augmented_testing_leaves_results_beside_the_others(nuclei, segmentor, tmp_path):
+    (tmp_path / 'results.json').write_text('{}')
     run_tool(
         'tools/test.py', 'configs/upernet_swin_gab_nuclei.py', segmentor / 'iter_3.pth',
         '--work-dir', tmp_path, '--tta', *options(nuclei, SEGMENTATION),
     )  # fmt: skip
-    metrics = json.loads((tmp_path / 'results.json').read_text())['metrics']
-    assert 0 < metrics['mIoU'] < 100
+    results = json.loads((tmp_path / 'results_tta.json').read_text())
+    assert 0 < results['metrics']['mIoU'] < 100
+    assert results['tta'] is True
+    assert (tmp_path / 'results.json').read_text() == '{}'
+
+
+def test_results_say_what_was_tested_and_how(tested_segmentor, segmentor, nuclei):
+    results = json.loads((tested_segmentor / 'results.json').read_text())
+    digest = hashlib.sha256((segmentor / 'iter_3.pth').read_bytes()).hexdigest()
+    assert results['checkpoint_sha256'] == digest
+    assert results['tta'] is False
+    assert results['cfg_options']['test_dataloader.dataset.data_root'] == str(nuclei)
+    assert results['seed'] == 0  # the config's
+    versions = results['versions']
+    assert versions['torch'] == torch.__version__
+    assert {'mmgab', 'mmengine', 'mmcv', 'mmdet', 'mmseg'} <= set(versions)
 
 
 BOX_CONFIG = """
@@ -93,7 +111,7 @@ def test_augmented_testing_of_boxes_runs(nuclei, tmp_path):
         'tools/test.py', path, tmp_path / 'boxes.pth', '--work-dir', tmp_path / 'run', '--tta',
         *options(nuclei, [], f'test_evaluator.ann_file={nuclei}/annotations/instances_val.json'),
     )  # fmt: skip
-    assert 'coco/bbox_mAP' in (tmp_path / 'run' / 'results.json').read_text()
+    assert 'coco/bbox_mAP' in (tmp_path / 'run' / 'results_tta.json').read_text()
 
 
 def test_resume_continues_where_it_stopped(nuclei, segmentor):
@@ -126,7 +144,7 @@ def test_mixed_precision_without_an_accelerator_says_so_and_trains(nuclei, tmp_p
             nuclei, SEGMENTATION, 'train_cfg.max_iters=1', 'auto_scale_lr.base_batch_size=16'
         ),
     )  # fmt: skip
-    assert 'no accelerator' in output.lower()
+    assert 'Mixed precision is left out' in output
     assert scalars(tmp_path)[0]['lr'] == pytest.approx(0.5e-3)  # 8 images for a base of 16
 
 

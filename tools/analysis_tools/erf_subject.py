@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.structures import BaseDataElement
 from PIL import Image
 from torch import Tensor, nn
 
@@ -48,9 +49,9 @@ class Subject:
 
     Attributes:
         network: What runs; of a detector or segmentor, the backbone is a part of it.
-        features: Normalised images ``(B, 3, H, W)`` to ``(B, C, h, w)``.
-        prepare: An image as it was read, 8-bit ``(H, W, 3)``, blue first, to what the network
-            takes, ``(3, H, W)`` of the size below. Raises ValueError if that cannot be.
+        features: Normalised images ``(B, channels, H, W)`` to ``(B, C, h, w)``.
+        prepare: An image as it was read, ``(H, W)`` or ``(H, W, channels)``, to what the network
+            takes, ``(channels, H, W)`` of the size below.
         size: Height and width of images that it is used to, in pixels.
         about: What it is, for the record.
         window: Height and width of an attention window in places of the map, where there are any.
@@ -108,7 +109,7 @@ def _of_config(target: Target) -> Subject:
     return Subject(
         model,
         layer_features(model, layer, run, out_index),
-        partial(prepare_image, size=size, preprocessor=config.model.data_preprocessor),
+        partial(prepare_image, size=size, preprocess=model.data_preprocessor),
         size,
         dict(
             network=type(model).__name__,
@@ -120,20 +121,34 @@ def _of_config(target: Target) -> Subject:
     )
 
 
-def prepare_image(image: np.ndarray, size: tuple[int, int], preprocessor: Mapping) -> Tensor:
-    """Scaled to cover the size, its middle cut out, normalised as the config says."""
+def prepare_image(
+    image: np.ndarray, size: tuple[int, int], preprocess: Callable[[dict, bool], dict]
+) -> Tensor:
+    """Scale an image to cover a size, cut its middle out, and preprocess it.
+
+    Args:
+        image: ``(H, W)`` or ``(H, W, channels)``, of any number type.
+        size: Height and width of the result, in pixels.
+        preprocess: A model's data preprocessor, which normalises and orders channels.
+
+    Returns:
+        ``(channels, *size)``.
+    """
+    image = image.reshape(*image.shape[:2], -1)
+    if image.dtype != np.uint8:  # OpenCV does not resize every number type
+        image = image.astype(np.float32)
     scale = max(want / have for want, have in zip(size, image.shape, strict=False))
     height, width = (max(round(side * scale), 1) for side in image.shape[:2])
+    channels = np.moveaxis(image, 2, 0)
     if (height, width) != image.shape[:2]:
+        # One at a time: OpenCV does not reduce images of more than four.
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        image = cv2.resize(image, (width, height), interpolation=method)
+        channels = [cv2.resize(one, (width, height), interpolation=method) for one in channels]
     top, left = (height - size[0]) // 2, (width - size[1]) // 2
-    image = image[top : top + size[0], left : left + size[1]]
-    if preprocessor.get('bgr_to_rgb', False):
-        image = image[..., ::-1]
-    mean, std = preprocessor.get('mean', (0, 0, 0)), preprocessor.get('std', (1, 1, 1))
-    normalised = (image - np.array(mean)) / std
-    return torch.from_numpy(normalised).float().permute(2, 0, 1)
+    cut = np.stack(channels)[:, top : top + size[0], left : left + size[1]]
+    batch = dict(inputs=[torch.from_numpy(cut)], data_samples=[BaseDataElement()])
+    # Padding of a batch lies below and on the right.
+    return preprocess(batch, False)['inputs'][0][:, : size[0], : size[1]].float().cpu()
 
 
 def _window(model: nn.Module) -> tuple[int, int] | None:
@@ -165,7 +180,7 @@ def _of_timm(target: Target) -> Subject:
     model.eval().requires_grad_(False)
     data = timm.data.resolve_model_data_config(model)
     size = size or tuple(data['input_size'][1:])
-    transform = timm.data.create_transform(**data | dict(input_size=(3, *size)))
+    transform = timm.data.create_transform(**data | dict(input_size=(data['input_size'][0], *size)))
     if target.layer is None:
 
         def features(images: Tensor) -> Tensor:

@@ -1,10 +1,7 @@
-"""Figures of a run's report: curves as SVG, maps and pictures as they are, all inside the page."""
+"""Figures of a run's report that matplotlib draws: curves as SVG, maps as pictures."""
 
-import base64
-import tempfile
 from argparse import Namespace
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -12,52 +9,20 @@ import torch
 from erf_images import batches, chosen_images
 from erf_subject import Subject, Target, build_subject
 from gab_params import layers_of, tables_picture
-from PIL import Image
-from report_runs import Run
+from mmengine.registry import MODELS
+from report_pictures import Figure, drawn
+from report_runs import Run, in_percent
 from tqdm import tqdm
 
 from mmgab.analysis.erf import PROTOCOLS, Erf, centre, describe_map, measure_erf
 from mmgab.analysis.plots import ErfPicture, curves_svg, layer_curves_svg, plot_erfs
 from mmgab.checkpoints import Contents, read_checkpoint
+from mmgab.config_types import is_type
 
-_KIND = {'.png': 'png', '.jpg': 'jpeg', '.jpeg': 'jpeg'}
 _LAYERS = 6  # of a figure, so that it fits on a sheet of paper
 _DEPTHS = (2, 2, 6, 2)  # of a Swin that says nothing else
 # Where training is slow or fast; nothing that is learned.
 _NO_LOSS = {'data_time', 'time', 'epoch', 'iter', 'step', 'memory', 'base_lr'}
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure of the page.
-
-    Attributes:
-        caption: What it shows.
-        svg: Its markup, or
-        uri: its picture as a ``data:`` address, and
-        width: of it, in pixels.
-    """
-
-    caption: str
-    svg: str = ''
-    uri: str = ''
-    width: int = 0
-
-
-def picture(path: Path, caption: str) -> Figure:
-    """A picture file inside the page."""
-    data = base64.b64encode(path.read_bytes()).decode()
-    with Image.open(path) as image:
-        width = image.width
-    return Figure(caption, uri=f'data:image/{_KIND[path.suffix]};base64,{data}', width=width)
-
-
-def drawn(draw: Callable[[Path], object], caption: str) -> Figure:
-    """What a function draws into a file, inside the page."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, 'figure.png')
-        draw(path)
-        return picture(path, caption)
 
 
 def curves(run: Run) -> list[Figure]:
@@ -83,7 +48,7 @@ def curves(run: Run) -> list[Figure]:
     # MMDetection writes -1 where there is no object of a size.
     metrics = [name for name in metrics if all(record.get(name, 0) >= 0 for record in validation)]
     if metrics and len(validation) > 1:
-        svg = curves_svg(_lines(validation, metrics), 'iteration', 'metric')
+        svg = curves_svg(_lines(validation, metrics), 'iteration', 'scores in percent')
         found.append(Figure('Metrics on the validation set', svg))
     return found
 
@@ -95,7 +60,7 @@ def _validations(records: list[dict]) -> list[dict]:
         if 'iter' in record:
             iteration = record['iter']
         elif not any(name.startswith('gab/') for name in record):
-            found.append(dict(record, iter=iteration))
+            found.append(dict(in_percent(record), iter=iteration))
     return found
 
 
@@ -138,12 +103,13 @@ def _by_layer(records: list[dict], kind: str) -> list[tuple]:
     return list(layers.values())
 
 
-def tables(checkpoint: Path) -> list[Figure]:
+def tables(run: Run) -> list[Figure]:
     """Learned table, Gaussian and sum of every layer, a few layers a figure.
 
     Raises:
         ValueError: If there is no Swin in the checkpoint.
     """
+    checkpoint = run.checkpoint
     layers = layers_of(Contents.of(read_checkpoint(str(checkpoint)), str(checkpoint)))
     caption = 'Position bias over the offset of key from query'
     figures = []
@@ -173,8 +139,9 @@ def receptive_fields(run: Run, args: Namespace, note: Callable[[str], None]) -> 
         try:
             subject = build_subject(target)
             erf = _measured(subject, args, f'{run.folder.name} {when}')
-        except (ValueError, KeyError, OSError) as error:
-            note(f'The receptive field {when} was not measured: {error}')
+        except Exception as error:  # of the network, the data set or the weights, whatever they are
+            reason = f'{type(error).__name__}: {error}'
+            note(f'The receptive field {when} was not measured. {reason}')
             continue
         pictures.append(ErfPicture(when, erf.sums[0].mean, erf.centre(0)))
         numbers = describe_map(erf.sums[0].mean, erf.centre(0))
@@ -204,11 +171,9 @@ def _start(run: Run, args: Namespace) -> str:
 
 def _last_map(run: Run) -> tuple[str | None, int | None]:
     """The last stage of a Swin: the norm behind it makes a constant of the mean at the start."""
-    backbone = run.config.model.backbone
-    kind, last = str(backbone.type), len(backbone.get('depths', _DEPTHS)) - 1
-    if kind.endswith('SwinGAB'):
-        return f'backbone.stages.{last}', None
-    if kind.endswith('SwinTransformer'):
+    backbone, scope = run.config.model.backbone, run.config.get('default_scope')
+    last = len(backbone.get('depths', _DEPTHS)) - 1
+    if any(is_type(backbone, name, MODELS, scope) for name in ('SwinGAB', 'SwinTransformer')):
         return f'backbone.stages.{last}', 0
     return None, None
 

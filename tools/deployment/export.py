@@ -22,8 +22,11 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
+from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from mmgab.analysis.image_channels import image_channels
+from mmgab.config_types import is_type
 from mmgab.deployment import (
     MIN_OPEN_SIDE,
     ExportError,
@@ -47,7 +50,7 @@ class Logits(nn.Module):
         self.segmentor = segmentor
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Images ``(B, 3, height, width)`` to logits ``(B, classes, H, W)``."""
+        """Images ``(B, channels, height, width)`` to logits ``(B, classes, H, W)``."""
         return [self.segmentor(images, mode='tensor')]
 
 
@@ -92,7 +95,7 @@ def parse_args() -> argparse.Namespace:
 
 def folded_model(config: Config, checkpoint: str, size: tuple[int, int], trust: bool) -> nn.Module:
     """The trained model of a config; a Swin's Gaussians folded, a ViT's tables of that size."""
-    if config.model.backbone.type == 'mmgab.ViTGAB':
+    if is_type(config.model.backbone, ViTGAB, MODELS, config.get('default_scope')):
         config.model.backbone.img_size = size
     model = build_model(config)
     if not isinstance(model.backbone, (SwinGAB, ViTGAB)):
@@ -142,12 +145,12 @@ def check_sizes(args: argparse.Namespace, backbone: nn.Module) -> OpenSizes:
     return OpenSizes(args.open_size, min_side)
 
 
-def shapes_to_verify(size: tuple[int, int], sizes: OpenSizes) -> list[tuple[int, ...]]:
+def shapes_to_verify(images: Tensor, sizes: OpenSizes) -> list[tuple[int, ...]]:
     """Two batch sizes; two more image sizes where they are open, one no multiple of anything."""
-    height, width = size
-    shapes = [(1, 3, height, width), (3, 3, height, width)]
+    _, channels, height, width = images.shape
+    shapes = [(1, channels, height, width), (3, channels, height, width)]
     if sizes.is_open:
-        shapes += [(2, 3, height + 32, width + 64), (1, 3, height + 13, width + 7)]
+        shapes += [(2, channels, height + 32, width + 64), (1, channels, height + 13, width + 7)]
     return shapes
 
 
@@ -166,10 +169,10 @@ def export(args: argparse.Namespace) -> None:
         open_pooling_(traced)
     with tempfile.TemporaryDirectory(dir=args.out.parent) as folder:
         path = Path(folder, args.out.name)
-        images = torch.randn(2, 3, *args.size)
+        images = torch.randn(2, image_channels(model), *args.size)
         print(f'Exporting {type(module).__name__} (half a minute to a few minutes)', flush=True)
         run = FORMATS[args.out.suffix](traced, images, sizes, path)
-        largest = verify(module, run, shapes_to_verify(tuple(args.size), sizes), print)
+        largest = verify(module, run, shapes_to_verify(images, sizes), print)
         path.replace(args.out)
     side = f'from {sizes.min_side} pixels' if sizes.is_open else f'{args.size[0]} x {args.size[1]}'
     print(f'Written to {args.out}: images {side}, any batch, within {largest:.1e}')
