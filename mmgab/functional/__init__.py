@@ -1,6 +1,7 @@
 """Window geometry and the Gaussian in plain torch: no module, no state, no config."""
 
 from .attention import Attend, attend_in_windows, mask_bias, window_attention
+from .derivatives import is_transformed
 from .exported_windows import attend_in_exported_windows
 from .gaussian import (
     GaussianFit,
@@ -10,7 +11,7 @@ from .gaussian import (
     split_gaussian,
 )
 from .geometry_cache import remember
-from .lean_layers import feed_forward, normed_linear
+from .lean_layers import NormInputs, feed_forward, normed_linear
 from .patch_diversity import contrastive_diversity, cosine_diversity
 from .relative_position import (
     pairs_of_table,
@@ -28,6 +29,7 @@ __all__ = [
     'Attend',
     'GaussianFit',
     'GaussianSplit',
+    'NormInputs',
     'WindowGroup',
     'WindowOrder',
     'attend_in_exported_windows',
@@ -37,6 +39,7 @@ __all__ = [
     'feed_forward',
     'fit_gaussian',
     'gaussian_table',
+    'is_transformed',
     'mask_bias',
     'normed_linear',
     'pairs_of_table',

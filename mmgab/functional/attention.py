@@ -3,6 +3,10 @@
 What attention makes on its way, windows and probabilities, is computed again in backward. (Torch's
 own kernel keeps the probabilities on a CPU, because the bias has a gradient.) As an operator it is
 one node to ``torch.compile``, which need not know how windows follow from the size of an image.
+
+A backward pass that is differentiated itself computes it again in plain operators. Transforms of
+``torch.func`` and forward-mode differentiation do not know the operator: callers ask
+:func:`~.derivatives.is_transformed`.
 """
 
 import math
@@ -15,6 +19,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 from torch.utils.flop_counter import register_flop_formula
 
+from .derivatives import is_backward_differentiated
 from .window_order import WindowOrder, window_order
 
 # Queries, keys and values ``(windows, heads, N, head_dim)``, bias ``(heads, N, N)`` and the mask of
@@ -65,7 +70,7 @@ def window_attention(
     shift: list[int],
     scale: float,
 ) -> Tensor:
-    """Attend inside every window with torch's fused kernel; once differentiable.
+    """Attend inside every window with torch's fused kernel.
 
     Args:
         qkv: Queries, keys and values of all tokens ``(B * H * W, 3 * C)``.
@@ -138,10 +143,29 @@ def _keep(ctx: FunctionCtx, inputs: tuple, output: Tensor) -> None:
 
 def _backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
     qkv, padding, bias = ctx.saved_tensors
+    if is_backward_differentiated(grad):
+        return *_differentiable_grads(ctx, grad, qkv, padding, bias), None, None, None, None
     grad_qkv, grad_padding, grad_bias = _window_attention_backward(
         grad, qkv, padding, bias, *ctx.geometry
     )
     return grad_qkv, None if padding is None else grad_padding, grad_bias, None, None, None, None
+
+
+def _differentiable_grads(
+    ctx: FunctionCtx, grad: Tensor, *inputs: Tensor | None
+) -> list[Tensor | None]:
+    """Gradients of ``qkv``, ``padding`` and ``bias``, which can be differentiated again."""
+    *geometry, scale = ctx.geometry
+    needs = ctx.needs_input_grad[: len(inputs)]
+    with torch.enable_grad():
+        # Views, so that none is made of another: of a projection's bias are both padding and qkv.
+        inputs = [None if tensor is None else tensor.view_as(tensor) for tensor in inputs]
+        learned = [tensor for tensor, is_needed in zip(inputs, needs, strict=True) if is_needed]
+        order = _order(*geometry, inputs[0])
+        out = attend_in_windows(*inputs, order, partial(_attend_by_softmax, scale=scale))
+        grads = torch.autograd.grad(out, learned, grad, create_graph=True, allow_unused=True)
+    found = iter(grads)
+    return [next(found) if is_needed else None for is_needed in needs]
 
 
 window_attention.register_autograd(_backward, setup_context=_keep)
@@ -178,6 +202,13 @@ def _attend(
     return F.scaled_dot_product_attention(q, k, v, bias, scale=scale)
 
 
+def _attend_by_softmax(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, scale: float
+) -> Tensor:
+    scores = (q * scale) @ k.transpose(-2, -1) + mask_bias(bias, mask)
+    return scores.softmax(dim=-1).to(q.dtype) @ v
+
+
 def _scores(q: Tensor, k: Tensor, bias: Tensor, order: WindowOrder, scale: float) -> Tensor:
     """Scaled, biased and masked scores ``(windows, heads, N, N)``."""
     windows, heads, tokens, _ = q.shape
@@ -200,7 +231,7 @@ def _in_type(bias: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _split_heads(windows: Tensor, order: WindowOrder, parts: int, heads: int) -> tuple[Tensor, ...]:
     """Cut ``(P, parts * heads * head_dim)`` into parts ``(windows, heads, N, head_dim)``."""
-    windows = windows.view(
+    windows = windows.reshape(
         -1, order.window_tokens, parts, heads, windows.shape[1] // parts // heads
     )
     return windows.permute(2, 0, 3, 1, 4).unbind(0)

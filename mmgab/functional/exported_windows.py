@@ -41,8 +41,8 @@ def attend_in_exported_windows(
     (wh, ww), device = window_size, bias.device
     rows, cols = (height + wh - 1) // wh, (width + ww - 1) // ww  # windows
     # Row and column of every place, where they wrapped around, and where there is no token.
-    y = torch.arange(rows * wh, device=device).roll(-shift[0])
-    x = torch.arange(cols * ww, device=device).roll(-shift[1])
+    y = torch.arange(rows * wh, device=device).roll(-shift[0], dims=0)
+    x = torch.arange(cols * ww, device=device).roll(-shift[1], dims=0)
     y, x = y.view(rows, 1, wh, 1), x.view(1, cols, 1, ww)
     places = (rows * cols, wh * ww)
     # Places of padding take what stands last.

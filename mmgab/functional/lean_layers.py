@@ -4,55 +4,67 @@ What stands before a linear layer in a transformer is a norm or an activation: c
 wide to keep. Backward computes it again from what is kept anyway or is narrower.
 """
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import FunctionCtx
+
+from .derivatives import is_backward_differentiated
 
 
-def normed_linear(
-    x: Tensor,
-    norm_weight: Tensor,
-    norm_bias: Tensor,
-    eps: float,
-    weight: Tensor,
-    bias: Tensor | None,
-) -> Tensor:
-    """Apply a linear layer to a layer norm, keeping ``x`` for backward; once differentiable.
+class NormInputs(NamedTuple):
+    """Inputs of a layer norm over the last dimension, from which its output is computed again.
+
+    Attributes:
+        x: ``(..., C)``.
+        weight: ``(C,)`` or None.
+        bias: ``(C,)`` or None.
+        eps: Added to the variance.
+    """
+
+    x: Tensor
+    weight: Tensor | None
+    bias: Tensor | None
+    eps: float
+
+    def norm(self, dtype: torch.dtype) -> Tensor:
+        """Compute the output, in the precision that it had."""
+        x = self.x.to(dtype)
+        return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
+
+
+def normed_linear(normed: Tensor, norm: NormInputs, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Apply a linear layer to a layer norm's output, keeping the norm's inputs for backward.
 
     Args:
-        x: ``(..., C)``.
-        norm_weight: ``(C,)``.
-        norm_bias: ``(C,)``.
-        eps: Added to the variance.
+        normed: ``(..., C)``, what the norm made of its inputs.
+        norm: Those inputs.
         weight: ``(D, C)``.
         bias: ``(D,)`` or None.
 
     Returns:
         ``(..., D)``.
     """
-    return _NormedLinear.apply(x, norm_weight, norm_bias, eps, weight, bias)
+    return _NormedLinear.apply(normed.dtype, *_autocast(normed, weight, bias), *norm)
 
 
 def feed_forward(
-    x: Tensor,
-    norm_weight: Tensor,
-    norm_bias: Tensor,
-    eps: float,
+    normed: Tensor,
+    norm: NormInputs | None,
     weights: tuple[Tensor, Tensor],
-    biases: tuple[Tensor, Tensor],
+    biases: tuple[Tensor | None, Tensor | None],
     keep_hidden: bool = True,
 ) -> Tensor:
-    """Apply layer norm, linear layer, exact GELU and linear layer; once differentiable.
+    """Apply linear layer, exact GELU and linear layer to a layer norm's output.
 
     Args:
-        x: ``(..., C)``, kept for backward.
-        norm_weight: ``(C,)``.
-        norm_bias: ``(C,)``.
-        eps: Added to the variance.
+        normed: ``(..., C)``, what the norm made of its inputs.
+        norm: Those inputs, kept for backward; may be None without gradients.
         weights: ``(D, C)`` and ``(C, D)``.
-        biases: ``(D,)`` and ``(C,)``.
+        biases: ``(D,)`` and ``(C,)``, each may be None.
         keep_hidden: Keep what the first layer makes, ``(..., D)``, as well. Without, backward has
             one more product to compute, a third of the forward pass.
 
@@ -61,99 +73,85 @@ def feed_forward(
     """
     (expand, contract), (expand_bias, contract_bias) = weights, biases
     if not torch.is_grad_enabled():
-        hidden = F.linear(
-            F.layer_norm(x, norm_weight.shape, norm_weight, norm_bias, eps), expand, expand_bias
-        )
+        hidden = F.linear(normed, expand, expand_bias)
         return F.linear(torch.ops.aten.gelu_(hidden), contract, contract_bias)
-    return _FeedForward.apply(
-        x, norm_weight, norm_bias, eps, expand, expand_bias, contract, contract_bias, keep_hidden
-    )
+    tensors = _autocast(normed, expand, expand_bias, contract, contract_bias)
+    return _FeedForward.apply(keep_hidden, normed.dtype, *tensors, *norm)
 
 
 class _NormedLinear(Function):
     @staticmethod
     def forward(
         ctx: FunctionCtx,
-        x: Tensor,
-        norm_weight: Tensor,
-        norm_bias: Tensor,
-        eps: float,
+        norm_dtype: torch.dtype,
+        normed: Tensor,
         weight: Tensor,
         bias: Tensor | None,
+        *norm: Tensor | float | None,
     ) -> Tensor:
-        normed, mean, rstd = _norm(x, norm_weight, norm_bias, eps)
-        normed, weight, bias = _autocast(normed, weight, bias)
-        ctx.save_for_backward(x, mean, rstd, norm_weight, norm_bias, weight)
-        ctx.eps = eps
+        *tensors, ctx.eps = norm
+        ctx.save_for_backward(weight, *tensors)
+        ctx.norm_dtype = norm_dtype
         return F.linear(normed, weight, bias)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, mean, rstd, norm_weight, norm_bias, weight = ctx.saved_tensors
-        *needs_norm, _, needs_weight, needs_bias = ctx.needs_input_grad
+        weight, *norm = ctx.saved_tensors
+        _, needs_normed, needs_weight, needs_bias, *_ = ctx.needs_input_grad
         grad_weight = None
         if needs_weight:
-            normed = _norm(x, norm_weight, norm_bias, ctx.eps)[0]
-            grad_weight = _weight_grad(grad, normed)
-        grads_norm = (None, None, None)
-        if any(needs_norm):
-            grad_normed = grad @ weight.to(grad.dtype)
-            grads_norm = _norm_grads(grad_normed, x, mean, rstd, norm_weight, norm_bias, needs_norm)
-        return *grads_norm, None, grad_weight, _bias_grad(grad) if needs_bias else None
+            grad_weight = _weight_grad(grad, NormInputs(*norm, ctx.eps).norm(ctx.norm_dtype))
+        grad_normed = grad @ weight if needs_normed else None
+        return None, grad_normed, grad_weight, _bias_grad(grad) if needs_bias else None, *[None] * 4
 
 
 class _FeedForward(Function):
     @staticmethod
     def forward(
         ctx: FunctionCtx,
-        x: Tensor,
-        norm_weight: Tensor,
-        norm_bias: Tensor,
-        eps: float,
-        expand: Tensor,
-        expand_bias: Tensor,
-        contract: Tensor,
-        contract_bias: Tensor,
         keep_hidden: bool,
+        norm_dtype: torch.dtype,
+        normed: Tensor,
+        expand: Tensor,
+        expand_bias: Tensor | None,
+        contract: Tensor,
+        contract_bias: Tensor | None,
+        *norm: Tensor | float | None,
     ) -> Tensor:
-        normed, mean, rstd = _norm(x, norm_weight, norm_bias, eps)
-        normed, expand, expand_bias = _autocast(normed, expand, expand_bias)
-        contract, contract_bias = _autocast(contract, contract_bias)
+        *tensors, ctx.eps = norm
         hidden = F.linear(normed, expand, expand_bias)
         kept = hidden if keep_hidden else None
-        norm = (x, mean, rstd, norm_weight, norm_bias)
-        ctx.save_for_backward(*norm, expand, expand_bias, contract, kept)
-        ctx.eps = eps
+        ctx.save_for_backward(expand, expand_bias, contract, kept, *tensors)
+        ctx.norm_dtype = norm_dtype
         return F.linear(F.gelu(hidden), contract, contract_bias)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        *norm, expand, expand_bias, contract, hidden = ctx.saved_tensors
-        x, _, _, norm_weight, norm_bias = norm
-        *needs_norm, _, needs_expand, needs_bias, needs_contract, needs_last, _ = (
-            ctx.needs_input_grad
-        )
-        normed = _norm(x, norm_weight, norm_bias, ctx.eps)[0].to(grad.dtype)
-        if hidden is None:
+        expand, expand_bias, contract, hidden, *norm = ctx.saved_tensors
+        needs_normed, needs_expand, needs_bias, needs_contract, needs_last = ctx.needs_input_grad[
+            2:7
+        ]
+        is_differentiated = is_backward_differentiated(grad)
+        normed = NormInputs(*norm, ctx.eps).norm(ctx.norm_dtype).to(grad.dtype)
+        if hidden is None or is_differentiated:  # what was kept has no history
             hidden = F.linear(normed, expand, expand_bias)
         activated = F.gelu(hidden)
         grad_contract = _weight_grad(grad, activated) if needs_contract else None
-        # In the place of what is no longer needed: on a CPU, new memory costs as much as the sums.
-        grad_hidden = torch.matmul(grad, contract, out=activated)
-        torch.ops.aten.gelu_backward.grad_input(grad_hidden, hidden, grad_input=grad_hidden)
-        grads_norm = (None, None, None)
-        if any(needs_norm):
-            grads_norm = _norm_grads(grad_hidden @ expand, *norm, needs_norm)
+        if is_differentiated:
+            grad_hidden = torch.ops.aten.gelu_backward(grad @ contract, hidden)
+        else:
+            # In the place of what is no longer needed: on a CPU, new memory costs as much as sums.
+            grad_hidden = torch.matmul(grad, contract, out=activated)
+            torch.ops.aten.gelu_backward.grad_input(grad_hidden, hidden, grad_input=grad_hidden)
         return (
-            *grads_norm,
             None,
+            None,
+            grad_hidden @ expand if needs_normed else None,
             _weight_grad(grad_hidden, normed) if needs_expand else None,
             _bias_grad(grad_hidden) if needs_bias else None,
             grad_contract,
             _bias_grad(grad) if needs_last else None,
-            None,
+            *[None] * 4,
         )
 
 
@@ -163,43 +161,20 @@ def _autocast(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
     Done by hand where they are kept for backward: there, autocast would cast them once more.
     """
     device = tensors[0].device.type
-    if not torch.is_autocast_enabled(device):
+    # Asked of a device that has none, such as meta, autocast raises an error.
+    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
         return tensors
     dtype = torch.get_autocast_dtype(device)
     return tuple(None if tensor is None else tensor.to(dtype) for tensor in tensors)
 
 
-def _norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Normed ``x``, and mean and inverse deviation of its rows."""
-    return torch.native_layer_norm(_for_norm(x, weight), weight.shape, weight, bias, eps)
-
-
-def _for_norm(x: Tensor, weight: Tensor) -> Tensor:
-    """Tokens in a precision in which they can be normed.
-
-    CPUs norm half precision with parameters of single precision, GPUs want one for both.
-    """
-    return x if x.device.type == 'cpu' else x.to(weight.dtype)
-
-
-def _norm_grads(
-    grad: Tensor,
-    x: Tensor,
-    mean: Tensor,
-    rstd: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    needs: list[bool],
-) -> tuple[Tensor | None, ...]:
-    x = _for_norm(x, weight)
-    return torch.ops.aten.native_layer_norm_backward(
-        grad.to(x.dtype), x, weight.shape, mean, rstd, weight, bias, needs
-    )
-
-
 def _weight_grad(grad: Tensor, x: Tensor) -> Tensor:
-    return grad.flatten(0, -2).t() @ x.to(grad.dtype).flatten(0, -2)
+    return _rows(grad).t() @ _rows(x.to(grad.dtype))
 
 
 def _bias_grad(grad: Tensor) -> Tensor:
-    return grad.flatten(0, -2).sum(dim=0)
+    return _rows(grad).sum(dim=0)
+
+
+def _rows(x: Tensor) -> Tensor:
+    return x.reshape(-1, x.shape[-1])  # flatten() is not for batches of gradients

@@ -23,23 +23,29 @@ def relative_offsets(window_size: tuple[int, int], device: torch.device | None =
     Returns:
         Float32 ``((2Wh-1)(2Ww-1), 2)``: ``(dy, dx)`` in tokens, in table order.
     """
+    rows, cols = (2 * side - 1 for side in window_size)
     dy = torch.arange(1 - window_size[0], window_size[0], device=device, dtype=torch.float32)
     dx = torch.arange(1 - window_size[1], window_size[1], device=device, dtype=torch.float32)
-    return torch.cartesian_prod(dy, dx)
+    # Not cartesian_prod(), which older exporters do not know.
+    pairs = torch.stack((dy[:, None].expand(-1, cols), dx[None].expand(rows, -1)), dim=2)
+    return pairs.view(-1, 2)
 
 
-def relative_position_index(window_size: tuple[int, int]) -> Tensor:
+def relative_position_index(
+    window_size: tuple[int, int], device: torch.device | None = None
+) -> Tensor:
     """Table row of every pair of tokens of a window.
 
     Args:
         window_size: Height and width of the window, in tokens.
+        device: Where the result is made.
 
     Returns:
         Int64 ``(N, N)``, ``N = Wh * Ww``: entry ``[query, key]`` is the row of ``query - key``.
     """
     wh, ww = window_size
-    y = torch.arange(wh).repeat_interleave(ww)  # (N,) row of each token
-    x = torch.arange(ww).repeat(wh)  # (N,) column of each token
+    y = torch.arange(wh, device=device).repeat_interleave(ww)  # (N,) row of each token
+    x = torch.arange(ww, device=device).repeat(wh)  # (N,) column of each token
     dy = y[:, None] - y[None, :] + wh - 1  # (N, N), 0 .. 2Wh-2
     dx = x[:, None] - x[None, :] + ww - 1  # (N, N), 0 .. 2Ww-2
     return dy * (2 * ww - 1) + dx
@@ -94,12 +100,13 @@ def resize_table(table: Tensor, source: tuple[int, int], target: tuple[int, int]
 
 def _interpolation(source: int, target: int) -> Tensor:
     """Weights ``(2T-1, 2S-1)`` from values at a source's offsets to a target's, on one axis."""
-    half = torch.tensor(_geometric_offsets(source - 1, target - 1), dtype=torch.float64)
-    positions = torch.cat((-half.flip(0), torch.zeros(1, dtype=torch.float64), half))  # (2S-1,)
-    wanted = torch.arange(1 - target, target, dtype=torch.float64)
+    place = dict(dtype=torch.float64, device='cpu')  # whatever the default device is
+    half = torch.tensor(_geometric_offsets(source - 1, target - 1), **place)
+    positions = torch.cat((-half.flip(0), half.new_zeros(1), half))  # (2S-1,)
+    wanted = torch.arange(1 - target, target, **place)
     wanted = wanted.clamp(positions[0], positions[-1])
     right = torch.searchsorted(positions, wanted).clamp(1, max(len(positions) - 1, 1))
-    weights = torch.zeros(len(wanted), len(positions), dtype=torch.float64)
+    weights = half.new_zeros(len(wanted), len(positions))
     if len(positions) == 1:
         return weights + 1
     left = right - 1

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .derivatives import is_transformed
 from .geometry_cache import remember
 from .windows import partition_windows, shift_mask
 
@@ -24,7 +25,8 @@ class WindowGroup:
 
     Attributes:
         windows: Which.
-        mask: ``(N, N)``, True where query and key must not see each other; None if all may.
+        mask: ``(N, N)``, or ``(windows, 1, N, N)`` where each window has its own, True where query
+            and key must not see each other; None if all may.
     """
 
     windows: slice
@@ -63,7 +65,9 @@ class WindowOrder:
         if padding is None:
             return windows.index_fill_(0, self.padding, 0.0)
         row = padding.to(windows.dtype).expand(len(self.padding), -1)
-        return windows.index_copy_(0, self.padding, row)
+        # In its place, except where a transform may have more of the one than of the other.
+        put = windows.index_copy if is_transformed() else windows.index_copy_
+        return put(0, self.padding, row)
 
     def to_tokens(self, windows: Tensor) -> Tensor:
         """Put windows ``(P, C)`` back in the order of tokens ``(B * H * W, C)``; drops padding."""
@@ -87,6 +91,7 @@ def window_order(
     window_size: tuple[int, int],
     shift: tuple[int, int],
     device: torch.device | None = None,
+    by_kind: bool = True,
 ) -> WindowOrder:
     """Order of the tokens of a batch, the grid padded first and rolled then.
 
@@ -96,9 +101,12 @@ def window_order(
         window_size: Height and width of a window.
         shift: Rows and columns of the cyclic shift; zeros for none.
         device: Where the order is made.
+        by_kind: Put windows of one kind together; or leave them row by row, image by image, as
+            other Swins have them.
 
     Returns:
-        The order, with one group of windows, or with four where there is a shift.
+        The order, with one group of windows, or with four where there is a shift and they are
+        ordered by kind.
     """
     height, width = grid
     rows, cols = -(-height // window_size[0]), -(-width // window_size[1])  # windows
@@ -107,7 +115,10 @@ def window_order(
     rolled = cells.roll((-shift[0], -shift[1]), dims=(1, 2))
     windows = partition_windows(rolled, window_size).view(rows, cols, -1)  # (rows, cols, N)
     kinds, masks = [windows.flatten(0, 1)], [None]
-    if any(shift):
+    if any(shift) and not by_kind:
+        mask = shift_mask(padded, window_size, shift, device)
+        masks = [mask[:, None].repeat(batch, 1, 1, 1)]  # (windows, 1, N, N)
+    elif any(shift):
         kinds = [
             *(windows[:-1, :-1].flatten(0, 1), windows[:-1, -1]),
             *(windows[-1, :-1], windows[-1, -1:]),

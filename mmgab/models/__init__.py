@@ -5,6 +5,7 @@ import importlib
 _MODULES = {
     'GaussianBias': 'gaussian_bias',
     'PatchDiversityLoss': 'patch_diversity_loss',
+    'PooledNorm': 'pooled_norm',
     'ShiftWindowMSA': 'window_attention',
     'SimpleFeaturePyramid': 'simple_feature_pyramid',
     'SwinGAB': 'swin_gab',

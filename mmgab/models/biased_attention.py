@@ -1,10 +1,20 @@
 """Multi-head self-attention with a bias on its scores: what all attention here has in common."""
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmgab.functional import Attend, attend_in_windows, mask_bias, window_attention, window_order
+from mmgab.functional import (
+    Attend,
+    attend_in_windows,
+    is_transformed,
+    mask_bias,
+    window_attention,
+    window_order,
+)
 
 from .arguments import check_choice
+from .lean_layers import apply_linear, is_off, is_plain
 
 ATTENTION_BACKENDS = ('auto', 'sdpa', 'explicit')
 
@@ -56,6 +66,7 @@ class BiasedMSA(nn.Module):
         self.num_heads = num_heads
         self.scale = qk_scale or (embed_dims // num_heads) ** -0.5
         self.qkv = nn.Linear(embed_dims, embed_dims * 3, bias=qkv_bias)
+        self.softmax = nn.Softmax(dim=-1)
         self.attn_drop = nn.Dropout(drop_rates[0])
         self.proj = nn.Linear(embed_dims, embed_dims)
         self.proj_drop = nn.Dropout(drop_rates[1])
@@ -67,45 +78,72 @@ class BiasedMSA(nn.Module):
             q: Queries ``(windows, heads, N, head_dim)``.
             k: Keys, shaped like ``q``.
             bias: ``(heads, N, N)``.
-            mask: ``(N, N)``, True where query and key must not see each other; None if all may.
+            mask: ``(N, N)`` or ``(windows, 1, N, N)``, True where query and key must not see each
+                other; None if all may.
 
         Returns:
             ``(windows, heads, N, N)``, rows sum to one.
         """
         scores = (q * self.scale) @ k.transpose(-2, -1) + mask_bias(bias, mask)
-        return scores.softmax(dim=-1).to(q.dtype)
+        return self.softmax(scores).to(q.dtype)
 
     def attend(
         self,
-        qkv: Tensor,
+        x: Tensor,
         bias: Tensor,
-        grid: tuple[int, int, int],
+        hw_shape: tuple[int, int],
         window_size: tuple[int, int],
         shift: tuple[int, int],
     ) -> Tensor:
-        """Attention proper, from queries, keys and values to values.
-
-        Padding of the last windows is zeros after the norm, of which the projection leaves its
-        bias.
+        """Attend inside every window of a token grid.
 
         Args:
-            qkv: ``(B * H * W, 3 * C)``.
+            x: Normed tokens ``(B, H * W, C)``.
             bias: ``(heads, N, N)``.
-            grid: ``B``, ``H`` and ``W``.
+            hw_shape: ``(H, W)``.
             window_size: Height and width of a window, ``N`` tokens.
             shift: Rows and columns by which windows are shifted.
 
         Returns:
-            ``(B * H * W, C)``.
+            ``(B, H * W, C)``.
         """
-        inputs = (qkv, self.qkv.bias, bias)
+        qkv, padding = self.project(x, hw_shape, window_size)
         if self.is_fused:
-            return window_attention(*inputs, grid, window_size, shift, self.scale)
-        batch, *hw_shape = grid
-        order = window_order(batch, tuple(hw_shape), window_size, shift, qkv.device)
-        return attend_in_windows(*inputs, order, self.steps(window_size))
+            grid = (len(x), *hw_shape)
+            out = window_attention(qkv, padding, bias, grid, window_size, shift, self.scale)
+        else:
+            # In the order of other Swins, for who looks at the weights.
+            place = dict(device=x.device, by_kind=False)
+            order = window_order(len(x), tuple(hw_shape), window_size, shift, **place)
+            steps = self.steps(window_size, x.device)
+            out = attend_in_windows(qkv, padding, bias, order, steps)
+        return self.proj_drop(self.proj(out.reshape(x.shape)))
 
-    def steps(self, window_size: tuple[int, int]) -> Attend:
+    def project(
+        self, x: Tensor, hw_shape: tuple[int, int], window_size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Project normed tokens to queries, keys and values, and those that pad the last windows.
+
+        Padding is zeros after the norm, of which a plain projection leaves its bias. What else
+        stands in its place gets one token of zeros behind those of each image.
+
+        Args:
+            x: ``(B, H * W, C)``.
+            hw_shape: ``(H, W)``.
+            window_size: Height and width of a window.
+
+        Returns:
+            ``(B * H * W, 3 * C)``, and ``(3 * C,)`` for a token of padding; None for zeros, or
+            where windows fit.
+        """
+        if is_plain(self.qkv, nn.Linear):
+            return apply_linear(self.qkv, x).flatten(0, 1), self.qkv.bias
+        if all(side % window == 0 for side, window in zip(hw_shape, window_size, strict=True)):
+            return self.qkv(x).flatten(0, 1), None
+        qkv = self.qkv(F.pad(x, (0, 0, 0, 1)))  # (B, H * W + 1, 3 * C)
+        return qkv[:, :-1].flatten(0, 1), qkv[0, -1]
+
+    def steps(self, window_size: tuple[int, int], device: torch.device) -> Attend:
         """What attends inside a window of that size, where it goes by steps."""
         return self.attend_by_steps
 
@@ -120,9 +158,10 @@ class BiasedMSA(nn.Module):
         """Whether attention takes torch's fused kernel, which is the faster one, or goes by steps.
 
         Chosen here and nowhere else. Steps it is where they are asked for, where weights are
-        dropped, and where a subclass makes them in another way.
+        dropped or looked at, where a subclass makes them in another way, and where each step must
+        be differentiable in its turn (:mod:`mmgab.functional.derivatives`).
         """
-        is_dropping = self.training and self.attn_drop.p > 0
         own = type(self)
         is_own = own.weights is BiasedMSA.weights and own.steps is BiasedMSA.steps
-        return self.attn_backend != 'explicit' and is_own and not is_dropping
+        are_plain = is_own and is_plain(self.softmax, nn.Softmax) and is_off(self.attn_drop)
+        return self.attn_backend != 'explicit' and are_plain and not is_transformed()

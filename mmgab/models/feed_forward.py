@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
+import torch
 from mmcv.cnn import build_activation_layer
 from torch import Tensor, nn
 
 from mmgab.functional import feed_forward
 
-from .lean_layers import are_plain
+from .lean_layers import has_lean_form, is_off, norm_inputs
 
 
 class FeedForward(nn.Module):
@@ -32,6 +33,7 @@ class FeedForward(nn.Module):
         keep_hidden: bool = True,
     ) -> None:
         super().__init__()
+        self.embed_dims = embed_dims
         self.feedforward_channels = feedforward_channels
         self.keep_hidden = keep_hidden
         hidden = nn.Sequential(
@@ -42,36 +44,24 @@ class FeedForward(nn.Module):
         contract = nn.Linear(feedforward_channels, embed_dims)
         self.layers = nn.Sequential(hidden, contract, nn.Dropout(drop_rate))
 
-    def forward(self, x: Tensor, norm: nn.Module) -> Tensor:
-        """Transform normed tokens.
+    def forward(self, x: Tensor) -> Tensor:
+        """Transform normed tokens ``(..., C)``."""
+        norm = norm_inputs(x)
+        is_norm_kept = norm is not None or not torch.is_grad_enabled()
+        if not is_norm_kept or not self._has_lean_form():
+            return self.layers(x)
+        expand, contract = self.layers[0][0], self.layers[1]
+        weights, biases = (expand.weight, contract.weight), (expand.bias, contract.bias)
+        return feed_forward(x, norm, weights, biases, self.keep_hidden)
 
-        Args:
-            x: ``(..., C)``.
-            norm: Applied to them first.
-
-        Returns:
-            ``(..., C)``.
-        """
+    def _has_lean_form(self) -> bool:
+        """Whether the layers are what they were made as, and drop nothing."""
+        if not has_lean_form(self.layers, nn.Sequential) or len(self.layers) != 3:
+            return False
         hidden, contract, output_drop = self.layers
+        if not has_lean_form(hidden, nn.Sequential) or len(hidden) != 3:
+            return False
         expand, activation, drop = hidden
-        is_plain = are_plain(
-            norm,
-            *((self.layers, nn.Sequential), (hidden, nn.Sequential)),
-            *((expand, nn.Linear), (activation, nn.GELU), (contract, nn.Linear)),
-            *((drop, nn.Dropout), (output_drop, nn.Dropout)),
-        )
-        if not is_plain or activation.approximate != 'none' or _drops(drop) or _drops(output_drop):
-            return self.layers(norm(x))
-        return feed_forward(
-            x,
-            norm.weight,
-            norm.bias,
-            norm.eps,
-            (expand.weight, contract.weight),
-            (expand.bias, contract.bias),
-            self.keep_hidden,
-        )
-
-
-def _drops(dropout: nn.Dropout) -> bool:
-    return dropout.training and dropout.p > 0
+        is_gelu = has_lean_form(activation, nn.GELU) and activation.approximate == 'none'
+        are_linear = has_lean_form(expand, nn.Linear) and has_lean_form(contract, nn.Linear)
+        return is_gelu and are_linear and is_off(drop) and is_off(output_drop)

@@ -1,6 +1,7 @@
 """Gated positional self-attention (d'Ascoli et al., ICML 2021, arXiv 2103.10697).
 
-Written from the paper's equations: its public code is not under a free licence.
+Written from the paper's equations. Its public code names two licences: the file LICENSE is
+Apache-2.0, the headers of the files say CC-BY-NC.
 """
 
 import inspect
@@ -64,15 +65,21 @@ class LocalPosition(nn.Module):
         self.position = nn.Parameter(torch.stack(rows))  # (heads, 3)
         self.gate = nn.Parameter(torch.full((num_heads,), float(gate)))
 
-    def forward(self, offsets: Tensor) -> Tensor:
-        """Scores of offsets ``(T, 2)``, ``(dy, dx)`` of key from query: ``(T, heads)``."""
-        squared = offsets.square().sum(dim=1, keepdim=True)
-        return torch.cat((offsets.flip(1), squared), dim=1) @ self.position.t()
+    def forward(self, offsets: Tensor) -> tuple[Tensor, Tensor]:
+        """Score offsets, in single precision at least.
 
-    @property
-    def share(self) -> Tensor:
-        """How much position counts in each head, from 0 to 1: ``(heads, 1, 1)``."""
-        return self.gate.sigmoid()[:, None, None]
+        Args:
+            offsets: ``(T, 2)``, ``(dy, dx)`` in tokens, of key from query.
+
+        Returns:
+            Scores ``(T, heads)`` before softmax, and how much they count in each head, from 0 to 1:
+            ``(heads, 1, 1)``.
+        """
+        squared = offsets.square().sum(dim=1, keepdim=True)
+        inputs = torch.cat((offsets.flip(1), squared), dim=1)  # (T, 3)
+        # No matrix product: autocast would round squared offsets to 8 bits.
+        scores = (inputs[:, None] * self.position).sum(dim=2)
+        return scores, self.gate.sigmoid()[:, None, None]
 
 
 class Gates(BiasedMSA):
@@ -104,19 +111,20 @@ class Gates(BiasedMSA):
         self.values = values
         self.local = LocalPosition(self.num_heads, strength, gate)
 
-    def mix(self, content: Tensor, scores: Tensor, mask: Tensor | None) -> Tensor:
+    def mix(self, content: Tensor, scores: Tensor, share: Tensor, mask: Tensor | None) -> Tensor:
         """Attention weights of content and of position, mixed.
 
         Args:
             content: Weights ``(windows, heads, N, N)``.
             scores: Of position, ``(heads, N, N)``, before softmax.
-            mask: ``(N, N)``, True where query and key must not see each other; None if all may.
+            share: How much position counts, ``(heads, 1, 1)``.
+            mask: ``(N, N)`` or ``(windows, 1, N, N)``, True where query and key must not see each
+                other; None if all may.
 
         Returns:
             ``(windows, heads, N, N)``, rows sum to one.
         """
         position = mask_bias(scores, mask).softmax(dim=-1)
-        share = self.local.share
         return (content * (1 - share) + position * share).to(content.dtype)
 
     def init_values_(self) -> None:
@@ -133,23 +141,24 @@ class GatedWindowMSA(Gates, WindowMSA):
         content = super().weights(q, k, bias, mask)
         offsets, index = window_geometry(self.window_size, bias.device)
         # The index is of query from key; of key from query is what is wanted.
-        scores = self.local(-offsets)[index].permute(2, 0, 1)  # (heads, N, N)
-        return self.mix(content, scores, mask)
+        scores, share = self.local(-offsets)
+        return self.mix(content, scores[index].permute(2, 0, 1), share, mask)
 
 
 class GatedGridMSA(Gates, GridMSA):
     """Attention on a whole grid, or in windows of it, with gates: ConViT's layer."""
 
-    def steps(self, window_size: tuple[int, int]) -> Attend:
+    def steps(self, window_size: tuple[int, int], device: torch.device) -> Attend:
         """What attends inside a window, see :meth:`BiasedMSA.steps`."""
-        offsets = relative_offsets(window_size, self.proj.weight.device)
         # The table is of query from key; of key from query is what is wanted.
-        return partial(self._attend_gated, pairs_of_table(self.local(-offsets), window_size))
+        scores, share = self.local(-relative_offsets(window_size, device))
+        scores = pairs_of_table(scores, window_size)  # (heads, N, N)
 
-    def _attend_gated(
-        self, scores: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None
-    ) -> Tensor:
-        return self.attn_drop(self.mix(self.weights(q, k, bias, mask), scores, mask)) @ v
+        def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
+            content = self.weights(q, k, bias, mask)
+            return self.attn_drop(self.mix(content, scores, share, mask)) @ v
+
+        return attend
 
 
 def build_attentions(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmgab.functional import (
     attend_in_exported_windows,
@@ -14,7 +14,7 @@ from mmgab.functional import (
 from .arguments import chosen_places, positive_pair
 from .biased_attention import BiasedMSA
 from .gaussian_bias import GaussianBias
-from .lean_layers import is_exporting, linear_of_norm, linear_parts
+from .lean_layers import is_exporting, linear_parts
 from .relative_positions import build_relative_position
 
 
@@ -62,50 +62,51 @@ class GridMSA(BiasedMSA):
         self.rel_pos = build_relative_position(rel_pos_cfg, grid_size, num_heads)
         self.gaussian = None if gab_cfg is None else GaussianBias.from_cfg(gab_cfg, num_heads)
 
-    def pair_bias(self, window_size: tuple[int, int]) -> Tensor:
-        """Bias of every pair of tokens of a window: ``(heads, N, N)``, query before key."""
+    def pair_bias(self, window_size: tuple[int, int], like: Tensor) -> Tensor:
+        """Bias of every pair of tokens of a window.
+
+        Args:
+            window_size: Height and width, in tokens.
+            like: Whose device and precision it is for.
+
+        Returns:
+            ``(heads, N, N)``, query before key.
+        """
         parts = []
         if self.rel_pos is not None:
-            parts.append(self.rel_pos(window_size))
+            parts.append(self.rel_pos(window_size, like))
         if self.gaussian is not None:
-            offsets = relative_offsets(window_size, self.proj.weight.device)
-            parts.append(self.gaussian(offsets))
+            parts.append(self.gaussian(relative_offsets(window_size, like.device)))
         tokens = window_size[0] * window_size[1]
-        if parts:
-            pairs = pairs_of_table(sum(parts), window_size)
-        else:
-            pairs = self.proj.weight.new_zeros(1, 1, 1)
+        pairs = pairs_of_table(sum(parts), window_size) if parts else like.new_zeros(1, 1, 1)
         return pairs.expand(self.num_heads, tokens, tokens)
 
-    def forward(self, x: Tensor, hw_shape: tuple[int, int], norm: nn.Module) -> Tensor:
+    def forward(self, x: Tensor, hw_shape: tuple[int, int]) -> Tensor:
         """Attend.
 
         Args:
-            x: Tokens ``(B, H * W, C)``.
+            x: Normed tokens ``(B, H * W, C)``.
             hw_shape: ``(H, W)``.
-            norm: Applied to the tokens first.
 
         Returns:
             Tokens ``(B, H * W, C)``.
         """
         window = self.attention_window or tuple(hw_shape)
         if is_exporting():
-            return self._forward_exported(norm(x), hw_shape, window)
-        qkv = linear_of_norm(x, norm, self.qkv).flatten(0, 1)  # (B * H * W, 3 * C)
-        bias = self.pair_bias(window)
-        attended = self.attend(qkv, bias, (x.shape[0], *hw_shape), window, (0, 0))
-        return self.proj_drop(self.proj(attended.view_as(x)))
+            return self._forward_exported(x, hw_shape, window)
+        return self.attend(x, self.pair_bias(window, x), hw_shape, window, (0, 0))
 
     def _forward_exported(
         self, x: Tensor, hw_shape: tuple[int, int], window_size: tuple[int, int]
     ) -> Tensor:
-        """:meth:`forward` of normed tokens in plain operators, which every runtime has."""
+        """:meth:`forward` in plain operators, which every runtime has."""
         if any(isinstance(side, torch.SymInt) for side in hw_shape):
             raise ValueError(
                 'a plain ViT is exported for images of one size (the batch stays open): its bias '
                 'of all pairs of tokens is made for one grid'
             )
-        bias, attend = self.pair_bias(window_size), self.steps(window_size)
+        window_size = tuple(map(int, window_size))  # a trace has tensors for sides
+        bias, attend = self.pair_bias(window_size, x), self.steps(window_size, x.device)
         if self.attention_window is None:
             q, k, v = self.qkv(x).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
             attended = attend(q, k, v, bias, None).transpose(1, 2).flatten(2)

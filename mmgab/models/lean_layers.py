@@ -12,14 +12,32 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules import module as every_module
 
-from mmgab.functional import normed_linear
+from mmgab.functional import NormInputs, is_transformed, normed_linear
+
+_INPUTS = '_mmgab_norm_inputs'  # attribute of a norm's output
 
 
-def linear_of_norm(x: Tensor, norm: nn.Module, linear: nn.Module) -> Tensor:
-    """``linear(norm(x))``."""
-    if torch.is_grad_enabled() and are_plain(norm, (linear, nn.Linear)):
-        return normed_linear(x, norm.weight, norm.bias, norm.eps, linear.weight, linear.bias)
-    return linear(norm(x))
+def apply_norm(norm: nn.Module, x: Tensor) -> Tensor:
+    """``norm(x)``, noting on it ``x``, from which backward can compute it again."""
+    normed = norm(x)
+    if torch.is_grad_enabled() and has_lean_form(norm, nn.LayerNorm):
+        inputs = NormInputs(x, norm.weight, norm.bias, norm.eps)
+        setattr(normed, _INPUTS, (inputs, normed._version))
+    return normed
+
+
+def norm_inputs(normed: Tensor) -> NormInputs | None:
+    """What :func:`apply_norm` noted; None if nothing, or if the output was changed in place."""
+    inputs, version = getattr(normed, _INPUTS, (None, None))
+    return inputs if inputs is None or version == normed._version else None
+
+
+def apply_linear(linear: nn.Module, normed: Tensor) -> Tensor:
+    """``linear(normed)``, of which backward keeps what :func:`apply_norm` noted, if it did."""
+    inputs = norm_inputs(normed)
+    if inputs is None or not has_lean_form(linear, nn.Linear):
+        return linear(normed)
+    return normed_linear(normed, inputs, linear.weight, linear.bias)
 
 
 def linear_parts(x: Tensor, linear: nn.Module, count: int) -> Sequence[Tensor]:
@@ -28,27 +46,42 @@ def linear_parts(x: Tensor, linear: nn.Module, count: int) -> Sequence[Tensor]:
     Of a plain layer, a product for each: runtimes of exported graphs copy what is cut out of a
     tensor.
     """
-    if type(linear) is not nn.Linear or _is_altered(linear) or _has_global_hooks():
+    if not is_plain(linear, nn.Linear):
         return linear(x).chunk(count, dim=-1)
     weights = linear.weight.chunk(count)
     biases = (None,) * count if linear.bias is None else linear.bias.chunk(count)
     return [F.linear(x, weight, bias) for weight, bias in zip(weights, biases, strict=True)]
 
 
-def are_plain(norm: nn.Module, *modules: tuple[nn.Module, type[nn.Module]]) -> bool:
-    """Whether calling a norm and what follows does what these classes do, and nothing else.
+def has_lean_form(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a module is plain, and it is for us to decide what backward keeps of it.
 
-    Never where ``torch.compile`` or an exporter looks on: it decides itself what is kept.
-
-    Args:
-        norm: Must be a layer norm with a weight.
-        modules: Each with the class that it must be.
+    Never where ``torch.compile`` or an exporter looks on, which decides itself; nor where plain
+    operators are needed, see :mod:`mmgab.functional.derivatives`.
     """
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or _has_global_hooks():
-        return False
-    classes = ((norm, nn.LayerNorm), *modules)
-    are_stock = all(type(module) is kind and not _is_altered(module) for module, kind in classes)
-    return are_stock and norm.weight is not None
+    is_traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return not is_traced and is_plain(module, kind) and not is_transformed()
+
+
+def is_plain(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether calling a module does what its class does, and nothing else.
+
+    Not if it is of a subclass, something is hooked to it or to all modules, or something stands in
+    the place of its ``forward``.
+    """
+    return (
+        type(module) is kind
+        and 'forward' not in module.__dict__
+        and not (module._forward_hooks or module._forward_pre_hooks)
+        and not (module._backward_hooks or module._backward_pre_hooks)
+        and not (every_module._global_forward_hooks or every_module._global_forward_pre_hooks)
+        and not (every_module._global_backward_hooks or every_module._global_backward_pre_hooks)
+    )
+
+
+def is_off(dropout: nn.Module) -> bool:
+    """Whether a module is a plain dropout that drops nothing."""
+    return is_plain(dropout, nn.Dropout) and not (dropout.training and dropout.p > 0)
 
 
 def is_exporting() -> bool:
@@ -59,23 +92,3 @@ def is_exporting() -> bool:
     """
     is_program = torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling()
     return is_program or torch.jit.is_tracing()
-
-
-def _is_altered(module: nn.Module) -> bool:
-    """Whether something is hooked to a module, or stands in the place of its ``forward``."""
-    return bool(
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or module._backward_hooks
-        or module._backward_pre_hooks
-        or 'forward' in module.__dict__
-    )
-
-
-def _has_global_hooks() -> bool:
-    return bool(
-        every_module._global_forward_hooks
-        or every_module._global_forward_pre_hooks
-        or every_module._global_backward_hooks
-        or every_module._global_backward_pre_hooks
-    )

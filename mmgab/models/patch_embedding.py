@@ -47,7 +47,7 @@ class PatchEmbedding(nn.Module):
             TypeError: If the images are not of the weights' type.
             ValueError: If they have another shape.
         """
-        check_image(x, self.projection.weight)
+        check_image(x, self.projection)
         x = self.projection(pad_to_patches(x, self.patch_size))  # (B, C, H, W)
         hw_shape = (x.shape[2], x.shape[3])
         return self.norm(x.flatten(2).transpose(1, 2)), hw_shape

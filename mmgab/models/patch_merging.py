@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
-from .lean_layers import linear_of_norm
+from .lean_layers import apply_linear, apply_norm
 
 _SIDE = 2  # tokens of a patch, in each direction
 
@@ -61,4 +61,4 @@ class PatchMerging(nn.Module):
             for left in range(_SIDE)
         ]
         x = torch.stack(corners, dim=-1).flatten(3).flatten(1, 2)  # (B, Ho * Wo, 4 * C)
-        return linear_of_norm(x, self.norm, self.reduction), grid
+        return apply_linear(self.reduction, apply_norm(self.norm, x)), grid

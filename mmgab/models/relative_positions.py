@@ -35,8 +35,15 @@ class RelPosBias(AdaptiveModule, nn.Module):
         self.relative_position_bias_table = nn.Parameter(torch.empty(self._rows, num_heads))
         trunc_normal_(self.relative_position_bias_table, std=0.02)
 
-    def forward(self, window_size: tuple[int, int]) -> Tensor:
-        """Make the table of a window, ``((2Wh-1)(2Ww-1), heads)``, in logits.
+    def forward(self, window_size: tuple[int, int], like: Tensor) -> Tensor:
+        """Make the table of a window.
+
+        Args:
+            window_size: Height and width of the window, in tokens.
+            like: Not needed: it is where the parameters are.
+
+        Returns:
+            ``((2Wh-1)(2Ww-1), heads)``, in logits.
 
         Raises:
             ValueError: If it would be resized in an exported graph, which has no operator for it.
@@ -46,7 +53,9 @@ class RelPosBias(AdaptiveModule, nn.Module):
                 f'a table for {self.window_size} tokens is not resized in an exported graph: build '
                 f'the network with the img_size that gives {tuple(window_size)}, and load it'
             )
-        return resize_table(self.relative_position_bias_table, self.window_size, window_size)
+        table = resize_table(self.relative_position_bias_table, self.window_size, window_size)
+        # Never the parameter itself: where it is sharded, it is gone when this module has run.
+        return table.clone()
 
     def adapt_state_dict(
         self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping
@@ -98,10 +107,18 @@ class RelPosMlp(nn.Module):
             dict(fc1=nn.Linear(2, hidden), drop=nn.Dropout(0.125), fc2=nn.Linear(hidden, num_heads))
         )
 
-    def forward(self, window_size: tuple[int, int]) -> Tensor:
-        """Make the table of a window, ``((2Wh-1)(2Ww-1), heads)``, in logits."""
-        offsets = relative_offsets(window_size, self.mlp.fc1.weight.device)
-        inputs = (offsets.sign() * offsets.abs().log1p()).to(self.mlp.fc1.weight.dtype)
+    def forward(self, window_size: tuple[int, int], like: Tensor) -> Tensor:
+        """Make the table of a window.
+
+        Args:
+            window_size: Height and width of the window, in tokens.
+            like: Whose device and precision it is computed in.
+
+        Returns:
+            ``((2Wh-1)(2Ww-1), heads)``, in logits.
+        """
+        offsets = relative_offsets(window_size, like.device)
+        inputs = (offsets.sign() * offsets.abs().log1p()).to(like.dtype)
         return self.mlp.fc2(self.mlp.drop(self.mlp.fc1(inputs).relu()))
 
 

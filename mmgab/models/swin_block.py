@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from .checkpointed_block import CheckpointedBlock
 from .drop_path import DropPath
 from .feed_forward import FeedForward
+from .lean_layers import apply_norm
 from .patch_merging import PatchMerging
 from .window_attention import ShiftWindowMSA
 
@@ -68,8 +69,8 @@ class SwinBlock(CheckpointedBlock):
         self.drop_path = DropPath(drop_path_rate)
 
     def _forward(self, x: Tensor, hw_shape: tuple[int, int], is_real: Tensor | None) -> Tensor:
-        x = self.drop_path(x, self.attn(x, hw_shape, self.norm1))
-        branch = self.ffn(x, self.norm2)
+        x = self.drop_path(x, self.attn(apply_norm(self.norm1, x), hw_shape))
+        branch = self.ffn(apply_norm(self.norm2, x))
         if self.broadcast is not None:
             branch = self.broadcast(branch, is_real)
         return self.drop_path(x, branch)
@@ -77,9 +78,6 @@ class SwinBlock(CheckpointedBlock):
 
 class SwinBlockSequence(nn.Module):
     """The blocks of one stage, every second one shifted, and the merge that follows them.
-
-    The merge lives here because its tensors do so in every OpenMMLab checkpoint; the backbone
-    applies it, after it has taken the stage's output.
 
     Args:
         depth: Number of blocks.
@@ -104,8 +102,20 @@ class SwinBlockSequence(nn.Module):
 
     def forward(
         self, x: Tensor, hw_shape: tuple[int, int], is_real: Tensor | None = None
-    ) -> Tensor:
-        """Transform tokens, see :meth:`CheckpointedBlock.forward`."""
+    ) -> tuple[Tensor, tuple[int, int], Tensor, tuple[int, int]]:
+        """Transform tokens and merge them.
+
+        Args:
+            x: ``(B, H * W, C)``.
+            hw_shape: ``(H, W)``.
+            is_real: See :meth:`CheckpointedBlock.forward`.
+
+        Returns:
+            Input of the next stage and its ``(H, W)``; output of this one and its ``(H, W)``, the
+            same without a merge.
+        """
         for block in self.blocks:
             x = block(x, hw_shape, is_real)
-        return x
+        if self.downsample is None:
+            return x, hw_shape, x, hw_shape
+        return *self.downsample(x, hw_shape), x, hw_shape

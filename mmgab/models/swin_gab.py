@@ -8,12 +8,13 @@ from mmengine.model import BaseModule
 from mmengine.model.weight_init import trunc_normal_
 from torch import Tensor, nn
 
-from mmgab.checkpoints import load, rename_to_openmmlab
+from mmgab.checkpoints import as_stock_state_dict, load, rename_to_openmmlab
 from mmgab.registry import MODELS
 
 from .adaptive import AdaptiveModule
 from .arguments import (
     check_choice,
+    check_flags,
     check_patch,
     check_rates,
     check_scale,
@@ -29,6 +30,7 @@ from .frozen_stages import FrozenStages
 from .gated_attention import GatedWindowMSA, build_attentions
 from .image_shapes import ImageShapes
 from .init_cfg import StartsFromCheckpoint, checked_init_cfg
+from .layer_depth import swin_layer_depth
 from .patch_embedding import PatchEmbedding
 from .patch_merging import PatchMerging
 from .position_embedding import fit_tokens, resize_tokens
@@ -91,6 +93,9 @@ class SwinGAB(AdaptiveModule, FrozenStages, StartsFromCheckpoint, BaseModule):
         gpsa_cfg: Gated positional self-attention (arXiv 2103.10697): arguments of
             :class:`~.gated_attention.Gates`, and ``stages``, by default all; ``None`` is
             plain window attention.
+        shift_single_window: Shift windows also along a side of a map that one window covers, as the
+            stock detectors and segmentors do. The stock classifiers do not, whose last map at 224 x
+            224 pixels is a single window: their weights fit a network with False there.
 
     Raises:
         TypeError: If an argument is of the wrong type.
@@ -129,6 +134,7 @@ class SwinGAB(AdaptiveModule, FrozenStages, StartsFromCheckpoint, BaseModule):
         attn_backend: str = 'auto',
         cb_cfg: Mapping | None = None,
         gpsa_cfg: Mapping | None = None,
+        shift_single_window: bool = True,
     ) -> None:
         super().__init__(init_cfg=checked_init_cfg(pretrained, init_cfg, load))
         patch_size = positive_pair('patch_size', patch_size)
@@ -141,6 +147,7 @@ class SwinGAB(AdaptiveModule, FrozenStages, StartsFromCheckpoint, BaseModule):
             drop_rate=drop_rate, attn_drop_rate=attn_drop_rate, drop_path_rate=drop_path_rate
         )
         check_choice('with_cp', with_cp, (True, False, 'selective'))
+        check_flags(shift_single_window=shift_single_window)
         check_backend(attn_backend, attn_drop_rate, gpsa_cfg is not None)
         self.convert_weights = convert_weights
         self.out_indices = out_indices
@@ -159,7 +166,7 @@ class SwinGAB(AdaptiveModule, FrozenStages, StartsFromCheckpoint, BaseModule):
         self.drop_after_pos = nn.Dropout(drop_rate)
 
         attention = dict(qkv_bias=qkv_bias, qk_scale=qk_scale, attn_drop_rate=attn_drop_rate)
-        attention.update(attn_backend=attn_backend)
+        attention.update(attn_backend=attn_backend, shift_single_window=shift_single_window)
         block = dict(drop_rate=drop_rate, act_cfg=act_cfg, norm_cfg=norm_cfg, with_cp=with_cp)
         block.update(attention, window_size=positive_pair('window_size', window_size))
         drop_path_rates = linear_rates(drop_path_rate, depths)
@@ -221,12 +228,11 @@ class SwinGAB(AdaptiveModule, FrozenStages, StartsFromCheckpoint, BaseModule):
         x = self.drop_after_pos(x)
         outs = []
         for i, stage in enumerate(self.stages):
-            x = stage(x, hw_shape, self.image_shapes.real_tokens(image_shapes, i, x, hw_shape))
+            is_real = self.image_shapes.real_tokens(image_shapes, i, x, hw_shape)
+            x, hw_shape, out, out_shape = stage(x, hw_shape, is_real)
             if i in self.out_indices:
-                out = getattr(self, f'norm{i}')(x).unflatten(1, hw_shape)
+                out = getattr(self, f'norm{i}')(out).unflatten(1, out_shape)
                 outs.append(out.permute(0, 3, 1, 2).contiguous())  # (B, Ci, Hi, Wi)
-            if stage.downsample is not None:
-                x, hw_shape = stage.downsample(x, hw_shape)
         return tuple(outs)
 
     def _position_embedding(self, hw_shape: tuple[int, int]) -> Tensor:
@@ -253,6 +259,14 @@ class SwinGAB(AdaptiveModule, FrozenStages, StartsFromCheckpoint, BaseModule):
         for layer in layers:
             layer.fold_()
         return self
+
+    def as_stock_state_dict(self) -> dict[str, Tensor]:
+        """Make a stock Swin's state dict, see :func:`mmgab.checkpoints.as_stock_state_dict`."""
+        return as_stock_state_dict(self)
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Depth of a parameter, and number of depths, see :mod:`~.layer_depth`."""
+        return swin_layer_depth(param_name, prefix, [len(stage.blocks) for stage in self.stages])
 
     def adapt_state_dict(
         self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping

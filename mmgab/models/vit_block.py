@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from .biased_attention import BiasedMSA
 from .checkpointed_block import CheckpointedBlock
 from .drop_path import DropPath
+from .lean_layers import apply_norm
 
 
 class LayerScale(nn.Module):
@@ -98,7 +99,7 @@ class ViTBlock(CheckpointedBlock):
         self.drop_path = DropPath(drop_path_rate)
 
     def _forward(self, x: Tensor, hw_shape: tuple[int, int], is_real: Tensor | None) -> Tensor:
-        x = self.drop_path(x, self.ls1(self.attn(x, hw_shape, self.norm1)))
+        x = self.drop_path(x, self.ls1(self.attn(apply_norm(self.norm1, x), hw_shape)))
         branch = self.mlp(self.norm2(x))
         if self.broadcast is not None:
             branch = self.broadcast(branch, is_real)

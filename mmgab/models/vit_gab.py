@@ -29,6 +29,7 @@ from .gated_attention import GatedGridMSA, Gates, build_attentions
 from .grid_attention import GridMSA, block_windows
 from .image_shapes import ImageShapes
 from .init_cfg import StartsFromCheckpoint, checked_init_cfg
+from .layer_depth import vit_layer_depth
 from .position_embedding import fit_tokens, resize_tokens, without_other_tokens
 from .relative_positions import RelPosMlp
 from .vit_block import ViTBlock
@@ -241,6 +242,10 @@ class ViTGAB(AdaptiveModule, StartsFromCheckpoint, BaseModule):
                 out = self.norm(x) if i == len(self.blocks) - 1 else x
                 outs.append(out.unflatten(1, hw_shape).permute(0, 3, 1, 2).contiguous())
         return tuple(outs)
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Depth of a parameter, and number of depths, see :mod:`~.layer_depth`."""
+        return vit_layer_depth(param_name, prefix, len(self.blocks))
 
     def adapt_state_dict(
         self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping

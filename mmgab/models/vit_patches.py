@@ -35,6 +35,6 @@ class ViTPatches(nn.Module):
             TypeError: If the images are not of the weights' type.
             ValueError: If they have another shape.
         """
-        check_image(x, self.proj.weight)
+        check_image(x, self.proj)
         x = self.proj(pad_to_patches(x, self.patch_size))  # (B, C, H, W)
         return x.flatten(2).transpose(1, 2), (x.shape[2], x.shape[3])

@@ -17,7 +17,7 @@ from .adaptive import AdaptiveModule
 from .biased_attention import BiasedMSA
 from .gaussian_bias import GaussianBias
 from .geometry import window_geometry
-from .lean_layers import is_exporting, linear_of_norm, linear_parts
+from .lean_layers import is_exporting, linear_parts
 
 
 class WindowMSA(AdaptiveModule, BiasedMSA):
@@ -79,31 +79,25 @@ class WindowMSA(AdaptiveModule, BiasedMSA):
             self.relative_position_bias_table += self.gaussian(offsets)
         self.gaussian = None
 
-    def forward(
-        self, x: Tensor, hw_shape: tuple[int, int], shift: tuple[int, int], norm: nn.Module
-    ) -> Tensor:
+    def forward(self, x: Tensor, hw_shape: tuple[int, int], shift: tuple[int, int]) -> Tensor:
         """Attend inside every window of a token grid.
 
         Args:
-            x: Tokens ``(B, H * W, C)``.
+            x: Normed tokens ``(B, H * W, C)``.
             hw_shape: ``(H, W)``.
             shift: Rows and columns by which windows are shifted.
-            norm: Applied to the tokens first.
 
         Returns:
             Tokens ``(B, H * W, C)``.
         """
         if is_exporting():
-            return self._forward_exported(norm(x), hw_shape, shift)
-        qkv = linear_of_norm(x, norm, self.qkv).flatten(0, 1)  # (B * H * W, 3 * C)
-        grid = (x.shape[0], *hw_shape)
-        attended = self.attend(qkv, self.position_bias(), grid, self.window_size, shift)
-        return self.proj_drop(self.proj(attended.view_as(x)))
+            return self._forward_exported(x, hw_shape, shift)
+        return self.attend(x, self.position_bias(), hw_shape, self.window_size, shift)
 
     def _forward_exported(
         self, x: Tensor, hw_shape: tuple[int, int], shift: tuple[int, int]
     ) -> Tensor:
-        """:meth:`forward` of normed tokens, as runtimes of exported graphs are fast at it."""
+        """:meth:`forward`, as runtimes of exported graphs are fast at it."""
         padding = x.new_zeros(x.shape[0], 1, x.shape[2])
         parts = linear_parts(torch.cat((x, padding), dim=1), self.qkv, 3)
         grid, bias = (x.shape[0], *hw_shape), self.position_bias()
@@ -166,6 +160,7 @@ class ShiftWindowMSA(nn.Module):
         num_heads: Attention heads.
         window_size: Height and width of the window, in tokens.
         shift: Shift the windows by half their size.
+        shift_single_window: Also along a side of the grid that one window covers.
         make_attention: :class:`WindowMSA`, or what makes another one of its kind.
         attention: Further arguments of :class:`WindowMSA`.
     """
@@ -176,23 +171,30 @@ class ShiftWindowMSA(nn.Module):
         num_heads: int,
         window_size: tuple[int, int],
         shift: bool = False,
+        shift_single_window: bool = True,
         make_attention: Callable[..., WindowMSA] = WindowMSA,
         **attention,
     ) -> None:
         super().__init__()
         self.window_size = window_size
         self.shift_size = (window_size[0] // 2, window_size[1] // 2) if shift else (0, 0)
+        self.shift_single_window = shift_single_window
         self.w_msa = make_attention(embed_dims, num_heads, window_size, **attention)
 
-    def forward(self, x: Tensor, hw_shape: tuple[int, int], norm: nn.Module) -> Tensor:
+    def forward(self, x: Tensor, hw_shape: tuple[int, int]) -> Tensor:
         """Attend inside the windows of a token grid.
 
         Args:
-            x: Tokens ``(B, H * W, C)``.
+            x: Normed tokens ``(B, H * W, C)``.
             hw_shape: ``(H, W)``.
-            norm: Applied to them first.
 
         Returns:
             Tokens ``(B, H * W, C)``.
         """
-        return self.w_msa(x, hw_shape, self.shift_size, norm)
+        return self.w_msa(x, hw_shape, self._shift(hw_shape))
+
+    def _shift(self, hw_shape: tuple[int, int]) -> tuple[int, int]:
+        if self.shift_single_window:
+            return self.shift_size
+        sides = zip(hw_shape, self.window_size, self.shift_size, strict=True)
+        return tuple(shift if side > window else 0 for side, window, shift in sides)

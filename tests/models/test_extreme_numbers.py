@@ -4,7 +4,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
 
 from mmgab.models.window_attention import WindowMSA
 
@@ -32,7 +31,7 @@ def run(module, score, dtype, amplitude, sigma):
     signs = torch.randint(0, 2, (2, 5, 7, CHANNELS)) * 2.0 - 1
     tokens = (size * signs).requires_grad_()
     with torch.autocast('cpu', dtype):
-        output = module(tokens.flatten(1, 2), (5, 7), (1, 2), nn.Identity())
+        output = module(tokens.flatten(1, 2), (5, 7), (1, 2))
     module.zero_grad()
     output.float().square().mean().backward()
     return output, [tokens.grad, *(parameter.grad for parameter in module.parameters())]

@@ -70,15 +70,16 @@ def test_heads_start_on_a_square_and_those_left_over_in_its_middle(heads, side):
     steps = torch.linspace(-3, 3, 25)  # quarters of a token
     offsets = torch.cartesian_prod(steps, steps)
     local.requires_grad_(False)
-    peaks = offsets[local(offsets).argmax(dim=0)]  # (heads, 2), (dy, dx)
+    scores, share = local(offsets)
+    peaks = offsets[scores.argmax(dim=0)]  # (heads, 2), (dy, dx)
     ends = (side - 1) / 2
     square = [(y - ends, x - ends) for x in range(side) for y in range(side)]
     rest = [(0.0, 0.0)] * (heads - side * side)
     assert [tuple(peak) for peak in peaks.tolist()] == square + rest
     # A Gaussian of variance 1 / (2 strength) about its centre: scores are -|offset|^2 / (2 var).
-    flat = local(torch.tensor([[ends, ends]])) - local(torch.tensor([[ends + 1, ends]]))
+    flat = local(torch.tensor([[ends, ends]]))[0] - local(torch.tensor([[ends + 1, ends]]))[0]
     assert flat[0, side * side - 1] == pytest.approx(2.0)
-    torch.testing.assert_close(local.share.flatten(), torch.full((heads,), 0.7310586))
+    torch.testing.assert_close(share.flatten(), torch.full((heads,), 0.7310586))
 
 
 def test_a_head_looks_to_where_its_centre_is():

@@ -111,7 +111,7 @@ def test_the_gaussian_is_what_the_papers_code_slices_and_stacks():
         for y in range(height)
         for x in range(width)
     ]
-    found = model.blocks[0].attn.pair_bias((height, width))
+    found = model.blocks[0].attn.pair_bias((height, width), like=torch.zeros(1))
     torch.testing.assert_close(found, torch.stack(crops, dim=1))
 
 
@@ -184,12 +184,12 @@ def test_gates_start_where_timms_convit_starts():
     ours = vit(embed_dims=32, num_heads=4, gpsa_cfg=dict(blocks=[0])).blocks[0].attn
     position = torch.zeros(4, 25, 25)
 
-    def keep(content, found, mask):
+    def keep(content, found, share, mask):
         position.copy_(found.softmax(dim=-1))
         return content
 
     ours.mix = keep
-    ours(torch.randn(1, 25, 32), (5, 5), nn.Identity())
+    ours(torch.randn(1, 25, 32), (5, 5))
     torch.testing.assert_close(position, scores)
 
 

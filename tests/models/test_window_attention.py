@@ -14,17 +14,13 @@ def layer(shift, gab_cfg=None, window=(4, 4), table_std=1.0, **options):
     return module.eval()
 
 
-def attend(module, x, size):
-    return module(x, size, torch.nn.Identity())
-
-
 def reach(module, size, token):
     """Which output tokens move when one input token does."""
     x = torch.randn(1, size[0] * size[1], 8)
     moved = x.clone()
     moved[0, token[0] * size[1] + token[1]] += 10.0
     with torch.no_grad():
-        change = (attend(module, moved, size) - attend(module, x, size)).abs().sum(dim=-1)
+        change = (module(moved, size) - module(x, size)).abs().sum(dim=-1)
     return (change > 0).view(size)
 
 
@@ -97,8 +93,8 @@ def test_padded_tokens_are_zeros_that_take_part_in_the_softmax():
         torch.nn.init.normal_(bias)
     x = torch.randn(1, 1, 8)
     window = torch.cat((norm(x), torch.zeros(1, 3, 8)), dim=1)
-    out = module(x, (1, 1), norm)
-    torch.testing.assert_close(out, attend(module, window, (2, 2))[:, :1])
+    out = module(norm(x), (1, 1))
+    torch.testing.assert_close(out, module(window, (2, 2))[:, :1])
     alone = module.w_msa.proj(module.w_msa.qkv(norm(x))[..., 16:])
     assert not torch.allclose(out, alone)
 
@@ -120,7 +116,7 @@ def test_the_index_of_a_stock_checkpoint_is_dropped_in_a_strict_load():
 
 def test_geometry_is_no_buffer():
     module = layer(shift=True, gab_cfg=GAUSSIAN)
-    attend(module, torch.randn(1, 64, 8), (8, 8))
+    module(torch.randn(1, 64, 8), (8, 8))
     assert not list(module.buffers())
 
 
@@ -129,15 +125,15 @@ def test_geometry_made_in_inference_mode_serves_training_later():
     window_geometry.cache_clear()
     module = layer(shift=True, gab_cfg=GAUSSIAN)
     with torch.inference_mode():
-        attend(module, torch.randn(1, 64, 8), (8, 8))
-    attend(module, torch.randn(1, 64, 8), (8, 8)).sum().backward()
+        module(torch.randn(1, 64, 8), (8, 8))
+    module(torch.randn(1, 64, 8), (8, 8)).sum().backward()
     assert module.w_msa.gaussian.sigma.grad is not None
 
 
 def test_caches_of_geometry_are_bounded():
     module = layer(shift=True)
     for height in range(4, 120, 4):
-        attend(module, torch.randn(1, height * 4, 8), (height, 4))
+        module(torch.randn(1, height * 4, 8), (height, 4))
     assert window_order.cache_info().currsize <= window_order.cache_info().maxsize <= 16
     assert window_geometry.cache_info().maxsize <= 16
 
@@ -147,9 +143,9 @@ def test_half_precision_agrees_with_single_precision(shift):
     module = layer(shift, gab_cfg=dict(amplitude=3.0, sigma=1.0))
     x = torch.randn(2, 9 * 10, 8)
     with torch.autocast('cpu', torch.bfloat16):
-        half = attend(module, x, (9, 10))
+        half = module(x, (9, 10))
     # bfloat16 keeps 8 bits: 2**-8 relative on values of up to about 2, a few roundings in a row.
-    torch.testing.assert_close(half.float(), attend(module, x, (9, 10)), atol=0.03, rtol=0.03)
+    torch.testing.assert_close(half.float(), module(x, (9, 10)), atol=0.03, rtol=0.03)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +156,7 @@ def test_attention_goes_by_steps_where_it_is_told_to_or_must(backend, rate, is_b
     module, calls = layer(shift=False, attn_backend=backend, attn_drop_rate=rate), []
     weights = module.w_msa.weights
     module.w_msa.weights = lambda *args: calls.append(True) or weights(*args)
-    attend(module.train(), torch.randn(1, 64, 8), (8, 8))
+    module.train()(torch.randn(1, 64, 8), (8, 8))
     assert bool(calls) == is_by_steps
 
 
@@ -170,7 +166,7 @@ def test_a_subclass_that_makes_weights_in_its_own_way_is_asked_for_them():
             return torch.full((*q.shape[:-1], k.shape[-2]), 1 / k.shape[-2])
 
     attention, x = Uniform(8, 2, (2, 2)), torch.randn(3, 4, 8)
-    out = attention(x, (2, 2), (0, 0), torch.nn.Identity())
+    out = attention(x, (2, 2), (0, 0))
     values = attention.qkv(x)[..., 16:].mean(dim=1, keepdim=True)
     torch.testing.assert_close(out, attention.proj(values).expand_as(out))
 
@@ -180,8 +176,8 @@ def test_dropout_changes_every_training_step_and_its_mean_is_the_output_without(
     module = layer(shift=True, window=(2, 2), gab_cfg=GAUSSIAN, **rates)
     x = torch.randn(1, 6, 8).expand(4096, -1, -1)
     with torch.no_grad():
-        without = attend(module, x[:1], (2, 3))
-        outs = attend(module.train(), x, (2, 3))
+        without = module(x[:1], (2, 3))
+        outs = module.train()(x, (2, 3))
     assert (outs.std(dim=0) > 0).all()
     # Five standard errors of the mean of 4096 draws.
     assert ((outs.mean(dim=0) - without).abs() < 5 * outs.std(dim=0) / 64).all()

@@ -1,0 +1,75 @@
+"""Dropout is asked itself whether it drops, and who looks at attention weights sees them."""
+
+import pytest
+import torch
+from torch import nn
+
+from .drop_in_pairs import assert_same, image, ours, projections, stock, vit
+
+
+def drops(model):
+    return [module for module in model.modules() if isinstance(module, nn.Dropout)]
+
+
+@pytest.mark.parametrize('rates', [dict(attn_drop_rate=0.5), dict(drop_rate=0.5)], ids=str)
+@pytest.mark.parametrize('make', [stock, ours, vit])
+def test_dropout_in_training_mode_drops_in_a_network_in_evaluation_mode(make, rates):
+    """Monte-Carlo dropout (arXiv 1506.02142)."""
+    model = make(**rates).eval()
+    assert_same(model(image()), model(image()))
+    for drop in drops(model):
+        drop.train()
+    for has_gradients in (True, False):
+        with torch.set_grad_enabled(has_gradients):
+            assert not torch.equal(model(image())[-1], model(image())[-1])
+
+
+@pytest.mark.parametrize('make', [stock, ours, vit])
+def test_dropout_in_evaluation_mode_drops_nothing_in_a_network_in_training_mode(make):
+    model = make(attn_drop_rate=0.5, drop_rate=0.5).train()
+    for drop in drops(model):
+        drop.eval()
+    for module in model.modules():
+        if 'rel_pos' in str(type(module)):
+            module.eval()
+    assert_same(model(image()), model(image()))
+
+
+def test_every_dropout_of_a_network_drops_on_its_own():
+    """One by one: none is forgotten because another one is off."""
+    model = ours(attn_drop_rate=0.5, drop_rate=0.5).eval()
+    plain = model(image())[-1]
+    for drop in drops(model):
+        drop.train()
+        assert not torch.equal(model(image())[-1], plain)
+        drop.eval()
+
+
+@pytest.mark.parametrize('layer', ['softmax', 'attn_drop'])
+def test_attention_weights_are_seen_by_hooks_as_in_stock(layer):
+    """As many, in windows of the same order, with the padding that takes part."""
+    results = []
+    for make in (ours, stock):
+        model, seen = make(), []
+        for attention in projections(model):
+            module = attention.get_submodule(layer)
+            module.register_forward_hook(lambda *args, seen=seen: seen.append(args[2]))
+        model(image())
+        results.append(seen)
+    assert len(results[0]) == 4
+    assert_same(*results)
+
+
+@pytest.mark.parametrize('layer', ['softmax', 'attn_drop'])
+def test_what_stands_in_the_place_of_a_step_of_attention_does_its_work(layer):
+    class Halved(nn.Module):
+        def forward(self, scores):
+            return 0.5 * (scores.softmax(dim=-1) if layer == 'softmax' else scores)
+
+    results = []
+    for make in (ours, stock):
+        model = make()
+        for attention in projections(model):
+            setattr(attention, layer, Halved())
+        results.append(model(image()))
+    assert_same(*results)
