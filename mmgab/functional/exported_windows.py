@@ -1,8 +1,9 @@
 """Attention inside windows, written for exporters: image and batch sizes may stay open.
 
 The same as :func:`~.attention.attend_in_windows`, in operations whose shapes follow from those of
-the input by arithmetic alone: nothing is looked up, nothing branches on a size. It costs a mask of
-all windows, which a compiled graph makes on its way.
+the input by arithmetic alone: nothing is looked up, nothing branches on a size. Numbers of tokens
+are moved as the tokens are, not computed: quantisers turn sums of integers into floats. It costs a
+mask of all windows, which a compiled graph makes on its way.
 """
 
 from collections.abc import Sequence
@@ -40,38 +41,39 @@ def attend_in_exported_windows(
     batch, height, width = grid
     (wh, ww), device = window_size, bias.device
     rows, cols = (height + wh - 1) // wh, (width + ww - 1) // ww  # windows
-    # Row and column of every place, where they wrapped around, and where there is no token.
+    windows, places = rows * cols, wh * ww
+
+    # Token of every place in a window; places of padding take what stands last.
     y = torch.arange(rows * wh, device=device).roll(-shift[0], dims=0)
     x = torch.arange(cols * ww, device=device).roll(-shift[1], dims=0)
     y, x = y.view(rows, 1, wh, 1), x.view(1, cols, 1, ww)
-    places = (rows * cols, wh * ww)
-    # Places of padding take what stands last.
-    is_padding = (y >= height) | (x >= width)
-    tokens = torch.where(is_padding, height * width, y * width + x).reshape(-1)  # (P,)
-    region = 2 * _is_wrapped(rows * wh, shift[0], device).view(rows, 1, wh, 1)
-    region = (region + _is_wrapped(cols * ww, shift[1], device).view(1, cols, 1, ww)).view(places)
-    mask = (region[:, :, None] != region[:, None, :])[:, None]  # (windows, 1, N, N)
+    tokens = torch.arange(height * width, device=device).view(height, width)
+    tokens = tokens[y.clamp(max=height - 1), x.clamp(max=width - 1)]  # (rows, cols, Wh, Ww)
+    tokens = torch.where((y >= height) | (x >= width), height * width, tokens)
+    tokens = tokens.view(windows, places)
+    mask = _in_other_rows(rows, wh, shift[0], device).view(rows, 1, wh, 1, wh, 1)
+    mask = mask | _in_other_rows(cols, ww, shift[1], device).view(1, cols, 1, ww, 1, ww)
+    mask = mask.view(windows, 1, places, places)
 
     # Heads are gathered one by one: that puts them before the tokens of a window, which costs less
     # than to transpose them there. From rows of one head of one token, all images in one: exporters
     # guard against divisions in any other view of open sides.
     heads, channels = len(bias), parts[0].shape[2] // len(bias)
-    image, head = torch.arange(batch, device=device), torch.arange(heads, device=device)
-    sources = image.view(-1, 1, 1) * (height * width + 1) + tokens.view(places)
-    sources = sources[:, :, None] * heads + head.view(-1, 1)  # (B, windows, heads, N)
+    length = height * width + 1
+    sources = torch.arange(batch * length * heads, device=device).view(batch, length, heads)
+    sources = sources[:, tokens].transpose(2, 3)  # (B, windows, heads, N)
     q, k, v = (F.embedding(sources, _rows(part, channels)) for part in parts)
     out = attend(q, k, v, bias, mask)  # (B, windows, heads, N, head_dim)
 
     # Where each token went.
-    y, x = (
-        torch.arange(height, device=device) - shift[0],
-        torch.arange(width, device=device) - shift[1],
-    )
-    y, x = torch.where(y < 0, y + rows * wh, y), torch.where(x < 0, x + cols * ww, x)
-    y, x = y.view(-1, 1), x.view(1, -1)
-    window, place = y // wh * cols + x // ww, y % wh * ww + x % ww  # (H, W)
-    targets = image.view(-1, 1) * (rows * cols) + window.reshape(-1)
-    targets = (targets[..., None] * heads + head) * (wh * ww) + place.reshape(-1, 1)
+    y = torch.arange(rows * wh, device=device).roll(shift[0], dims=0)
+    x = torch.arange(cols * ww, device=device).roll(shift[1], dims=0)
+    y = y[torch.arange(height, device=device)][:, None]
+    x = x[torch.arange(width, device=device)]
+    targets = torch.arange(batch * windows * heads * places, device=device)
+    targets = targets.view(batch, rows, cols, heads, wh, ww).permute(0, 3, 1, 2, 4, 5)
+    targets = targets[:, :, y // wh, x // ww, y % wh, x % ww]  # (B, heads, H, W)
+    targets = targets.permute(0, 2, 3, 1).reshape(batch, height * width, heads)
     return F.embedding(targets, _rows(out, channels)).flatten(2)  # from (B, H * W, heads, head_dim)
 
 
@@ -80,6 +82,8 @@ def _rows(x: Tensor, channels: int) -> Tensor:
     return x.reshape(-1).view(-1, channels)
 
 
-def _is_wrapped(side: int, shift: int, device: torch.device) -> Tensor:
-    """1 for places that a cyclic shift brought from the opposite edge, 0 for the others."""
-    return (torch.arange(side, device=device) >= side - shift).long()
+def _in_other_rows(number: int, side: int, shift: int, device: torch.device) -> Tensor:
+    """Which pairs of rows ``(windows, side, side)`` a cyclic shift brought from opposite edges."""
+    is_wrapped = torch.arange(number * side, device=device) >= number * side - shift
+    is_wrapped = is_wrapped.view(number, side)
+    return is_wrapped[:, :, None] != is_wrapped[:, None, :]

@@ -44,11 +44,8 @@ def relative_position_index(
         Int64 ``(N, N)``, ``N = Wh * Ww``: entry ``[query, key]`` is the row of ``query - key``.
     """
     wh, ww = window_size
-    y = torch.arange(wh, device=device).repeat_interleave(ww)  # (N,) row of each token
-    x = torch.arange(ww, device=device).repeat(wh)  # (N,) column of each token
-    dy = y[:, None] - y[None, :] + wh - 1  # (N, N), 0 .. 2Wh-2
-    dx = x[:, None] - x[None, :] + ww - 1  # (N, N), 0 .. 2Ww-2
-    return dy * (2 * ww - 1) + dx
+    rows = torch.arange((2 * wh - 1) * (2 * ww - 1), device=device)
+    return pairs_of_table(rows[:, None], window_size)[0]
 
 
 def pairs_of_table(table: Tensor, window_size: tuple[int, int]) -> Tensor:

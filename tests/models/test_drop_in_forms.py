@@ -7,6 +7,11 @@ import tempfile
 
 import pytest
 import torch
+from torch.ao.quantization.quantize_pt2e import convert_pt2e, prepare_pt2e
+from torch.ao.quantization.quantizer.xnnpack_quantizer import (
+    XNNPACKQuantizer,
+    get_symmetric_quantization_config,
+)
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -219,3 +224,14 @@ def test_symbolic_tracing_with_leaves_is_for_neither(build):
     """Both decide by the sizes of an image how far it is padded."""
     with pytest.raises((torch.fx.proxy.TraceError, RuntimeError, TypeError)):
         traced_by_fx(build)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize('build', [stock, ours])
+def test_quantised_after_export_it_stays_near_itself(build):
+    program = torch.export.export(build(), (image(),)).module()
+    quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config())
+    prepared = prepare_pt2e(program, quantizer)
+    prepared(image())  # ranges of values
+    for found, expected in zip(convert_pt2e(prepared)(image()), build()(image()), strict=True):
+        assert (found - expected).abs().mean() < 0.05 * expected.abs().mean()

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from mmpretrain.models.peft import LoRAModel
+from mmpretrain.registry import MODELS
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 from torch.nn.utils import parametrizations, parametrize, prune
@@ -86,6 +88,11 @@ def double_bias(layer):
     return layer
 
 
+def seeded_spectral_norm(layer):
+    torch.manual_seed(0)  # it starts from random vectors
+    parametrizations.spectral_norm(layer)
+
+
 CHANGES = {
     'a container': replace(lambda layer: nn.Sequential(layer, nn.Identity())),
     'a container, no bias': replace(without_bias),
@@ -96,6 +103,7 @@ CHANGES = {
     'a hook': hook('register_forward_hook', lambda module, inputs, output: output + 0.5),
     'a hook on inputs': hook('register_forward_pre_hook', lambda module, inputs: inputs[0] + 0.5),
     'weight norm': of_all_linear_layers(parametrizations.weight_norm),
+    'spectral norm': of_all_linear_layers(seeded_spectral_norm),
     'pruning': of_all_linear_layers(prune_weights_and_biases),
 }
 
@@ -185,3 +193,21 @@ def test_tokens_that_a_hook_changes_in_place_have_the_gradients_of_stock():
 
 def change_in_place(module, inputs):
     inputs[0].mul_(1.5)
+
+
+def test_mmpretrains_lora_gives_what_it_gives_of_stock(monkeypatch):
+    results = []
+    for make in (ours, stock):
+        network = make()
+        network.init_weights = lambda: None  # LoRAModel calls it, and its weights are these
+        monkeypatch.setitem(MODELS.module_dict, 'Network', lambda network=network: network)
+        torch.manual_seed(0)
+        target = dict(type='.*qkv')
+        model = LoRAModel(module=dict(type='Network'), alpha=1, rank=2, targets=[target])
+        for name, parameter in model.named_parameters():
+            if 'lora' in name:  # as after training
+                nn.init.normal_(parameter, std=0.1)
+        outs = model(image())
+        loss(outs).backward()
+        results.append([outs, [p.grad for p in model.parameters() if p.grad is not None]])
+    assert_same(*results)
