@@ -88,12 +88,13 @@ def test_every_option_means_what_it_means_there(stock, option, small_swin):
 @pytest.mark.parametrize('stock', STOCK)
 def test_every_argument_has_its_name_place_and_default(stock):
     ours = dict(inspect.signature(SwinGAB).parameters)
-    names = ['gab_cfg', 'attn_backend', 'cb_cfg', 'gpsa_cfg']
-    assert list(ours)[-4:] == names
-    gaussian, backend, *others = (ours.pop(name) for name in names)
+    names = ['gab_cfg', 'attn_backend', 'cb_cfg', 'gpsa_cfg', 'shift_single_window']
+    assert list(ours)[-5:] == names
+    gaussian, backend, *others, single = (ours.pop(name) for name in names)
     assert gaussian.default is not None
     assert backend.default == 'auto'
     assert [other.default for other in others] == [None, None]
+    assert single.default is True  # as in detectors
     theirs = inspect.signature(stock).parameters
     if stock is SegSwin:  # which has one argument less
         del ours['convert_weights']

@@ -31,7 +31,8 @@ def begun(nuclei, tmp_path_factory):
         key = repr(changes)
         if key not in done:
             work_dir = done[key] = tmp_path_factory.mktemp('begun')
-            CheckedRunner.from_cfg(config(work_dir, nuclei, **{**SHORT, **changes})).train()
+            settings = {**SHORT, **changes, 'experiment_name': work_dir.name}
+            CheckedRunner.from_cfg(config(work_dir, nuclei, **settings)).train()
         return done[key] / 'epoch_1.pth'
 
     return train
@@ -43,7 +44,9 @@ def warnings_of(nuclei, tmp_path):
 
     def resume(checkpoint, **changes):
         resumed = {**SHORT, **changes, 'resume': True, 'load_from': str(checkpoint)}
-        runner = CheckedRunner.from_cfg(config(tmp_path, nuclei, **resumed))
+        # Runners that start in the same second have one logger, if their names are the same.
+        settings = config(tmp_path, nuclei, experiment_name=tmp_path.name, **resumed)
+        runner = CheckedRunner.from_cfg(settings)
         runner.train()
         return ''.join(path.read_text() for path in tmp_path.glob('*/*.log')), runner
 

@@ -247,7 +247,7 @@ def test_classes_of_two_splits_in_another_order_are_found(tmp_path, capsys, monk
     assert 'class of another label than in training' in val['errors']
 
 
-@pytest.mark.parametrize('classes', ['cat', {'cat', 'dog'}], ids=repr)
+@pytest.mark.parametrize('classes', ['cat', {'cat', 'dog'}], ids=['text', 'set'])
 def test_classes_that_are_no_tuple_are_found(classes, tmp_path, capsys, monkeypatch):
     write(tmp_path)
     train = loader(tmp_path, 'train', metainfo=dict(classes=classes))

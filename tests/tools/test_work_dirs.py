@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 
 from mmgab.checkpoints.atomic_file import PARTIAL
 from mmgab.reliability.work_dir_lock import work_dir_lock
@@ -100,7 +99,7 @@ def test_metrics_that_cannot_be_written_are_printed(nuclei, segmentor, tmp_path)
 def write_results(tmp_path):
     """The tool's function, for metrics of a run in the folder."""
     write = runpy.run_path(str(ROOT / 'tools' / 'test.py'))['write_results']
-    return lambda metrics: write(Config(dict(work_dir=str(tmp_path))), 'a.pth', metrics)
+    return lambda metrics: write(tmp_path / 'results.json', dict(metrics=metrics))
 
 
 def test_results_that_fail_half_way_leave_those_of_before(write_results, tmp_path):
