@@ -121,8 +121,19 @@ class Contents:
 
 
 def wrapper_of(checkpoint: Mapping) -> str | None:
-    """Key under which a checkpoint has its weights; None where it is the weights."""
-    return next((w for w in _WRAPPERS if isinstance(checkpoint.get(w), Mapping)), None)
+    """Key under which a checkpoint has its weights; None where it is the weights.
+
+    A name in common use, or the only one under which there are tensors.
+    """
+    known = next((w for w in _WRAPPERS if isinstance(checkpoint.get(w), Mapping)), None)
+    if known is not None or _has_tensors(checkpoint):
+        return known
+    held = [key for key, value in checkpoint.items() if _has_tensors(value)]
+    return held[0] if len(held) == 1 else None
+
+
+def _has_tensors(value: object) -> bool:
+    return isinstance(value, Mapping) and any(isinstance(t, Tensor) for t in value.values())
 
 
 def unwrap(checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], dict[str, Mapping]]:
@@ -139,7 +150,10 @@ def unwrap(checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], dict[st
         checkpoint = checkpoint[wrapper]
     held = {n: t for n, t in checkpoint.items() if isinstance(n, str) and isinstance(t, Tensor)}
     if not held:
-        raise ValueError(f'{source} is no checkpoint: it holds no tensors by name')
+        keys = printable(', '.join(map(str, list(checkpoint)[:5]))[:_SHOWN])
+        raise ValueError(
+            f'{source} is no checkpoint: it holds no tensors by name, and its keys are {keys}'
+        )
     for counter in averaging_counters(held):
         del held[counter]
     strip = wrapper_stripper(held)

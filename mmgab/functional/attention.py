@@ -11,6 +11,7 @@ A backward pass that is differentiated itself computes it again in plain operato
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
@@ -87,7 +88,8 @@ def window_attention(
     order = _order(grid, window_size, shift, qkv)
     # Detached: of a bias that has a gradient, the kernel would keep the probabilities.
     bias = _in_type(bias.detach(), qkv.dtype)
-    return attend_in_windows(qkv, padding, bias, order, partial(_attend, scale=scale))
+    with _own_precision(qkv):
+        return attend_in_windows(qkv, padding, bias, order, partial(_attend, scale=scale))
 
 
 @torch.library.custom_op('mmgab::window_attention_backward', mutates_args=())
@@ -108,16 +110,17 @@ def _window_attention_backward(
     )
     (grad_out,) = _split_heads(order.to_windows(grad, None), order, 1, heads)
 
-    weights = _scores(q, k, bias, order, scale).softmax(dim=-1)
-    grad_qkv = qkv.new_empty(len(q), order.window_tokens, 3, heads, q.shape[-1])
-    grad_q, grad_k, grad_v = grad_qkv.permute(2, 0, 3, 1, 4).unbind(0)
-    grad_v.copy_(weights.transpose(-2, -1) @ grad_out)
-    grad_weights = grad_out @ v.transpose(-2, -1)
-    grad_scores = torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype)
-    grad_bias = grad_scores.sum(dim=0).to(bias.dtype)
-    grad_scores *= scale
-    grad_q.copy_(grad_scores @ k)
-    grad_k.copy_(grad_scores.transpose(-2, -1) @ q)
+    with _own_precision(qkv):
+        weights = _scores(q, k, bias, order, scale).softmax(dim=-1)
+        grad_qkv = qkv.new_empty(len(q), order.window_tokens, 3, heads, q.shape[-1])
+        grad_q, grad_k, grad_v = grad_qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        grad_v.copy_(weights.transpose(-2, -1) @ grad_out)
+        grad_weights = grad_out @ v.transpose(-2, -1)
+        grad_scores = torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype)
+        grad_bias = grad_scores.sum(dim=0).to(bias.dtype)
+        grad_scores *= scale
+        grad_q.copy_(grad_scores @ k)
+        grad_k.copy_(grad_scores.transpose(-2, -1) @ q)
 
     grad_qkv = grad_qkv.flatten(2).flatten(0, 1)  # (P, 3 * C)
     grad_padding = grad_qkv.index_select(0, order.padding).sum(dim=0)
@@ -188,6 +191,13 @@ def _flops_of_a_product(qkv: list, bias: list, grid: list, window_size: list) ->
     batch, height, width = grid
     windows = batch * math.ceil(height / window_size[0]) * math.ceil(width / window_size[1])
     return 2 * windows * bias[1] * bias[2] * (qkv[1] // 3)
+
+
+def _own_precision(qkv: Tensor) -> AbstractContextManager:
+    """Have autocast leave alone what the operator computes: in the type of its inputs."""
+    device = qkv.device.type
+    is_known = torch.amp.is_autocast_available(device)
+    return torch.autocast(device, enabled=False) if is_known else nullcontext()
 
 
 def _order(grid: list[int], window_size: list[int], shift: list[int], like: Tensor) -> WindowOrder:

@@ -165,7 +165,11 @@ def _autocast(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
     if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
         return tensors
     dtype = torch.get_autocast_dtype(device)
-    return tuple(None if tensor is None else tensor.to(dtype) for tensor in tensors)
+    # Double precision autocast leaves as it is.
+    return tuple(
+        tensor if tensor is None or tensor.dtype == torch.float64 else tensor.to(dtype)
+        for tensor in tensors
+    )
 
 
 def _weight_grad(grad: Tensor, x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from mmgab.functional import (
 )
 
 from .arguments import check_choice
-from .lean_layers import apply_linear, is_off, is_plain
+from .lean_layers import ReadsNormed, apply_linear, is_off, is_plain
 
 ATTENTION_BACKENDS = ('auto', 'sdpa', 'explicit')
 
@@ -35,7 +35,7 @@ def check_backend(attn_backend: str, attn_drop_rate: float, is_gated: bool) -> N
         raise ValueError("attn_backend='sdpa' mixes no weights, as gpsa_cfg asks: use 'auto'")
 
 
-class BiasedMSA(nn.Module):
+class BiasedMSA(ReadsNormed):
     """From queries, keys and values, inside windows of a token grid, to values.
 
     A new way from scores to weights overrides :meth:`weights`, or :meth:`steps` where it needs the
@@ -63,6 +63,7 @@ class BiasedMSA(nn.Module):
             attn_backend: One of ``ATTENTION_BACKENDS``, see :attr:`is_fused`.
         """
         self.attn_backend = attn_backend
+        self.embed_dims = embed_dims
         self.num_heads = num_heads
         self.scale = qk_scale or (embed_dims // num_heads) ** -0.5
         self.qkv = nn.Linear(embed_dims, embed_dims * 3, bias=qkv_bias)

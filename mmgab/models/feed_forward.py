@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from mmgab.functional import feed_forward
 
-from .lean_layers import has_lean_form, is_off, norm_inputs
+from .lean_layers import ReadsNormed, has_lean_form, is_off, norm_inputs
 
 
-class FeedForward(nn.Module):
+class FeedForward(ReadsNormed):
     """Two linear layers with an activation between them.
 
     Parameter names are those of every OpenMMLab checkpoint.

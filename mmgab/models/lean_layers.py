@@ -17,13 +17,31 @@ from mmgab.functional import NormInputs, is_transformed, normed_linear
 _INPUTS = '_mmgab_norm_inputs'  # attribute of a norm's output
 
 
-def apply_norm(norm: nn.Module, x: Tensor) -> Tensor:
-    """``norm(x)``, noting on it ``x``, from which backward can compute it again."""
+class ReadsNormed(nn.Module):
+    """A module that takes normed tokens, and what :func:`apply_norm` notes on them."""
+
+
+def apply_norm(norm: nn.Module, x: Tensor, *readers: nn.Module) -> Tensor:
+    """``norm(x)``, noting on it ``x``, from which backward can compute it again.
+
+    Args:
+        norm: The norm.
+        x: Tokens.
+        readers: The modules that take the result. Nothing is noted where one is not of ours, or is
+            hooked to, wrapped or compiled: others may keep, change or trace what they see.
+    """
     normed = norm(x)
-    if torch.is_grad_enabled() and has_lean_form(norm, nn.LayerNorm):
+    if not (torch.is_grad_enabled() and has_lean_form(norm, nn.LayerNorm)):
+        return normed
+    if all(map(_is_plain_reader, readers)) and not normed.is_inference():
         inputs = NormInputs(x, norm.weight, norm.bias, norm.eps)
         setattr(normed, _INPUTS, (inputs, normed._version))
     return normed
+
+
+def _is_plain_reader(module: nn.Module) -> bool:
+    is_compiled = module._compiled_call_impl is not None
+    return isinstance(module, ReadsNormed) and is_plain(module, type(module)) and not is_compiled
 
 
 def norm_inputs(normed: Tensor) -> NormInputs | None:

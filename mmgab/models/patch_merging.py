@@ -29,7 +29,8 @@ class PatchMerging(nn.Module):
         self.stride = stride
         joined = _SIDE * _SIDE * in_channels
         self.norm = nn.Identity() if norm_cfg is None else build_norm_layer(norm_cfg, joined)[1]
-        self.reduction = nn.Linear(joined, 2 * in_channels, bias=False)
+        self.in_channels, self.out_channels = in_channels, 2 * in_channels
+        self.reduction = nn.Linear(joined, self.out_channels, bias=False)
 
     def forward(self, x: Tensor, hw_shape: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
         """Merge.

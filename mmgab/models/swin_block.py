@@ -69,8 +69,13 @@ class SwinBlock(CheckpointedBlock):
         self.drop_path = DropPath(drop_path_rate)
 
     def _forward(self, x: Tensor, hw_shape: tuple[int, int], is_real: Tensor | None) -> Tensor:
-        x = self.drop_path(x, self.attn(apply_norm(self.norm1, x), hw_shape))
-        branch = self.ffn(apply_norm(self.norm2, x))
+        w_msa = getattr(self.attn, 'w_msa', self.attn)  # another attention may have none
+        normed = apply_norm(self.norm1, x, self.attn, w_msa)
+        x = self.drop_path(x, self.attn(normed, hw_shape))
+        normed = apply_norm(self.norm2, x, self.ffn)
+        if getattr(self.ffn, 'add_identity', False):  # MMCV's, in the place of ours
+            return self.ffn(normed, identity=x)
+        branch = self.ffn(normed)
         if self.broadcast is not None:
             branch = self.broadcast(branch, is_real)
         return self.drop_path(x, branch)
@@ -114,8 +119,9 @@ class SwinBlockSequence(nn.Module):
             Input of the next stage and its ``(H, W)``; output of this one and its ``(H, W)``, the
             same without a merge.
         """
+        mask = () if is_real is None else (is_real,)
         for block in self.blocks:
-            x = block(x, hw_shape, is_real)
+            x = block(x, hw_shape, *mask)
         if self.downsample is None:
             return x, hw_shape, x, hw_shape
         return *self.downsample(x, hw_shape), x, hw_shape

@@ -229,7 +229,9 @@ class SwinGAB(AdaptiveModule, FrozenStages, StartsFromCheckpoint, BaseModule):
         outs = []
         for i, stage in enumerate(self.stages):
             is_real = self.image_shapes.real_tokens(image_shapes, i, x, hw_shape)
-            x, hw_shape, out, out_shape = stage(x, hw_shape, is_real)
+            # As the stock one is called, where there is no padding to tell of.
+            mask = () if is_real is None else (is_real,)
+            x, hw_shape, out, out_shape = stage(x, hw_shape, *mask)
             if i in self.out_indices:
                 out = getattr(self, f'norm{i}')(out).unflatten(1, out_shape)
                 outs.append(out.permute(0, 3, 1, 2).contiguous())  # (B, Ci, Hi, Wi)

@@ -99,7 +99,8 @@ class ViTBlock(CheckpointedBlock):
         self.drop_path = DropPath(drop_path_rate)
 
     def _forward(self, x: Tensor, hw_shape: tuple[int, int], is_real: Tensor | None) -> Tensor:
-        x = self.drop_path(x, self.ls1(self.attn(apply_norm(self.norm1, x), hw_shape)))
+        normed = apply_norm(self.norm1, x, self.attn)
+        x = self.drop_path(x, self.ls1(self.attn(normed, hw_shape)))
         branch = self.mlp(self.norm2(x))
         if self.broadcast is not None:
             branch = self.broadcast(branch, is_real)

@@ -235,9 +235,10 @@ class ViTGAB(AdaptiveModule, StartsFromCheckpoint, BaseModule):
             x = x + resize_tokens(self.pos_embed, self.pretrain_grid, hw_shape)
         x = self.pos_drop(x)
         is_real = self.image_shapes.real_tokens(image_shapes, 0, x, hw_shape)
+        mask = () if is_real is None else (is_real,)
         outs = []
         for i, block in enumerate(self.blocks):
-            x = block(x, hw_shape, is_real)
+            x = block(x, hw_shape, *mask)
             if i in self.out_indices:
                 out = self.norm(x) if i == len(self.blocks) - 1 else x
                 outs.append(out.unflatten(1, hw_shape).permute(0, 3, 1, 2).contiguous())

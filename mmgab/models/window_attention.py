@@ -17,7 +17,7 @@ from .adaptive import AdaptiveModule
 from .biased_attention import BiasedMSA
 from .gaussian_bias import GaussianBias
 from .geometry import window_geometry
-from .lean_layers import is_exporting, linear_parts
+from .lean_layers import ReadsNormed, is_exporting, linear_parts
 
 
 class WindowMSA(AdaptiveModule, BiasedMSA):
@@ -148,7 +148,7 @@ class WindowMSA(AdaptiveModule, BiasedMSA):
             destination._metadata[prefix[:-1]]['window_size'] = self.window_size
 
 
-class ShiftWindowMSA(nn.Module):
+class ShiftWindowMSA(ReadsNormed):
     """Window attention on a token grid, its windows shifted or not.
 
     The grid is padded first and rolled then, as in MMDetection, MMSegmentation and torchvision. The

@@ -10,6 +10,7 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
 from mmgab.checkpoints import Contents, export, fold, load, load_vit, load_whole_model, unfold
+from mmgab.checkpoints.contents import unwrap
 from mmgab.checkpoints.publish import publish
 from mmgab.checkpoints.wrappers import wrapper_stripper
 from mmgab.models import SwinGAB, ViTGAB
@@ -283,3 +284,15 @@ def test_a_prefix_may_be_given_as_the_file_has_it():
 def test_tensors_are_found_under_the_usual_keys(key):
     tensors = SwinGAB(**SMALL).state_dict()
     assert set(Contents.of({key: tensors, 'epoch': 3}, 'x').swin) == set(tensors)
+
+
+@pytest.mark.parametrize('key', ['network', 'net', 'weights', 'params_ema', 'encoder'])
+def test_the_only_mapping_that_holds_tensors_is_the_weights_whatever_its_name(key):
+    own = SwinGAB(gab_cfg=None, **SMALL).state_dict()
+    tensors, _ = unwrap({'epoch': 3, 'optimizer': {'state': {}}, key: own}, 'file')
+    assert list(tensors) == list(own)
+
+
+def test_a_file_with_tensors_nowhere_names_its_keys():
+    with pytest.raises(ValueError, match=r'no tensors by name, and its keys are epoch, args'):
+        unwrap({'epoch': 3, 'args': {'lr': 0.1}}, 'file')
