@@ -1,5 +1,6 @@
 """Signals of whatever kind within a second are one request; one after that ends a run at once."""
 
+import multiprocessing
 import os
 import threading
 import time
@@ -93,13 +94,23 @@ def test_processes_that_have_other_signals_end_together(nuclei, tmp_path):
     assert (tmp_path / 'log').read_text().count(NOTED) == 1
 
 
-def test_training_outside_of_the_main_thread_goes_without_signals(nuclei, tmp_path):
+def train_in_a_thread(settings):
     before = [getsignal(number) for number in (SIGINT, SIGTERM, SIGUSR1)]
-    runner = Runner.from_cfg(config(tmp_path, nuclei))
+    runner = Runner.from_cfg(settings)
     thread = threading.Thread(target=runner.train)
     thread.start()
     thread.join()
     assert runner.iter == runner.max_iters
     assert [getsignal(number) for number in (SIGINT, SIGTERM, SIGUSR1)] == before
+
+
+def test_training_outside_of_the_main_thread_goes_without_signals(nuclei, tmp_path):
+    """In a process of its own: MMEngine's lock may be held for ever after an error of a test."""
+    settings = config(tmp_path, nuclei, **{'train_cfg.max_epochs': 1})
+    context = multiprocessing.get_context('spawn')
+    process = context.Process(target=train_in_a_thread, args=(settings,))
+    process.start()
+    process.join(120)
+    assert process.exitcode == 0
     log = next(tmp_path.glob('*/*.log')).read_text()
     assert log.count('signals do not stop this run with a checkpoint') == 1
