@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader
 from mmgab.config_types import type_name
 
 from .known_arguments import arguments_of, arguments_of_type
+from .model_kind import kind_of_model
 
 _SHOWN = 4  # places of a variable
 ADDED = '+'  # before a key that is to be added without a check, as in Hydra
@@ -60,18 +61,32 @@ _KEYS: dict[str, set[str]] = {
         'dwconv_decay_mult', 'dcn_offset_lr_mult', 'bypass_duplicate', 'decay_rate', 'decay_type',
         'layer_decay_rate', 'num_layers',
     },
-    'model.train_cfg': {
-        'rpn', 'rpn_proposal', 'rcnn', 'assigner', 'sampler', 'allowed_border', 'pos_weight',
-        'debug', 'mask_size', 'nms', 'nms_pre', 'max_per_img', 'min_bbox_size',
+}  # fmt: skip
+# Of `model`, by the kind of the model; those of other kinds are not known.
+_OF_MODELS: dict[str, dict[str, set[str]]] = {
+    'classifier': {'train_cfg': {'augments', 'probs'}, 'test_cfg': set()},
+    'segmentor': {
+        'train_cfg': {'num_points', 'oversample_ratio', 'importance_sample_ratio', 'assigner'},
+        'test_cfg': {
+            'mode', 'crop_size', 'stride', 'threshold', 'subdivision_steps',
+            'subdivision_num_points', 'scale_factor',
+        },
     },
-    # Of models: what segmentors and detectors read.
-    'model.test_cfg': {
-        'mode', 'crop_size', 'stride', 'threshold', 'rpn', 'rcnn', 'nms', 'nms_pre',
-        'score_thr', 'min_bbox_size', 'max_per_img', 'mask_thr_binary', 'mask_thr',
-        'panoptic_on', 'semantic_on', 'instance_on', 'iou_thr', 'filter_low_score',
+    'detector': {
+        'train_cfg': {
+            'rpn', 'rpn_proposal', 'rcnn', 'assigner', 'sampler', 'allowed_border', 'pos_weight',
+            'debug', 'mask_size', 'nms', 'nms_pre', 'max_per_img', 'min_bbox_size',
+        },
+        'test_cfg': {
+            'rpn', 'rcnn', 'nms', 'nms_pre', 'score_thr', 'min_bbox_size', 'max_per_img',
+            'mask_thr_binary', 'mask_thr', 'panoptic_on', 'semantic_on', 'instance_on', 'iou_thr',
+            'filter_low_score',
+        },
     },
 }  # fmt: skip
-
+_STAGES = {'rpn', 'rpn_proposal', 'rcnn', 'panoptic'}  # all that a two-stage detector reads itself
+_OF_FILTERS = {'filter_empty_gt', 'min_size', 'bbox_min_size'}
+_OF_PARAMETERS = {'lr_mult', 'decay_mult', 'fix_lr'}
 
 # Built by MMEngine, and without a type in most configs.
 _BUILT = {
@@ -100,15 +115,16 @@ def merge_options(config: Config, options: Mapping[str, object]) -> None:
     Args:
         config: Changed in place.
         options: Dotted keys to values, as MMEngine's ``DictAction`` parses them. Keys that begin
-            with ``+`` are not checked.
+            with ``+`` need not be known.
 
     Raises:
-        OptionError: If a key is not known; the message names the nearest one.
+        OptionError: If a key is not known, and the message names the nearest one, or if MMEngine
+            cannot set it.
     """
     for key in options:
         if not key.startswith(ADDED):
             _check_is_read(config, key)
-            _check_key(config, key, options)
+        _check_key(config, key, options)
     config.merge_from_dict({key.removeprefix(ADDED): value for key, value in options.items()})
 
 
@@ -127,35 +143,60 @@ def _check_is_read(config: Config, key: str) -> None:
 
 
 def _check_key(config: Config, key: str, options: Mapping[str, object]) -> None:
-    node, path, is_ours = config._cfg_dict, '', False
-    for name in key.split('.'):
-        if f'{path}._delete_' in options or f'{ADDED}{path}._delete_' in options:
-            return  # another object, which its class checks
-        inner = f'{path}.{name}' if path else name
-        if isinstance(node, list):
-            node = _item(node, name, key, path)
+    node, path, is_checked = config._cfg_dict, '', not key.startswith(ADDED)
+    for name in key.removeprefix(ADDED).split('.'):
+        if isinstance(node, (list, tuple)):
+            node = _entry(node, name, key, path, options)
         elif not isinstance(node, Mapping):
             raise OptionError(
                 f'--cfg-options {key}: {path} is {node!r:.100}, which has no {name}. '
                 f'{path}._delete_=True replaces it by a dict'
             )
-        elif is_ours:
-            return
         else:
-            is_ours = _is_ours(node)
-            if name not in node:
+            if is_checked and name not in node:
                 _check_new(config, node, name, key, path, options)
+            is_checked = is_checked and not _is_ours(node)
             node = node.get(name, {})
-        path = inner
+        path = f'{path}.{name}' if path else name
+        node = _with_options(node, path, options)
 
 
-def _item(node: list, name: str, key: str, path: str) -> object:
-    if name.isdigit() and int(name) < len(node):
-        return node[int(name)]
-    raise OptionError(
-        f'--cfg-options {key}: {path} is a list of {len(node)}, whose entries are {path}.0 and so '
-        f'on; it has no {name}'
-    )
+def _with_options(node: object, path: str, options: Mapping[str, object]) -> object:
+    """Replace what ``_delete_`` and ``type`` among the options replace."""
+    if _option(options, f'{path}._delete_'):
+        node = {}
+    kind = _option(options, f'{path}.type')
+    return dict(node, type=kind) if kind is not None and isinstance(node, Mapping) else node
+
+
+def _option(options: Mapping[str, object], key: str) -> object:
+    return options.get(key, options.get(f'{ADDED}{key}'))
+
+
+def _entry(
+    node: list | tuple, name: str, key: str, path: str, options: Mapping[str, object]
+) -> object:
+    if isinstance(node, tuple):
+        raise OptionError(
+            f'--cfg-options {key}: {path} is the tuple {node!r:.100}, whose entries cannot be set '
+            f'one by one. Give the whole tuple: "{path}=(...)"'
+        )
+    if not name.isdigit() or int(name) >= len(node):
+        raise OptionError(
+            f'--cfg-options {key}: {path} is a list of {len(node)}, whose entries are {path}.0 and '
+            f'so on; it has no {name}'
+        )
+    entry, inner = node[int(name)], f'{path}.{name}'
+    is_replaced = f'{inner}._delete_' in {each.removeprefix(ADDED) for each in options}
+    if not isinstance(_option(options, inner), Mapping):
+        is_replaced |= key.removeprefix(ADDED) == inner
+    if is_replaced or not isinstance(entry, (Mapping, list)):
+        raise OptionError(
+            f'--cfg-options {key}: {inner} is {entry!r:.100}, and an entry of a list cannot be '
+            f'replaced. Give the whole list: "{path}=[...]". Keys of an entry that is a dict can '
+            f'be set: {inner}.KEY=...'
+        )
+    return entry
 
 
 def _is_ours(node: Mapping) -> bool:
@@ -181,22 +222,54 @@ def _check_new(
 
 def _known(config: Config, node: Mapping, path: str, options: Mapping) -> set[str] | None:
     """Keys that are read in a dict of the config; None where any may be."""
-    last = path.rpartition('.')[2]
-    kind = options.get(f'{path}.type', node.get('type'))
     if not path:
         return _settings_of_runs()
-    if not _OPEN.isdisjoint(path.split('.')) or (
-        last == 'paramwise_cfg' and 'constructor' in config.optim_wrapper
-    ):
+    if _is_open(config, path, options):
         return None
-    if kind is not None:
-        names = arguments_of_type(dict(node, type=kind), config.get('default_scope'))
+    if node.get('type') is not None:
+        names = arguments_of_type(node, config.get('default_scope'))
     elif path in _BUILT:
         names = set().union(*map(arguments_of, _BUILT[path]))
     else:
-        found = [keys for each, keys in _KEYS.items() if f'{path}.'.startswith(f'{each}.')]
-        return found[0] if found else set() if node else None
+        return _known_without_type(config, node, path, options)
     return None if names is None else names | (_LOADER if path in _LOADERS else _OF_BUILDERS)
+
+
+def _is_open(config: Config, path: str, options: Mapping) -> bool:
+    names = path.split('.')
+    if 'paramwise_cfg' in names and (
+        'constructor' in config.get('optim_wrapper', {})
+        or _option(options, 'optim_wrapper.constructor')
+    ):
+        return True
+    return names[-2:-1] != ['custom_keys'] and not _OPEN.isdisjoint(names)
+
+
+def _known_without_type(
+    config: Config, node: Mapping, path: str, options: Mapping
+) -> set[str] | None:
+    *outer, last = path.split('.')
+    if last == 'filter_cfg':
+        return _OF_FILTERS
+    if outer[-1:] == ['custom_keys']:  # other keys go into the optimizer's parameter group
+        optimizer = config.get('optim_wrapper', {}).get('optimizer', {})
+        optimizer = _with_options(optimizer, 'optim_wrapper.optimizer', options)
+        names = arguments_of_type(optimizer, config.get('default_scope'))
+        return None if names is None else names | _OF_PARAMETERS
+    if f'{path}.'.startswith(('model.train_cfg.', 'model.test_cfg.')):
+        return _known_to_model(config, node, path, options)
+    found = [keys for each, keys in _KEYS.items() if f'{path}.'.startswith(f'{each}.')]
+    return found[0] if found else set() if node else None
+
+
+def _known_to_model(config: Config, node: Mapping, path: str, options: Mapping) -> set[str] | None:
+    kind = kind_of_model(config) if 'model' in config and 'model.type' not in options else 'other'
+    if kind not in _OF_MODELS:
+        return None
+    _, name, *inner = path.split('.')
+    if kind == 'detector' and not inner and not _STAGES.isdisjoint(node):
+        return _STAGES
+    return _OF_MODELS[kind][name]
 
 
 def _settings_of_runs() -> set[str]:

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 
 import mmengine.registry
+from mmengine.hooks import CheckpointHook
 from mmengine.registry import Registry
 
 from mmgab.config_types import type_of
@@ -39,20 +40,24 @@ def arguments_of(builder: Callable) -> set[str] | None:
     """Name the arguments of a class or function; None where it takes any.
 
     A class that hands all others (``**kwargs``) to the class that it is derived from takes those of
-    that class.
+    that class. CheckpointHook hands them to ``Runner.save_checkpoint``, which takes no others.
     """
     names: set[str] = set()
     for function in _initializers(builder):
+        if function is object.__init__:
+            return names if builder.__new__ is object.__new__ else None
         try:
             parameters = inspect.signature(function).parameters.values()
         except (TypeError, ValueError):  # compiled code does not say
             return None
         names |= {each.name for each in parameters if each.kind in _NAMED} - {'self'}
         others = [each.name for each in parameters if each.kind is each.VAR_KEYWORD]
-        if not others:
+        if not others or function is CheckpointHook.__init__:
             return names
-        if not _hands_on(function, others[0]):
+        read = _read_by_name(function, others[0])
+        if read is None:
             return None
+        names |= read
     return None
 
 
@@ -63,18 +68,30 @@ def _initializers(builder: Callable) -> Iterator[Callable]:
     yield from (vars(kind)['__init__'] for kind in builder.__mro__ if '__init__' in vars(kind))
 
 
-def _hands_on(function: Callable, name: str) -> bool:
-    """Whether keyword arguments go to ``super().__init__`` or nowhere."""
+def _read_by_name(function: Callable, others: str) -> set[str] | None:
+    """Name the keyword arguments that are read one by one, as in ``kwargs.get('rng')``.
+
+    Returns:
+        Names; None where others than these go anywhere but to ``super().__init__``.
+    """
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):
-        return False
+        return None
     nodes = list(ast.walk(tree))
-    uses = [node for node in nodes if isinstance(node, ast.Name) and node.id == name]
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
     handed = [
         keyword.value
-        for node in nodes
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == 'super().__init__'
-        for keyword in node.keywords
+        for call in calls
+        if ast.unparse(call.func) == 'super().__init__'
+        for keyword in call.keywords
     ]
-    return all(any(use is each for each in handed) for use in uses)
+    read = [call for call in calls if _is_read(call, others)]
+    known = {id(each) for each in handed} | {id(call.func.value) for call in read}
+    uses = [node for node in nodes if isinstance(node, ast.Name) and node.id == others]
+    return {call.args[0].value for call in read} if known >= set(map(id, uses)) else None
+
+
+def _is_read(call: ast.Call, others: str) -> bool:
+    is_by_name = bool(call.args) and isinstance(call.args[0], ast.Constant)
+    return is_by_name and ast.unparse(call.func) in (f'{others}.get', f'{others}.pop')

@@ -155,6 +155,99 @@ def test_a_key_below_something_else_than_a_dict_is_refused_in_a_sentence(key, re
         merged(SEGMENTOR, {key: 5})
 
 
+@pytest.mark.parametrize('plus', ['', '+'])
+@pytest.mark.parametrize(
+    ('name', 'key', 'whole'),
+    [
+        (DETECTOR, 'val_evaluator.metric.0', 'whole list: "val_evaluator.metric='),
+        (DETECTOR, 'val_evaluator.metric.0.type', 'whole list: "val_evaluator.metric='),
+        (DETECTOR, 'model.neck.in_channels.0', 'whole list: "model.neck.in_channels='),
+        (SEGMENTOR, 'param_scheduler.0', 'whole list: "param_scheduler='),
+        (SEGMENTOR, 'model.backbone.depths.0', 'whole tuple: "model.backbone.depths='),
+        (CLASSIFIER, 'model.backbone.depths.0.a', 'whole tuple: "model.backbone.depths='),
+    ],
+)
+def test_an_entry_of_a_list_or_tuple_is_refused_with_what_to_give(name, key, whole, plus):
+    with pytest.raises(OptionError, match='Give the ') as caught:
+        merged(name, {plus + key: 'bbox'})
+    assert whole in str(caught.value)
+    assert '_delete_' not in str(caught.value)
+
+
+@pytest.mark.parametrize('plus', ['', '+'])
+def test_an_entry_of_a_list_is_not_deleted(plus):
+    """MMEngine would keep its other keys, and ``_delete_`` beside them."""
+    options = {f'{plus}param_scheduler.0._delete_': True, 'param_scheduler.0.type': 'LinearLR'}
+    with pytest.raises(OptionError, match='cannot be replaced'):
+        merged(SEGMENTOR, options)
+
+
+def test_what_a_classifier_reads_of_its_training_is_set():
+    augments = [dict(type='Mixup', alpha=0.8)]
+    config = copy.deepcopy(loaded(CLASSIFIER))
+    config.model.train_cfg = {}
+    merge_options(config, {'model.train_cfg.augments': augments, 'model.train_cfg.probs': [1]})
+    assert config.model.train_cfg == dict(augments=augments, probs=[1])
+
+
+@pytest.mark.parametrize('name', EVERYWHERE)
+def test_a_checkpoint_hook_takes_its_arguments_and_no_more(name):
+    key = 'default_hooks.checkpoint.save_param_scheduler'
+    assert value_at(merged(name, {key: False}), key) is False
+    with pytest.raises(
+        OptionError, match=r'the nearest key is default_hooks\.checkpoint\.interval'
+    ):
+        merged(name, {'default_hooks.checkpoint.intervall': 1})
+
+
+def test_a_filter_takes_the_keys_that_datasets_read():
+    key = 'train_dataloader.dataset.filter_cfg'
+    config = copy.deepcopy(loaded(DETECTOR))
+    config.train_dataloader.dataset.pop('filter_cfg', None)
+    with pytest.raises(OptionError, match=f'{key} has no minsize'):
+        merge_options(config, {f'{key}.minsize': 1})
+    merge_options(config, {f'{key}.min_size': 1, f'{key}.filter_empty_gt': True})
+    assert config.train_dataloader.dataset.filter_cfg == dict(min_size=1, filter_empty_gt=True)
+
+
+@pytest.mark.parametrize('name', EVERYWHERE)
+def test_a_custom_key_takes_multipliers_and_arguments_of_the_optimizer(name):
+    key = 'optim_wrapper.paramwise_cfg.custom_keys.mine'
+    options = {f'{key}.lr_mult': 0.1, f'{key}.decay_mult': 0, f'{key}.weight_decay': 0}
+    assert len(value_at(merged(name, options), key)) == 3
+    with pytest.raises(OptionError, match='has no lr_mul; '):
+        merged(name, {f'{key}.lr_mul': 0.1})
+    merged(name, {'optim_wrapper.constructor': 'Mine', f'{key}.lr_mul': 0.1})
+
+
+def test_another_object_is_checked_by_its_own_type():
+    options = {'model.backbone._delete_': True, 'model.backbone.type': 'ResNet'}
+    with pytest.raises(OptionError, match=r'model\.backbone \(ResNet\) has no embed_dims'):
+        merged(SEGMENTOR, {**options, 'model.backbone.embed_dims': 18})
+
+
+@pytest.mark.parametrize(
+    ('name', 'key'),
+    [
+        (DETECTOR, 'model.test_cfg.score_thr'),
+        (DETECTOR, 'model.train_cfg.pos_weight'),
+        (DETECTOR, 'model.test_cfg.rcnn.mode'),
+        (SEGMENTOR, 'model.test_cfg.score_thr'),
+        (CLASSIFIER, 'model.train_cfg.rcnn'),
+    ],
+)
+def test_a_key_that_models_of_another_kind_read_is_refused(name, key):
+    with pytest.raises(OptionError, match='has no '):
+        merged(name, {key: 5})
+
+
+def test_a_sampler_that_reads_others_by_name_takes_no_more():
+    key = 'model.train_cfg.rcnn.sampler'
+    with pytest.raises(OptionError, match=r'sampler \(RandomSampler\) has no nums'):
+        merged(DETECTOR, {f'{key}.nums': 3})
+    assert value_at(merged(DETECTOR, {f'{key}.rng': 3}), f'{key}.rng') == 3
+
+
 def test_a_key_with_a_plus_is_added():
     config = merged(SEGMENTOR, {'+mine.key': 5, '+model.test_cfg.mine': 6})
     assert config.mine.key == 5
