@@ -44,7 +44,8 @@ def class_problem(classes: object) -> str | None:
     if classes and not isinstance(classes, (list, tuple)):
         kind = type(classes).__name__
         return f'classes is a {kind}, which has no order of its own: it must be a tuple or a list'
-    return None
+    repeated = [name for index, name in enumerate(classes) if name in classes[:index]]
+    return f'classes has {repeated[0]!r} twice: each must be there once' if repeated else None
 
 
 def described(dataset: object) -> str:

@@ -90,7 +90,7 @@ def check_labels(training_set: object | None, evaluator: Evaluator, dataset: obj
         dataset: The one that is evaluated; its labels are those of the other metrics.
 
     Raises:
-        ValueError: If a label is one category there and another one here.
+        ValueError: If a label is one category there and another one, or none, here.
     """
     learned = [] if training_set is None else list(_learned_names(training_set))
     evaluated = list(_evaluated_names(evaluator, dataset))
@@ -102,6 +102,7 @@ def check_labels(training_set: object | None, evaluator: Evaluator, dataset: obj
                     'MMDetection numbers classes in the order of "categories" in each file, which '
                     'must be the same in all of them'
                 )
+    _check_numbers(learned, evaluator)
     # The same everywhere, so that scores are right; but predictions are drawn by other names.
     for source, names, classes in islice(learned or evaluated, 1):
         for label, instead in islice(misplaced(names, classes).items(), 1):
@@ -110,6 +111,19 @@ def check_labels(training_set: object | None, evaluator: Evaluator, dataset: obj
                 f'order of that file, but class {label} of the config is {instead!r}: predictions '
                 'will have wrong names'
             )
+
+
+def _check_numbers(learned: Sequence[tuple], evaluator: Evaluator) -> None:
+    """Check that metrics, which look up the category of each label, know all that are learned."""
+    for metric in evaluator.metrics:
+        number = len(_scored_names(metric)) if scores_as_coco(type(metric)) else 0
+        for source, names, _ in learned:
+            if 0 < number < len(names):
+                raise ValueError(
+                    f'{type(metric).__name__} scores {number} classes, {len(names)} are learned '
+                    f'from {source}: it fails at the first prediction of label {number}. Validate '
+                    'with the classes of training'
+                )
 
 
 def _learned_names(dataset: object) -> Iterator[tuple[str, Sequence[str], Sequence[str]]]:
@@ -129,9 +143,16 @@ def _evaluated_names(
         if coco is None:
             yield from _learned_names(dataset)
         else:
-            classes = _classes_of(metric)
-            names = [coco.cats[i]['name'] for i in coco.get_cat_ids(cat_names=classes)]
-            yield f'the ann_file of {type(metric).__name__}', names, classes
+            source = f'the ann_file of {type(metric).__name__}'
+            yield source, _scored_names(metric), _classes_of(metric)
+
+
+def _scored_names(metric: object) -> Sequence[str]:
+    """Names by label of MMDetection's ``CocoMetric``, of its file or its data set."""
+    classes, coco = _classes_of(metric), metric._coco_api
+    if coco is None:
+        return classes
+    return [coco.cats[i]['name'] for i in coco.get_cat_ids(cat_names=classes)]
 
 
 def check_images(evaluator: Evaluator, dataset: object) -> None:
@@ -140,7 +161,8 @@ def check_images(evaluator: Evaluator, dataset: object) -> None:
     No image is opened.
 
     Raises:
-        ValueError: If one does not know an image: it would fail after the last one.
+        ValueError: If one does not know an image, which would fail after the last one, or if an
+            image is given twice, whose objects would be found twice.
     """
     metrics = [
         each
@@ -160,6 +182,11 @@ def check_images(evaluator: Evaluator, dataset: object) -> None:
                 f'{name}: {len(unknown)} of {len(given)} image ids of the data set {source} are '
                 f'not in its ann_file: {_some(unknown)}; it has {_some(images)}. Both must be the '
                 'same images'
+            )
+        if len(dataset) > len(given):
+            raise ValueError(
+                f'{name}: the data set {source} gives {len(dataset)} images with {len(given)} '
+                'different ids. What is found twice counts as wrong: evaluate each image once'
             )
         unseen = [image for image in images if image not in given and objects.get(image)]
         if unseen:

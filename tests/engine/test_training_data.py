@@ -295,3 +295,25 @@ def test_a_run_ends_before_the_first_step(role, values, message, tmp_path):
     files[role] = file(tmp_path, 'other', **values)
     with pytest.raises(ValueError, match=message):
         run(tmp_path / 'run', **files).train()
+
+
+@pytest.mark.parametrize('has_file', [True, False])
+def test_a_metric_of_fewer_classes_than_training_is_refused(has_file, tmp_path):
+    train, path = dataset(file(tmp_path)), file(tmp_path, 'val')
+    with pytest.raises(ValueError, match=r'CocoMetric scores 1 classes, 2 are learned'):
+        check_labels(train, evaluator(path if has_file else None, CLASSES[:1]), dataset(path))
+    check_labels(dataset(path, CLASSES[:1]), evaluator(path), dataset(path))
+
+
+def test_images_that_are_evaluated_twice_are_refused(tmp_path):
+    path = file(tmp_path, 'val')
+    given = dataset(path, test_mode=True)
+    for twice in (ConcatDataset([given, given]), RepeatDataset(given, times=2)):
+        with pytest.raises(ValueError, match='gives 4 images with 2 different ids'):
+            check_images(evaluator(path), twice)
+    check_images(evaluator(path), RepeatDataset(given, times=1))
+
+
+def test_a_class_that_is_there_twice_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="'cat' twice"):
+        check_classes(dataset(file(tmp_path), ('cat', 'dog', 'cat')))

@@ -203,7 +203,7 @@ def test_mmpretrains_lora_gives_what_it_gives_of_stock(monkeypatch):
         monkeypatch.setitem(MODELS.module_dict, 'Network', lambda network=network: network)
         torch.manual_seed(0)
         target = dict(type='.*qkv')
-        model = LoRAModel(module=dict(type='Network'), alpha=1, rank=2, targets=[target])
+        model = LoRAModel(module=dict(type='mmpretrain.Network'), alpha=1, rank=2, targets=[target])
         for name, parameter in model.named_parameters():
             if 'lora' in name:  # as after training
                 nn.init.normal_(parameter, std=0.1)

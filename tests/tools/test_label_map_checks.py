@@ -364,3 +364,27 @@ def test_a_subset_of_the_classes_has_its_own_labels():
     assert subset.count(histogram)[[0, 255]].tolist() == [1, 2]
     shifted = Labels(('nucleus',), reduces_zero=True, label_map={0: -1, 1: 0})
     assert shifted.count(np.bincount([0, 1, 2, 2], minlength=256))[[0, 255]].tolist() == [2, 2]
+
+
+CHANGED = 'label map whose values the loader changes'
+LOAD, LOAD_CV2 = (
+    dict(type='LoadAnnotations', imdecode_backend=backend) for backend in ('pillow', 'cv2')
+)
+
+
+@pytest.mark.parametrize(
+    ('branches', 'kinds'),
+    [
+        ([[LOAD], [LOAD]], set()),
+        (
+            [[LOAD], [dict(type='LoadImageFromFile')]],
+            {'training pipeline that loads no label maps'},
+        ),
+        ([[LOAD], [LOAD_CV2]], {CHANGED}),
+        ([[LOAD_CV2], [LOAD]], {CHANGED}),
+    ],
+)
+def test_each_branch_of_a_pipeline_must_load_the_labels(branches, kinds, write):
+    choice = dict(type='RandomChoice', transforms=branches)
+    found = check(write([Image.fromarray(BLOB == 1)]), pipeline=[choice])
+    assert errors(found) - {'255 may be meant as a class'} == kinds

@@ -380,3 +380,15 @@ def test_real_label_maps_score_100(name, folder, kind, classes):
     found = score(config)
     assert found.keys() == {SCORE}
     assert 'mIoU=100' in found[SCORE][1]
+
+
+def test_a_training_set_that_cannot_be_loaded_is_named(coco, tmp_path):
+    config = coco()
+    (tmp_path / 'train.json').unlink()
+    assert score(config)[FAILED][1].startswith('labels of train_dataloader: ')
+
+
+def test_an_error_without_a_text_says_its_line(coco, tmp_path):
+    config = coco()
+    config.val_evaluator.ann_file = [config.val_evaluator.ann_file]
+    assert 'AssertionError: assert' in score(config)[FAILED][1]

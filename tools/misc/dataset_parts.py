@@ -12,6 +12,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
 from mmgab.config_types import type_name, type_of
+from mmgab.engine.built_datasets import class_names, class_problem
 from mmgab.engine.preflight import inner_datasets
 
 # Whose wrappers are known to give the images of what they wrap, and no others.
@@ -29,6 +30,7 @@ class Part:
         dataset: Built, its annotations not loaded yet.
         content: Of its annotation file, where that has COCO's layout and can be read.
         kept: What it says of each image that it keeps; None until it is loaded.
+        times: How often wrappers give each image.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Part:
     dataset: BaseDataset
     content: Mapping | None = None
     kept: Sequence[Mapping] | None = None
+    times: int = 1
 
     def load(self) -> Iterator[Finding]:
         """Load its annotations, with its filters; of what it raises, note why."""
@@ -65,7 +68,8 @@ def build_parts(settings: Mapping, config: Config, path: str = '') -> Iterator[P
             yield Finding('wrapper of a kind that is not checked', detail, is_error=False)
         for index, each in enumerate(inner):
             place = f'[{index}]' if len(inner) > 1 else ''
-            yield from build_parts(each, config, f'{path}{name}{place} > ')
+            for part in build_parts(each, config, f'{path}{name}{place} > '):
+                yield _repeated(part, settings)
     elif isinstance(kind, type) and not issubclass(kind, BaseDataset):
         yield Finding('data set of a kind that is not checked', f'{path}{name}', is_error=False)
     else:
@@ -76,6 +80,12 @@ def build_parts(settings: Mapping, config: Config, path: str = '') -> Iterator[P
             yield Finding('data set that cannot be built', detail)
         else:
             yield Part(f'{path}{name}', settings, dataset)
+
+
+def _repeated(part: Part | Finding, wrapper: Mapping) -> Part | Finding:
+    if isinstance(part, Part) and type_name(wrapper) == 'RepeatDataset':
+        part.times *= wrapper.get('times', 1)
+    return part
 
 
 def _is_known_wrapper(kind: object) -> bool:
@@ -107,3 +117,9 @@ def check_wrappers(settings: Mapping, parts: Sequence[Part]) -> Iterator[Finding
     except Exception as error:  # data sets whose classes differ, for example
         detail = f'{type_name(settings)}: {type(error).__name__}: {error}'
         yield Finding('wrapper that cannot be built', detail)
+
+
+def has_labels(dataset: object) -> bool:
+    """Tell whether the classes of a data set are labels; in an open vocabulary they are texts."""
+    is_sound = class_problem(class_names(dataset)) is None
+    return is_sound and not getattr(dataset, 'return_classes', False)

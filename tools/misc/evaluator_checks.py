@@ -1,12 +1,14 @@
 """Evaluators: whether the annotation file of each belongs to its loader, and can be scored."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from annotation_file import read_annotations
 from category_checks import check_labels, labelled_names
-from dataset_parts import Part
+from dataset_parts import Part, build_parts, has_labels
+from detector_heads import finds_boxes
 from findings import Finding
 from image_checks import reason
 from instance_checks import check_annotations, check_masks
@@ -21,6 +23,7 @@ from mmgab.engine.built_datasets import class_names, class_problem
 from mmgab.engine.scored_annotations import scores_as_coco
 
 _RESULT_KEYS = ('img_id', 'ori_shape')  # of a sample, which CocoMetric reads
+_TRAINING = 'train_dataloader'
 
 
 def check_evaluator(
@@ -40,7 +43,7 @@ def check_evaluator(
     for metric in _metrics(config.get(name) or []):
         kind = type_of(metric, METRICS, scope) if isinstance(metric, Mapping) else type(metric)
         if scores_as_coco(kind):
-            for found in _check_coco(metric, parts, reading):
+            for found in _check_coco(metric, parts, reading, config):
                 yield Finding(found.kind, f'{name}: {found.detail}', found.is_error)
         elif any(part.kept is not None and _lists_instances(part) for part in parts):
             called = type_name(metric) if isinstance(metric, Mapping) else kind.__name__
@@ -59,14 +62,17 @@ def _lists_instances(part: Part) -> bool:
     return any('instances' in info for info in part.kept)
 
 
-def _check_coco(settings: Mapping, parts: Sequence[Part], reading: Reading) -> Iterator[Finding]:
+def _check_coco(
+    settings: Mapping, parts: Sequence[Part], reading: Reading, config: Config
+) -> Iterator[Finding]:
     path = settings.get('ann_file')
     try:
         metric = METRICS.build({**settings, 'ann_file': None})
     except Exception as error:  # a config may hold anything
         yield Finding('evaluator that cannot be built', reason(error))
         return
-    yield from _check_samples(parts, path)
+    keys = (*_RESULT_KEYS, *(['scale_factor'] if finds_boxes(config) else []))
+    yield from _check_samples(parts, path, keys)
     if path is None:
         return
     own = next((p for p in parts if p.content and _same(path, p.dataset.ann_file)), None)
@@ -79,6 +85,11 @@ def _check_coco(settings: Mapping, parts: Sequence[Part], reading: Reading) -> I
         if settings.get('sort_categories'):
             by_id = sorted(content['categories'], key=lambda each: each['id'])
             content = {**content, 'categories': by_id}
+        classes = class_names(parts[0].dataset) if parts else ()
+        names = labelled_names(content, classes)
+        if own is None or settings.get('sort_categories'):
+            yield from check_labels(names, classes, path)
+        yield from _check_number(names, config)
         yield from _check_content(content, metric, parts, own, path)
 
 
@@ -87,9 +98,6 @@ def _check_content(
 ) -> Iterator[Finding]:
     """Check an annotation file, and what is not checked already if it is a loader's own."""
     classes = class_names(parts[0].dataset) if parts else ()
-    names = labelled_names(content, classes)
-    if own is None:
-        yield from check_labels(names, classes, path)
     if metric.format_only:
         return
     has_masks = 'segm' in metric.metrics
@@ -97,17 +105,32 @@ def _check_content(
         yield from check_annotations(content, classes, has_masks)
     elif has_masks and not reads(own.dataset.pipeline, 'with_mask'):
         yield from check_masks(content)
-    yield from check_scored(content, names, metric.metrics)
+    yield from check_scored(content, labelled_names(content, classes), metric.metrics)
     yield from _check_images(content, parts, path)
+
+
+def _check_number(names: Sequence[str], config: Config) -> Iterator[Finding]:
+    """Whether the evaluator has a category for each label of the training set."""
+    settings = (config.get(_TRAINING) or {}).get('dataset')
+    built = build_parts(settings, config) if isinstance(settings, Mapping) else ()
+    learned = next((part.dataset for part in built if isinstance(part, Part)), None)
+    if learned is None or not has_labels(learned):
+        return
+    number = len(class_names(learned))
+    if 0 < len(names) < number:
+        detail = f'{len(names)}: {list(names)[:20]}, {number} are learned from {_TRAINING}'
+        yield Finding('evaluator with fewer classes than are learned', detail)
 
 
 def _same(path: object, other: object) -> bool:
     return os.path.realpath(path) == os.path.realpath(other)
 
 
-def _check_samples(parts: Sequence[Part], path: str | None) -> Iterator[Finding]:
-    """Whether the samples have what the metric reads of them."""
-    keys = _RESULT_KEYS if path is not None else (*_RESULT_KEYS, 'instances')
+def _check_samples(
+    parts: Sequence[Part], path: str | None, keys: Sequence[str]
+) -> Iterator[Finding]:
+    """Whether the samples have what the metric, and the model, read of them."""
+    keys = keys if path is not None else (*keys, 'instances')
     for part in parts:
         for step in steps(part.dataset.pipeline):
             missing = [key for key in keys if key not in getattr(step, 'meta_keys', keys)]
@@ -122,6 +145,13 @@ def _check_images(content: Mapping, parts: Sequence[Part], path: object) -> Iter
     if not parts or any(part.kept is None for part in parts):
         return
     given = {info.get('img_id'): info.get('img_path') for part in parts for info in part.kept}
+    numbers = Counter()
+    for part in parts:
+        numbers.update({info.get('img_id'): part.times for info in part.kept})
+    again = [
+        f'image {i}: {given[i]}, {number} times' for i, number in numbers.items() if number > 1
+    ]
+    yield from _counted('image that the evaluator scores more than once', again, given, path)
     names = {image['id']: image['file_name'] for image in content['images']}
     scored = {annotation['image_id'] for annotation in content['annotations']}
     unknown = [f'image {image}: {path_}' for image, path_ in given.items() if image not in names]

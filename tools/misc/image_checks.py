@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import traceback
 from dataclasses import dataclass
 
 import mmcv
@@ -76,10 +77,11 @@ def look(path: str, decoder: Decoder | None, max_bytes: int, max_pixels: int) ->
 
 
 def reason(error: Exception) -> str:
-    """Why a file cannot be read."""
+    """Why a file cannot be read, or a thing not built; of an error without a text, its line."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return f'{type(error).__name__}: {error}'
+    lines = [frame.line for frame in traceback.extract_tb(error.__traceback__)[-1:]]
+    return f'{type(error).__name__}: {str(error) or "".join(lines)}'
 
 
 def _decode(path: str, content: bytes, digest: str, decoder: Decoder | None) -> Looked:

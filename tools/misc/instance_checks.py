@@ -153,5 +153,4 @@ def _check_box(box: object, size: tuple[float, float], name: str) -> Iterator[Fi
 def _size(image: Mapping) -> tuple[float, float]:
     """Width and height as annotated; infinite where they are not."""
     given = image.get('width'), image.get('height')
-    is_known = all(type(side) is int and is_side(side) for side in given)
-    return given if is_known else (math.inf, math.inf)
+    return tuple(map(int, given)) if all(map(is_side, given)) else (math.inf, math.inf)

@@ -53,10 +53,11 @@ def _check_maps(
     split: Split, dataset: object, paths: Sequence[str], labels: Labels, reading: Reading
 ) -> list[LabelMap]:
     """Read and check label maps."""
-    backend = next((loader.backend for loader in label_loaders(dataset.pipeline)), 'pillow')
-    maps = reading.label_maps(paths, f'{split.name}, labels', backend)
+    backends = dict.fromkeys(loader.backend for loader in label_loaders(dataset.pipeline))
+    for backend in reversed(backends or ['pillow']):  # branches may differ; the first one counts
+        maps = reading.label_maps(paths, f'{split.name}, labels', backend)
+        split.add(check_labels(maps, labels))
     split.add(bad_names(paths))
-    split.add(check_labels(maps, labels))
     split.add(_without_partner(dataset, paths))
     pixels = pixels_of_classes(maps, labels)
     split.add(missing_classes(pixels) if maps else ())

@@ -8,7 +8,7 @@ from mmcv.transforms import LoadAnnotations
 from mmengine.config import Config
 from mmengine.registry import METRICS
 from model_channels import all_known
-from pipelines import steps
+from pipelines import always, steps
 
 from mmgab.config_types import is_type
 
@@ -40,11 +40,15 @@ def label_loaders(pipeline: object) -> Iterator[LabelLoader]:
         pipeline: A built one.
     """
     for step in steps(pipeline):
-        if not (isinstance(step, LoadAnnotations) and step.with_seg):
+        if not _loads_labels(step):
             continue
         is_known = type(step).__module__.startswith('mmseg.')
         reduces = getattr(step, 'reduce_zero_label', None)
         yield LabelLoader(step.imdecode_backend, reduces, type(step).__name__, is_known)
+
+
+def _loads_labels(step: object) -> bool:
+    return isinstance(step, LoadAnnotations) and step.with_seg
 
 
 def ignored_label(config: Config, name: str) -> int:
@@ -84,8 +88,11 @@ def _check_loaders(name: str, dataset: object) -> Iterator[Finding]:
     expected = bool(dataset.reduce_zero_label)
     loaders, transforms = list(label_loaders(dataset.pipeline)), dataset.pipeline.transforms
     is_training = name == 'train_dataloader'
-    if is_training and transforms and not loaders and all_known(dataset.pipeline):
-        detail = f'{name}: no LoadAnnotations among {[type(each).__name__ for each in transforms]}'
+    is_loaded = always(dataset.pipeline, _loads_labels) or not all_known(dataset.pipeline)
+    if is_training and transforms and not is_loaded:
+        where = 'in each branch of' if loaders else 'among'
+        kinds = [type(each).__name__ for each in transforms]
+        detail = f'{name}: no LoadAnnotations {where} {kinds}'
         yield Finding('training pipeline that loads no label maps', detail)
     for loader in loaders:
         if not loader.is_known:

@@ -1,8 +1,8 @@
 """Pipelines of transforms: what the steps within steps are, and what they read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from mmcv.transforms import BaseTransform
+from mmcv.transforms import BaseTransform, RandomApply, RandomChoice
 from mmengine.dataset import Compose
 
 
@@ -26,3 +26,22 @@ def reads(pipeline: object, flag: str) -> bool:
         flag: ``'with_bbox'``, ``'with_label'``, ``'with_mask'`` or ``'with_seg'``.
     """
     return any(getattr(step, flag, False) for step in steps(pipeline))
+
+
+def always(pipeline: object, is_wanted: Callable[[object], bool]) -> bool:
+    """Tell whether a transform of some kind is applied to each sample, in whatever branch.
+
+    Args:
+        pipeline: A built one, or a part of it.
+        is_wanted: Tells whether a transform is of that kind.
+    """
+    if isinstance(pipeline, RandomChoice):
+        return all(always(branch, is_wanted) for branch in pipeline.transforms)
+    if isinstance(pipeline, RandomApply):
+        return pipeline.prob >= 1 and always(pipeline.transforms, is_wanted)
+    if isinstance(pipeline, (BaseTransform, Compose)):
+        return is_wanted(pipeline) or always(vars(pipeline), is_wanted)
+    if isinstance(pipeline, Mapping):
+        pipeline = list(pipeline.values())
+    is_list = isinstance(pipeline, (list, tuple))
+    return is_list and any(always(each, is_wanted) for each in pipeline)

@@ -40,14 +40,20 @@ def score_truth(config: Config, loader: str, evaluators: Sequence[str]) -> Itera
     """
     if not evaluators and loader != 'train_dataloader':
         yield Finding(_NOT_SCORED, f'{loader} has no evaluator', is_error=False)
+    try:
+        with _quiet():
+            learned = _learned(config) if evaluators else None
+    except Exception as error:  # a config and its files may hold anything
+        yield Finding(_FAILED, f'labels of train_dataloader: {reason(error)}')
+        return
     for evaluator in evaluators:
         try:
             with _quiet():
                 dataset = DATASETS.build(config[loader].dataset)
-                truth = Truth(dataset, _learned(config))
+                truth = Truth(dataset, learned)
                 metrics = Evaluator(config[evaluator])
                 metrics.dataset_meta = dataset.metainfo
-        except Exception as error:  # a config and its files may hold anything
+        except Exception as error:
             yield Finding(_FAILED, f'{evaluator}: {reason(error)}')
             continue
         for metric in metrics.metrics:

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from coco_checks import check_coco, is_coco
-from dataset_parts import Part, build_parts, check_wrappers
+from dataset_parts import Part, build_parts, check_wrappers, has_labels
+from detector_heads import check_detector
 from evaluator_checks import check_evaluator
 from findings import Finding, Split
 from image_checks import Decoder
 from label_map_dataset import check_label_maps
 from listed_instances import check_listed
+from loading_order import check_order
 from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
 from model_channels import model_channels
@@ -50,7 +52,7 @@ def check_loader(
         except Exception as error:  # files may hold anything
             found.add([Finding('data set that cannot be checked', f'{part.name}: {error}')])
         split.take(found, part.name if len(built) > 1 else '')
-    split.labels = [class_names(part.dataset) for part in parts if _has_labels(part.dataset)]
+    split.labels = [class_names(part.dataset) for part in parts if has_labels(part.dataset)]
     split.add(check_wrappers(settings, parts))
     if len(parts) == len(built):
         split.add(_check_targets(parts) if name == TRAINING else _check_counts(split))
@@ -82,16 +84,12 @@ def check_same_labels(split: Split, others: Sequence[Split]) -> None:
                     split.add([Finding('class of another label than in training', detail)])
 
 
-def _has_labels(dataset: object) -> bool:
-    """Whether the classes of a data set are labels; in an open vocabulary they are texts."""
-    return class_problem(class_names(dataset)) is None and not getattr(
-        dataset, 'return_classes', False
-    )
-
-
 def _check(split: Split, part: Part, config: Config, reading: Reading) -> None:
     """Check a data set, told by its class."""
     dataset = part.dataset
+    if split.name == TRAINING:
+        split.add(check_detector(config, dataset))
+        split.add(check_order(dataset.pipeline))
     problem = class_problem(class_names(dataset))
     if problem is not None:
         split.add([Finding('classes that are no tuple', problem)])

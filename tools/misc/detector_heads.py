@@ -1,0 +1,67 @@
+"""Heads of a detector: the number of their classes, and what their losses and results need."""
+
+from collections.abc import Iterator, Mapping
+
+from dataset_parts import has_labels
+from findings import Finding
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from model_channels import all_known
+from pipelines import always, reads, steps
+
+from mmgab.config_types import type_of
+from mmgab.engine.built_datasets import class_names
+
+_BOXES, _MASKS = 'bbox_head', 'mask_head'
+
+
+def check_detector(config: Config, dataset: object) -> Iterator[Finding]:
+    """Compare the heads of a model with the classes of its training set.
+
+    Args:
+        config: A complete one.
+        dataset: One of its training sets, built.
+    """
+    if not has_labels(dataset):
+        return
+    allowed = {len(class_names(dataset)), len(class_names(dataset, 'thing_classes'))} - {0}
+    for where, head in _heads(config.get('model'), 'model', (_BOXES, _MASKS)):
+        number = head.get('num_classes')
+        if allowed and number not in (None, *allowed) and not head.get('class_agnostic'):
+            detail = f'{where}.num_classes={number}, the data set has {max(allowed)} classes'
+            yield Finding('number of classes of a head is another', detail)
+    yield from _check_loaded(config, dataset.pipeline)
+
+
+def _check_loaded(config: Config, pipeline: object) -> Iterator[Finding]:
+    """Whether a whole pipeline loads what the losses of MMDetection's heads compare."""
+    model = config.get('model') or {}
+    kind = type_of(model, MODELS, config.get('default_scope'))
+    is_whole = any(hasattr(step, 'meta_keys') for step in steps(pipeline))
+    if not getattr(kind, '__module__', '').startswith(('mmdet.', 'mmgab.')) or not is_whole:
+        return
+    flags = ['with_bbox', 'with_label'] if finds_boxes(config) else []
+    has_masks = any(_heads(model.get('roi_head'), 'roi_head', (_MASKS,)))
+    if has_masks and reads(pipeline, 'with_mask'):  # without any, the data alone is of interest
+        flags.append('with_mask')
+    for flag in flags if all_known(pipeline) else ():
+        if not always(pipeline, lambda step, flag=flag: bool(getattr(step, flag, False))):
+            detail = f'LoadAnnotations({flag}=True) is not in each branch; the losses need it'
+            yield Finding('training pipeline that does not load what the model learns', detail)
+
+
+def finds_boxes(config: Config) -> bool:
+    """Tell whether a config's model has a head for boxes, which scales them to the image."""
+    return any(_heads(config.get('model'), 'model', (_BOXES,)))
+
+
+def _heads(node: object, path: str, names: tuple[str, ...]) -> Iterator[tuple[str, Mapping]]:
+    """Heads within settings, also each of a cascade, and where they are."""
+    if isinstance(node, (list, tuple)):
+        for index, each in enumerate(node):
+            yield from _heads(each, f'{path}[{index}]', names)
+    elif isinstance(node, Mapping):
+        if path.rpartition('.')[2].partition('[')[0] in names:
+            yield path, node
+        for key, each in node.items():
+            yield from _heads(each, f'{path}.{key}', names)
