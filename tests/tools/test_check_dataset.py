@@ -143,8 +143,8 @@ def test_masks_are_of_no_interest_where_training_does_not_read_them(
     data, tmp_path, capsys, monkeypatch
 ):
     edit(data, of(0, segmentation=[]))
-    boxes = 'train_dataloader.dataset.pipeline.1.with_mask=False'
-    assert check(INSTANCES, data, tmp_path, capsys, monkeypatch, boxes)[:2] == (
+    boxes = ('train_dataloader.dataset.pipeline.1.with_mask=False', 'model.roi_head.mask_head=None')
+    assert check(INSTANCES, data, tmp_path, capsys, monkeypatch, *boxes)[:2] == (
         0,
         dict(train={}, val={}),
     )

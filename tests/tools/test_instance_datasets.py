@@ -574,7 +574,8 @@ def branches(*loads):
         (pipeline(), []),
         (branches({}, dict(with_mask=False)), ['with_mask']),
         (pipeline(with_label=False), ['with_label']),
-        (pipeline()[::2], ['with_bbox', 'with_label']),
+        (pipeline()[::2], ['with_bbox', 'with_label', 'with_mask']),
+        (pipeline(with_mask=False), ['with_mask']),
         (branches({}, {}), []),
         (branches({}, dict(with_bbox=False)), ['with_bbox']),
         (pipeline()[:1], []),  # a wrapper's pipeline goes on

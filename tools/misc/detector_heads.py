@@ -7,7 +7,7 @@ from findings import Finding
 from mmengine.config import Config
 from mmengine.registry import MODELS
 from model_channels import all_known
-from pipelines import always, reads, steps
+from pipelines import always, steps
 
 from mmgab.config_types import type_of
 from mmgab.engine.built_datasets import class_names
@@ -41,8 +41,7 @@ def _check_loaded(config: Config, pipeline: object) -> Iterator[Finding]:
     if not getattr(kind, '__module__', '').startswith(('mmdet.', 'mmgab.')) or not is_whole:
         return
     flags = ['with_bbox', 'with_label'] if finds_boxes(config) else []
-    has_masks = any(_heads(model.get('roi_head'), 'roi_head', (_MASKS,)))
-    if has_masks and reads(pipeline, 'with_mask'):  # without any, the data alone is of interest
+    if any(_heads(model.get('roi_head'), 'roi_head', (_MASKS,))):
         flags.append('with_mask')
     for flag in flags if all_known(pipeline) else ():
         if not always(pipeline, lambda step, flag=flag: bool(getattr(step, flag, False))):
