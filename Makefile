@@ -38,7 +38,7 @@ test-openmmlab:  ## The whole test suite with OpenMMLab's own packages, in .venv
 	.venv-openmmlab/bin/python -m pytest
 
 test-drop-in: $(SETUP)  ## Compile, quantise, shard and adapt SwinGAB beside the stock Swin; 15 minutes
-	$(PY) -m pytest -m long
+	$(PY) -m pytest -m long tests/models
 
 test-security: $(SETUP)  ## Read files that want to run code or claim too much, each in a process
 	$(PY) -m pytest tests/security
@@ -48,6 +48,7 @@ test-security-long: $(SETUP)  ## Flip 100,000 bits in files of three formats; 3 
 
 test-faults: $(SETUP)  ## Kill real runs 200 times, damage 2,000 files: nothing may be lost; 30 minutes
 	$(PY) -W ignore -m tests.faults
+	$(PY) -m pytest -m long tests/reliability
 	$(PY) -m pytest tests/fuzz --hypothesis-profile=long
 
 check: $(SETUP)  ## Format, lint, architecture; seconds

@@ -1,5 +1,6 @@
 """A validation that was due when a run ended is made by the run that is resumed."""
 
+import functools
 import signal
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from ..faults.training import config, end_at, train
 
+long = functools.partial(pytest.param, marks=pytest.mark.long)
 # Three epochs of five iterations, or twelve iterations.
 BY_EPOCH = {'train_dataloader.batch_size': 8}
 BY_ITERATION = {
@@ -67,8 +69,8 @@ def undisturbed(nuclei, tmp_path_factory):
     [
         (BY_EPOCH, [('before_val', 10)]),  # due, not begun
         (BY_EPOCH, [('after_val_iter', 10), ('after_val_iter', 10)]),  # killed twice in it
-        (BY_EPOCH, [('after_val_iter', 15)]),  # the last one
-        (BY_ITERATION, [('before_val', 8)]),
+        long(BY_EPOCH, [('after_val_iter', 15)]),  # the last one
+        long(BY_ITERATION, [('before_val', 8)]),
         (BY_ITERATION, [('after_val_iter', 12)]),
     ],
 )

@@ -16,6 +16,7 @@ def workers(count, **settings):
     }
 
 
+long = functools.partial(pytest.param, marks=pytest.mark.long)
 NO_WORKERS = {}
 LIVING_WORKERS = workers(2, persistent_workers=True)
 SERVED_WORKERS = workers(3, multiprocessing_context='forkserver')
@@ -52,10 +53,10 @@ def assert_same(one, other):
     ('length', 'loader'),
     [
         ('epoch', workers(1)),
-        ('epoch', workers(3, persistent_workers=True)),
-        ('epoch', workers(1, persistent_workers=True, multiprocessing_context='spawn')),
+        long('epoch', workers(3, persistent_workers=True)),
+        long('epoch', workers(1, persistent_workers=True, multiprocessing_context='spawn')),
         ('epoch', SERVED_WORKERS),
-        ('iteration', workers(3, prefetch_factor=4)),
+        long('iteration', workers(3, prefetch_factor=4)),
         ('iteration', workers(1, pin_memory=True, multiprocessing_context='forkserver')),
     ],
 )
@@ -72,13 +73,13 @@ def test_workers_of_the_loader_do_not_change_the_weights(
     ('length', 'line', 'number', 'code', 'loader', 'resumed_loader'),
     [
         ('epoch', 'iter 14', signal.SIGKILL, -9, NO_WORKERS, LIVING_WORKERS),
-        ('epoch', 'iter 14', signal.SIGKILL, -9, LIVING_WORKERS, SERVED_WORKERS),
+        long('epoch', 'iter 14', signal.SIGKILL, -9, LIVING_WORKERS, SERVED_WORKERS),
         ('epoch', 'iter 14', signal.SIGTERM, 75, LIVING_WORKERS, NO_WORKERS),  # inside an epoch
         ('epoch', 'begins 18', signal.SIGTERM, 75, NO_WORKERS, NO_WORKERS),  # the last one of it
         ('epoch', 'validating 18 1', signal.SIGINT, 75, NO_WORKERS, LIVING_WORKERS),
         ('iteration', 'iter 7', signal.SIGKILL, -9, NO_WORKERS, LIVING_WORKERS),
-        ('iteration', 'iter 7', signal.SIGKILL, -9, LIVING_WORKERS, LIVING_WORKERS),
-        ('iteration', 'iter 6', signal.SIGUSR1, 75, SERVED_WORKERS, NO_WORKERS),
+        long('iteration', 'iter 7', signal.SIGKILL, -9, LIVING_WORKERS, LIVING_WORKERS),
+        long('iteration', 'iter 6', signal.SIGUSR1, 75, SERVED_WORKERS, NO_WORKERS),
     ],
 )
 def test_a_run_that_was_ended_and_resumed_has_the_weights_of_one_that_was_not_bit_by_bit(

@@ -1,5 +1,6 @@
 """A run that is killed before any operation on a file leaves the files of one that is not."""
 
+import functools
 import uuid
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from mmgab.reliability import newest_checkpoint
 
 from .kill_points import SIGNALS_ITSELF, empty, files, record, restore, tiny
 
+long = functools.partial(pytest.param, marks=pytest.mark.long)
 SCORES = {2: 3.0, 4: 4.0, 6: 2.0}  # by the number of steps
 BY_ITERATION = {
     'train_cfg': dict(_delete_=True, type='IterBasedTrainLoop', max_iters=6, val_interval=2),
@@ -45,7 +47,7 @@ def missing_best_files(work_dir):
     'settings',
     [
         settings_of(dict(max_keep_ckpts=1, published_keys=['meta', 'state_dict'], **BEST)),
-        settings_of(dict(interval=2, max_keep_ckpts=1, **BOTH)),
+        long(settings_of(dict(interval=2, max_keep_ckpts=1, **BOTH))),
         settings_of(ONLY_BEST),
         settings_of(dict(interval=3, max_keep_ckpts=1, **BEST), **BY_ITERATION),
     ],
@@ -68,7 +70,7 @@ def test_a_killed_run_leaves_the_files_of_one_that_is_not(settings, nuclei, tmp_
     'settings',
     [
         settings_of(dict(max_keep_ckpts=1, **BEST)),
-        settings_of(ONLY_BEST),
+        long(settings_of(ONLY_BEST)),
         settings_of(dict(interval=4, save_last=False), **BY_ITERATION),
     ],
     ids=['each epoch', 'only best', 'no last one'],
@@ -94,7 +96,7 @@ def test_a_run_killed_around_a_signal_leaves_the_files_of_one_that_is_not(
         assert files(work_dir) == expected, state
 
 
-@pytest.mark.parametrize('interval', [1, 2])
+@pytest.mark.parametrize('interval', [1, long(2)])
 def test_a_best_file_that_no_checkpoint_lists_is_deleted_when_its_step_is_not_the_best(
     interval, nuclei, tmp_path
 ):
