@@ -13,8 +13,6 @@ from functools import cache
 
 import psutil
 
-from .processes import speaks
-
 GRACE = 30.0  # seconds to save in, as many as torchrun gives the others when a process has ended
 _LAUNCHER = 'MMGAB_LAUNCHER_PID'
 _INTERVAL = 0.5  # seconds
@@ -53,10 +51,9 @@ def _watch(launcher: psutil.Process) -> None:
     killer = threading.Timer(GRACE, _kill)  # of its own: what follows may block
     killer.daemon = True
     killer.start()
-    if speaks():
-        text = f'launcher {launcher.pid} has ended: SIGTERM now, SIGKILL in {GRACE:.0f} s\n'
-        with suppress(OSError):
-            os.write(2, text.encode())
+    text = f'launcher {launcher.pid} has ended: SIGTERM now, SIGKILL in {GRACE:.0f} s\n'
+    with suppress(OSError):
+        os.write(2, text.encode())
     os.kill(os.getpid(), signal.SIGTERM)
 
 
