@@ -1,13 +1,13 @@
 """Heads of a detector: the number of their classes, and what their losses and results need."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from dataset_parts import has_labels
 from findings import Finding
 from mmengine.config import Config
 from mmengine.registry import MODELS
-from model_channels import all_known
-from pipelines import always, steps
+from model_heads import check_number, heads
+from pipelines import all_known, always, steps
 
 from mmgab.config_types import type_of
 from mmgab.engine.built_datasets import class_names
@@ -25,11 +25,9 @@ def check_detector(config: Config, dataset: object) -> Iterator[Finding]:
     if not has_labels(dataset):
         return
     allowed = {len(class_names(dataset)), len(class_names(dataset, 'thing_classes'))} - {0}
-    for where, head in _heads(config.get('model'), 'model', (_BOXES, _MASKS)):
-        number = head.get('num_classes')
-        if allowed and number not in (None, *allowed) and not head.get('class_agnostic'):
-            detail = f'{where}.num_classes={number}, the data set has {max(allowed)} classes'
-            yield Finding('number of classes of a head is another', detail)
+    for where, head in heads(config.get('model'), 'model', (_BOXES, _MASKS)):
+        if allowed and not head.get('class_agnostic'):
+            yield from check_number(where, head, allowed)
     yield from _check_loaded(config, dataset.pipeline)
 
 
@@ -41,7 +39,7 @@ def _check_loaded(config: Config, pipeline: object) -> Iterator[Finding]:
     if not getattr(kind, '__module__', '').startswith(('mmdet.', 'mmgab.')) or not is_whole:
         return
     flags = ['with_bbox', 'with_label'] if finds_boxes(config) else []
-    if any(_heads(model.get('roi_head'), 'roi_head', (_MASKS,))):
+    if any(heads(model.get('roi_head'), 'roi_head', (_MASKS,))):
         flags.append('with_mask')
     for flag in flags if all_known(pipeline) else ():
         if not always(pipeline, lambda step, flag=flag: bool(getattr(step, flag, False))):
@@ -51,16 +49,4 @@ def _check_loaded(config: Config, pipeline: object) -> Iterator[Finding]:
 
 def finds_boxes(config: Config) -> bool:
     """Tell whether a config's model has a head for boxes, which scales them to the image."""
-    return any(_heads(config.get('model'), 'model', (_BOXES,)))
-
-
-def _heads(node: object, path: str, names: tuple[str, ...]) -> Iterator[tuple[str, Mapping]]:
-    """Heads within settings, also each of a cascade, and where they are."""
-    if isinstance(node, (list, tuple)):
-        for index, each in enumerate(node):
-            yield from _heads(each, f'{path}[{index}]', names)
-    elif isinstance(node, Mapping):
-        if path.rpartition('.')[2].partition('[')[0] in names:
-            yield path, node
-        for key, each in node.items():
-            yield from _heads(each, f'{path}.{key}', names)
+    return any(heads(config.get('model'), 'model', (_BOXES,)))

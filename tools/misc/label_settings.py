@@ -7,8 +7,8 @@ from findings import Finding
 from mmcv.transforms import LoadAnnotations
 from mmengine.config import Config
 from mmengine.registry import METRICS
-from model_channels import all_known
-from pipelines import always, steps
+from model_heads import check_number, heads
+from pipelines import all_known, always, steps
 
 from mmgab.config_types import is_type
 
@@ -68,12 +68,12 @@ def check_settings(config: Config, name: str, dataset: object) -> Iterator[Findi
     yield from _check_loaders(name, dataset)
     is_training = name == 'train_dataloader'
     number = len(dataset.metainfo['classes'])
-    heads = _of_heads(config)
-    given = [*heads, *(() if is_training else _of_metrics(config, name))]
+    of_heads = _of_heads(config)
+    given = [*of_heads, *(() if is_training else _of_metrics(config, name))]
     if len({value for _, value in given}) > 1:
         # A score without the background is a choice, whatever the losses ignore.
-        leaves_out = all(0 <= value < number for _, value in given[len(heads) :])
-        is_choice = not is_training and leaves_out and len({value for _, value in heads}) == 1
+        leaves_out = all(0 <= value < number for _, value in given[len(of_heads) :])
+        is_choice = not is_training and leaves_out and len({value for _, value in of_heads}) == 1
         yield Finding('ignore_index that differ', _listed(given), is_error=not is_choice)
     ignored = ignored_label(config, name)
     if dataset.ignore_index != ignored:
@@ -81,7 +81,8 @@ def check_settings(config: Config, name: str, dataset: object) -> Iterator[Findi
         yield Finding('ignore_index of the data set has no effect', both, is_error=False)
     if is_training:
         yield from _check_padding(_paddings(config, dataset.pipeline), ignored, number)
-        yield from _check_heads(config, number)
+        for where, head in _heads(config):
+            yield from check_number(where, head, {number})
 
 
 def _check_loaders(name: str, dataset: object) -> Iterator[Finding]:
@@ -132,14 +133,6 @@ def _paddings(config: Config, pipeline: object) -> Iterator[tuple[str, int]]:
             yield f"{name}: pad_val['seg']", step.pad_val.get('seg', _VOID)
 
 
-def _check_heads(config: Config, number: int) -> Iterator[Finding]:
-    for where, head in _heads(config):
-        found = head.get('num_classes')
-        if found is not None and found != number:
-            detail = f'{where}.num_classes={found}, the data set has {number} classes'
-            yield Finding('number of classes of a head is another', detail)
-
-
 def _of_heads(config: Config) -> list[tuple[str, int]]:
     return [
         (f'{where}.ignore_index', head.get('ignore_index', _VOID)) for where, head in _heads(config)
@@ -159,10 +152,7 @@ def _of_metrics(config: Config, name: str) -> list[tuple[str, int]]:
 def _heads(config: Config) -> Iterator[tuple[str, Mapping]]:
     """Segmentation heads of the model, and their names."""
     for key in _HEADS:
-        heads = (config.get('model') or {}).get(key) or []
-        single = isinstance(heads, Mapping)
-        for index, head in enumerate([heads] if single else heads):
-            yield f'model.{key}' if single else f'model.{key}[{index}]', head
+        yield from heads(config.get('model'), 'model', (key,))
 
 
 def _listed(given: Sequence[tuple[str, int]]) -> str:

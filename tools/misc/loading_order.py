@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 from findings import Finding
 from mmcv.transforms import LoadAnnotations
-from model_channels import all_known
-from pipelines import steps
+from pipelines import all_known, steps
 
 # Transforms, and those derived from them, that take boxes and masks along with the image.
 _MOVING = {

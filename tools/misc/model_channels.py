@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 from mmengine.config import Config
 from mmengine.registry import MODELS
-from pipelines import steps
+from pipelines import all_known, steps
 
 from mmgab.config_types import type_name, type_of
 
 _ARGUMENTS = ('in_channels', 'in_chans')
 _CHANGE_CHANNELS = {'RGB2Gray', 'ConcatCDInput', 'LoadMultipleRSImageFromFile'}
-_PACKAGES = ('mmcv', 'mmdet', 'mmseg', 'mmgab', 'mmpretrain', 'mmengine')
 
 
 @dataclass(frozen=True)
@@ -60,12 +59,6 @@ def model_channels(config: Config, pipeline: object) -> ModelChannels | None:
         # MMSegmentation's subtracts the mean whatever its length, which repeats the channel.
         type_name(preprocessor) == 'SegDataPreProcessor',
     )
-
-
-def all_known(pipeline: object) -> bool:
-    """Tell whether all transforms of a built pipeline are OpenMMLab's or this library's."""
-    transforms = [*pipeline.transforms, *steps(pipeline)]  # a function is no step
-    return all(type(each).__module__.partition('.')[0] in _PACKAGES for each in transforms)
 
 
 def _of_backbone(backbone: dict, scope: str | None) -> int | None:

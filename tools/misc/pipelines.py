@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from mmcv.transforms import BaseTransform, RandomApply, RandomChoice
 from mmengine.dataset import Compose
 
+_PACKAGES = ('mmcv', 'mmdet', 'mmseg', 'mmgab', 'mmpretrain', 'mmengine')
+
 
 def steps(pipeline: object) -> Iterator[object]:
     """All transforms of a built pipeline, also those that are arguments of others."""
@@ -16,6 +18,12 @@ def steps(pipeline: object) -> Iterator[object]:
     elif isinstance(pipeline, (BaseTransform, Compose)):
         yield pipeline
         yield from steps(vars(pipeline))
+
+
+def all_known(pipeline: object) -> bool:
+    """Tell whether all transforms of a built pipeline are OpenMMLab's or this library's."""
+    transforms = [*pipeline.transforms, *steps(pipeline)]  # a function is no step
+    return all(type(each).__module__.partition('.')[0] in _PACKAGES for each in transforms)
 
 
 def reads(pipeline: object, flag: str) -> bool:
