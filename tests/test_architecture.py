@@ -27,6 +27,7 @@ ALLOWED = {
     'engine': {
         'checkpoints',
         'config_types',
+        'log',
         'printable_text',
         'registry',
         'reliability',

@@ -6,6 +6,7 @@ misspelt setting is silently not in force. ``+KEY=VALUE`` adds a key that is not
 
 import difflib
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
@@ -272,8 +273,9 @@ def _known_to_model(config: Config, node: Mapping, path: str, options: Mapping) 
     return _OF_MODELS[kind][name]
 
 
-def _settings_of_runs() -> set[str]:
-    return _OF_CONFIGS | arguments_of(Runner)
+@cache
+def _settings_of_runs() -> frozenset[str]:
+    return frozenset(_OF_CONFIGS | arguments_of(Runner))
 
 
 def _entries(config: Config) -> Iterator[tuple[str, object]]:

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from mmengine.evaluator import Evaluator
-from mmengine.logging import print_log
+
+from mmgab.log import log
 
 from .built_datasets import class_names, class_problem, described, has_a_target, infos, leaves
 from .category_labels import categories_of, label_names, misplaced
@@ -106,10 +107,11 @@ def check_labels(training_set: object | None, evaluator: Evaluator, dataset: obj
     # The same everywhere, so that scores are right; but predictions are drawn by other names.
     for source, names, classes in islice(learned or evaluated, 1):
         for label, instead in islice(misplaced(names, classes).items(), 1):
-            _warn(
+            log(
                 f'{source}: label {label} is {names[label]!r}, as categories are numbered in the '
                 f'order of that file, but class {label} of the config is {instead!r}: predictions '
-                'will have wrong names'
+                'will have wrong names',
+                logging.WARNING,
             )
 
 
@@ -190,9 +192,10 @@ def check_images(evaluator: Evaluator, dataset: object) -> None:
             )
         unseen = [image for image in images if image not in given and objects.get(image)]
         if unseen:
-            _warn(
+            log(
                 f'{name}: {len(unseen)} of {len(images)} images with objects in its ann_file are '
-                f'not in the data set {source}: {_some(unseen)}. Their objects count as missed'
+                f'not in the data set {source}: {_some(unseen)}. Their objects count as missed',
+                logging.WARNING,
             )
 
 
@@ -214,7 +217,7 @@ def check_scored(evaluator: Evaluator) -> None:
             message = f'{type(metric).__name__}: {number} x {problem.kind}: {problem.detail}'
             if problem.stops:
                 raise ValueError(message)
-            _warn(message)
+            log(message, logging.WARNING)
 
 
 def _classes_of(metric: object) -> Sequence[str]:
@@ -241,7 +244,3 @@ def _some(values: Iterable) -> str:
     values = list(values)
     text = ', '.join(map(repr, values[:_EXAMPLES]))
     return f'{text}, ...' if len(values) > _EXAMPLES else text
-
-
-def _warn(message: str) -> None:
-    print_log(message, 'current', level=logging.WARNING)

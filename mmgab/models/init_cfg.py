@@ -4,11 +4,11 @@ import inspect
 import warnings
 from collections.abc import Callable, Mapping
 
-from mmengine.logging import print_log
 from mmengine.model import PretrainedInit
 from mmengine.registry import WEIGHT_INITIALIZERS
 
 from mmgab.config_types import is_type
+from mmgab.log import log
 
 from .arguments import check_keys
 
@@ -36,10 +36,10 @@ class StartsFromCheckpoint:
         """
         if self.init_cfg is None:
             name = type(self).__name__
-            print_log(f'{name}: no init_cfg, training from scratch', logger='current')
+            log(f'{name}: no init_cfg, training from scratch')
         else:
             report = self.loader(self, **load_arguments(self.init_cfg))
-            print_log(str(report), logger='current')
+            log(str(report))
         self.is_init = True
 
 

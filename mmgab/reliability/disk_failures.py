@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mmengine.dist import broadcast_object_list, is_main_process
-from mmengine.logging import print_log
+
+from mmgab.log import log
 
 _CHOICES = ('stop', 'go_on')
 
@@ -101,4 +102,4 @@ def of_main_process(value: object) -> object:
 
 def _log(text: str, level: int) -> None:
     if is_main_process():
-        print_log(text, 'current', level)
+        log(text, level)
