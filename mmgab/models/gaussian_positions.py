@@ -29,9 +29,9 @@ def add_to_table(owner: nn.Module, gaussian: GaussianBias) -> None:
 def add_to_network(owner: nn.Module, gaussian: GaussianBias) -> None:
     """Have what a network (RelPosMlp) makes of coordinates read with a Gaussian."""
     device = next(owner.parameters()).device
-    act = _BiasPlusGaussian(owner.bias_act, gaussian, tuple(owner.window_size), device)
-    act.gain = owner.bias_gain or 1.0  # timm multiplies by it afterwards
-    owner.bias_act = act
+    gain = owner.bias_gain or 1.0  # timm multiplies by it afterwards
+    window = tuple(owner.window_size)
+    owner.bias_act = _BiasPlusGaussian(owner.bias_act, gaussian, window, gain, device)
     owner.__class__ = _subclass(_HasNetwork, type(owner))
 
 
@@ -48,11 +48,11 @@ def take_away(owner: nn.Module, keep_sum: bool) -> None:
             total = position() if keep_sum else position.original
             position.original.copy_(total)
         del owner.parametrizations
-        owner.__class__ = type(owner).__bases__[1]
+        owner.__class__ = _base(owner)
         owner.register_parameter(TABLE, position.original)
     else:
         owner.bias_act = owner.bias_act.activation
-        owner.__class__ = type(owner).__bases__[1]
+        owner.__class__ = _base(owner)
 
 
 class _WindowGaussian(nn.Module):
@@ -100,10 +100,11 @@ class _BiasPlusGaussian(nn.Module):
         activation: nn.Module,
         gaussian: GaussianBias,
         window: tuple[int, int],
+        gain: float,
         device: torch.device,
     ) -> None:
         super().__init__()
-        self.activation, self.gaussian, self.gain = activation, gaussian, 1.0
+        self.activation, self.gaussian, self.gain = activation, gaussian, float(gain)
         self.register_buffer('offsets', relative_offsets(window, device), persistent=False)
         self.register_buffer('index', relative_position_index(window, device), persistent=False)
 
@@ -148,6 +149,12 @@ def _subclass(mixin: type, base: type) -> type:
     # TorchScript reads annotations of an instance's own class alone.
     namespace = dict(__annotations__=inspect.get_annotations(base))
     return type(base.__name__, (mixin, base), namespace)
+
+
+def _base(owner: nn.Module) -> type:
+    """The class that an owner had before."""
+    _, base = type(owner).__bases__
+    return base
 
 
 def _new(mixin: type, base: type) -> nn.Module:

@@ -9,8 +9,9 @@ matplotlib.use('Agg')  # files only: no display is needed
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
-__all__ = ['Axes', 'Figure', 'matplotlib', 'plt', 'save']
+__all__ = ['Axes', 'AxesImage', 'Figure', 'matplotlib', 'plt', 'save']
 
 
 def save(figure: Figure, path: Path) -> None:

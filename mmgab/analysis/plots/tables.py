@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .figures import Axes, Figure, plt, save
+from .figures import Axes, AxesImage, Figure, plt, save
 
 _INCHES = 2.6  # side of one map
 _SMALL = 1.35  # of a head's
+_BAR = 0.8  # height of a colour bar, in parts of its row's
 _HEADS = range(4, 9)  # maps in a line of heads
 
 Rows = Sequence[tuple[str, Sequence[np.ndarray]]]
@@ -31,7 +32,8 @@ def plot_tables(
         for axes in line[len(maps) :]:
             axes.set_visible(False)
         shown = list(line[: len(maps)])
-        _draw_row(figure, shown, maps, label, is_signed=True)
+        image = _draw_row(shown, maps, is_signed=True)
+        figure.colorbar(image, ax=shown, label=label, shrink=_BAR)
         _name(shown, name, titles)
     _finish(figure, grid, path)
 
@@ -48,12 +50,13 @@ def plot_weights(rows: Rows, titles: Sequence[str], path: Path) -> None:
     columns = len(titles) + (len(titles) == 2)
     figure, grid = _grid(len(rows), columns)
     for line, (name, maps) in zip(grid, rows, strict=True):
-        _draw_row(figure, list(line[: len(maps)]), maps, 'weight', is_signed=False, own_bars=True)
+        images = [_draw_row(line[: len(maps)], maps, is_signed=False)] * len(maps)
         names = [f'{title},\nmean of the heads' for title in titles]
-        if columns == 3:
-            difference = [maps[0] - maps[1]]
-            _draw_row(figure, [line[2]], difference, 'weight', is_signed=True, own_bars=True)
+        if len(maps) == 2:
+            images.append(_draw_row(line[2:], [maps[0] - maps[1]], is_signed=True))
             names.append(f'{titles[0]}\nminus {titles[1]}')
+        for axes, image in zip(line, images, strict=True):
+            figure.colorbar(image, ax=axes, label='weight', shrink=_BAR)
         _name(line, name, names)
     _finish(figure, grid, path)
 
@@ -76,7 +79,8 @@ def plot_heads(rows: Rows, path: Path) -> None:
         shown = list(grid.flat[: len(maps)])
         for axes in grid.flat:
             axes.axis('off')
-        _draw_row(layer, shown, maps, 'weight', is_signed=False)
+        image = _draw_row(shown, maps, is_signed=False)
+        layer.colorbar(image, ax=shown, label='weight', shrink=_BAR)
         for head, axes in enumerate(shown):
             axes.set_title(f'head {head}', fontsize=7)
         layer.supylabel(name, fontsize=8)
@@ -101,14 +105,7 @@ def _grid(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
     )
 
 
-def _draw_row(
-    figure: Figure,
-    row: Sequence[Axes],
-    maps: Sequence[np.ndarray],
-    label: str,
-    is_signed: bool,
-    own_bars: bool = False,
-) -> None:
+def _draw_row(row: Sequence[Axes], maps: Sequence[np.ndarray], is_signed: bool) -> AxesImage:
     """Draw maps on one colour scale, which begins at 0 or has it in its middle."""
     limit = max(np.abs(values).max() for values in maps) or 1.0
     for axes, values in zip(row, maps, strict=True):
@@ -120,10 +117,7 @@ def _draw_row(
             vmax=limit,
             extent=(-width, width, height, -height),
         )
-        if own_bars:
-            figure.colorbar(image, ax=axes, label=label, shrink=0.8)
-    if not own_bars:
-        figure.colorbar(image, ax=row, label=label, shrink=0.8)
+    return image
 
 
 def _name(line: Sequence[Axes], name: str, titles: Sequence[str]) -> None:
