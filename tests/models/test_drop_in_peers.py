@@ -1,17 +1,13 @@
 """Adapters of PEFT, accelerate's offloading and Lightning: SwinGAB beside the stock Swin."""
 
-import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from ..conftest import ROOT
+from .drop_in_results import results_of
 
 PEERS = Path(sys.prefix) / 'peers'
-PROGRAM = 'tests.models.drop_in_peers_program'
 USES = (
     'LoRA',
     'LoRA with a bias',
@@ -36,18 +32,8 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope='module')
 def results(tmp_path_factory):
-    path = tmp_path_factory.mktemp('peers') / 'results.json'
-    # Without what a launcher has left behind, or a test that acts as one.
-    environment = {key: value for key, value in os.environ.items() if 'RANK' not in key}
-    done = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-m', PROGRAM, path],
-        env={**environment, 'PYTHONPATH': str(PEERS)},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(path.read_text())
+    folder = tmp_path_factory.mktemp('peers')
+    return results_of('drop_in_peers_program', folder, PYTHONPATH=str(PEERS))
 
 
 @pytest.mark.parametrize('use', USES)

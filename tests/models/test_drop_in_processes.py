@@ -1,27 +1,14 @@
 """Every way of sharing the stock Swin out among processes is one for SwinGAB."""
 
-import json
-import subprocess
-import sys
-
 import pytest
 
-from ..conftest import ROOT
 from .drop_in_processes_program import USES
+from .drop_in_results import results_of
 
 
 @pytest.fixture(scope='module')
 def results(tmp_path_factory):
-    path = tmp_path_factory.mktemp('processes') / 'results.json'
-    program = 'tests.models.drop_in_processes_program'
-    done = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-m', program, path],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(path.read_text())
+    return results_of('drop_in_processes_program', tmp_path_factory.mktemp('processes'))
 
 
 @pytest.mark.parametrize('use', USES)

@@ -319,7 +319,7 @@ def test_the_option_scores_what_the_check_calls_sound(name, nuclei, tmp_path, ca
 def test_real_nuclei_score_what_100_detections_an_image_allow(tmp_path):
     folder = DATA / 'dsb2018'
     if not folder.exists():
-        pytest.skip(f'{folder} does not exist')
+        pytest.skip(f'needs real data, which are not in the repository: {folder}')
     content = json.loads((folder / 'instances.json').read_text())
     content['images'] = content['images'][-12:]
     kept = {image['id'] for image in content['images']}
@@ -342,7 +342,7 @@ def test_real_nuclei_score_what_100_detections_an_image_allow(tmp_path):
 def test_real_coco_scores_what_pycocotools_gives():
     folder = DATA / 'coco2017_cc'
     if not folder.exists():
-        pytest.skip(f'{folder} does not exist')
+        pytest.skip(f'needs real data, which are not in the repository: {folder}')
     annotations = str(folder / 'annotations/instances_val2017.json')
     settings = dict(
         type='CocoDataset', ann_file=annotations, data_prefix=dict(img=str(folder / 'val2017')),
@@ -364,7 +364,7 @@ def test_real_coco_scores_what_pycocotools_gives():
 def test_real_label_maps_score_100(name, folder, kind, classes):
     root = DATA / name
     if not root.exists():
-        pytest.skip(f'{root} does not exist')
+        pytest.skip(f'needs real data, which are not in the repository: {root}')
     settings = dict(
         type=kind, data_root=str(root), pipeline=SEGMENTATION, indices=6,
         data_prefix=dict(img_path=f'images/{folder}', seg_map_path=f'annotations/{folder}'),
