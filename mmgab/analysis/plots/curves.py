@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from io import StringIO
 
-from .figures import plt
+from .figures import plt, widen_span
 
 # A colour that nothing else has; in the page it becomes the colour of the text.
 _INK = '#010203'
@@ -57,7 +57,7 @@ def layer_curves_svg(lines: Sequence[Line], xlabel: str, ylabel: str) -> str:
         for place, line in enumerate(lines):
             shade = plt.cm.cool(place / max(len(lines) - 1, 1))
             axes.plot(*line, color=shade, label=ends.get(place))
-        axes.ticklabel_format(axis='y', useOffset=False)
+        widen_span(axes)
         axes.legend(fontsize=9)
         return _finish(figure, axes, xlabel, ylabel)
 

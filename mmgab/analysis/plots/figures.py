@@ -11,7 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-__all__ = ['Axes', 'AxesImage', 'Figure', 'matplotlib', 'plt', 'save']
+__all__ = ['Axes', 'AxesImage', 'Figure', 'matplotlib', 'plt', 'save', 'widen_span']
+
+_LEAST_SPAN = 0.1  # of an axis, in parts of its largest value: a drift of a percent looks small
+
+
+def widen_span(axes: Axes) -> None:
+    """Write plain numbers on the vertical axis, and let no small difference fill it."""
+    axes.ticklabel_format(axis='y', useOffset=False)
+    low, high = axes.get_ylim()
+    middle, span = (low + high) / 2, max(abs(low), abs(high)) * _LEAST_SPAN
+    if high - low < span:
+        axes.set_ylim(middle - span / 2, middle + span / 2)
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .figures import Axes, matplotlib, plt, save
+from .figures import matplotlib, plt, save, widen_span
 
 _LABELS = ('effective amplitude $a^2$ [logits]', 'sigma [tokens]')
-_LEAST_SPAN = 0.1  # of an axis, in parts of its largest value: a drift of a percent looks small
 
 
 def plot_gaussians(
@@ -34,7 +33,8 @@ def plot_gaussians(
                 )
             axes.set_xticks(range(len(names)), [str(i + 1) for i in range(len(names))])
             axes.set(xlabel='layer, from the image on', ylabel=label, title=model)
-            _finish(axes)
+            axes.grid(alpha=0.3)
+            widen_span(axes)
             axes.legend()
     save(figure, path)
 
@@ -56,7 +56,8 @@ def plot_layers(
             axes.plot(places, values[which], 'o-', label=name, markersize=4)
         axes.set(xlabel='layer, from the image on', ylabel=label)
         axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-        _finish(axes)
+        axes.grid(alpha=0.3)
+        widen_span(axes)
     grid[0].legend(fontsize=7)
     save(figure, path)
 
@@ -86,17 +87,8 @@ def plot_training(
             axes.axhline(values[which][0], color=shade.to_rgba(place), linestyle=':', linewidth=0.8)
         axes.set(xlabel=f'{unit} (dotted: as in the first of them)', ylabel=label)
         axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-        _finish(axes)
+        axes.grid(alpha=0.3)
+        widen_span(axes)
     ticks = matplotlib.ticker.MaxNLocator(integer=True)
     figure.colorbar(shade, ax=list(grid), label='layer, from the image on', ticks=ticks)
     save(figure, path)
-
-
-def _finish(axes: Axes) -> None:
-    """Write plain numbers, and let no small difference fill the axis."""
-    axes.ticklabel_format(axis='y', useOffset=False)
-    axes.grid(alpha=0.3)
-    low, high = axes.get_ylim()
-    middle, span = (low + high) / 2, max(abs(low), abs(high)) * _LEAST_SPAN
-    if high - low < span:
-        axes.set_ylim(middle - span / 2, middle + span / 2)
