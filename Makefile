@@ -25,10 +25,10 @@ demo: $(SETUP)  ## Train and evaluate on real nuclei: boxes, masks, pixels, pict
 	$(PY) -W ignore tools/demo.py
 
 erf-study: $(SETUP)  ## Measure what docs/erf.md says about the paper's claims; 20 minutes
-	$(PY) -W ignore tools/analysis_tools/erf_study.py
+	$(PY) -W ignore -m projects.erf
 
 study: $(SETUP)  ## Train all methods on all tasks over seeds, docs/study.md; 2 hours, goes on
-	$(PY) -W ignore tools/study/study.py
+	$(PY) -W ignore -m projects.study
 
 test: $(SETUP)  ## The whole test suite
 	$(PY) -m pytest
@@ -51,9 +51,10 @@ test-faults: $(SETUP)  ## Kill real runs 200 times, damage 2,000 files: nothing 
 	$(PY) -m pytest -m long tests/reliability
 	$(PY) -m pytest tests/fuzz --hypothesis-profile=long
 
-check: $(SETUP)  ## Format, lint, architecture; seconds
+check: $(SETUP)  ## Format, lint, types, architecture; seconds, the first time half a minute
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
+	$(PY) -m mypy
 	$(PY) -m pytest -n 0 tests/test_architecture.py
 
 format: $(SETUP)  ## Apply the format

@@ -23,7 +23,7 @@ MODELS = Registry(
         'mmgab.models.pooled_norm',
     ],
 )
-HOOKS = Registry('hook', parent=MMENGINE_HOOKS, locations=['mmgab.engine', 'mmgab.reliability'])
+HOOKS = Registry('hook', parent=MMENGINE_HOOKS, locations=['mmgab.hooks'])
 RUNNERS = Registry('runner', parent=MMENGINE_RUNNERS, locations=['mmgab.engine'])
 DATA_SAMPLERS = Registry(
     'data sampler', parent=MMENGINE_DATA_SAMPLERS, locations=['mmgab.datasets']

@@ -57,7 +57,7 @@ def nuclei(tmp_path_factory):
 
 
 def run_tool(*words, cwd=ROOT, env=None, timeout=300):
-    """Run a Python tool or shell script of the repository; returns its whole output.
+    """Run a Python tool, module or shell script of the repository; returns its whole output.
 
     Raises AssertionError with that output if it fails.
     """
@@ -69,7 +69,11 @@ def run_tool(*words, cwd=ROOT, env=None, timeout=300):
 def start_tool(*words, cwd=ROOT, env=None, timeout=300):
     """Like run_tool, for commands that may fail."""
     first = str(ROOT / words[0])
-    command = [first] if first.endswith('.sh') else [sys.executable, '-W', 'ignore', first]
+    python = [sys.executable, '-W', 'ignore']
+    if first.endswith('.sh'):
+        command = [first]
+    else:
+        command = [*python, first] if first.endswith('.py') else [*python, '-m', words[0]]
     # The scripts call `python`: the one that runs the tests.
     path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
     return subprocess.run(

@@ -4,14 +4,14 @@ from importlib.util import find_spec
 
 from .contents import Contents
 from .conversion import rename_to_openmmlab
-from .export import export
+from .fc_norm_loading import load_fc_norm
 from .files import read_checkpoint, write_checkpoint
-from .fold import fold, unfold
-from .load import load, load_whole_model
-from .load_fc_norm import load_fc_norm
-from .load_vit import load_vit
-from .match import LoadReport
+from .folding import fold, unfold
+from .loading import load, load_whole_model
+from .matching import LoadReport
 from .stock import as_stock_state_dict
+from .target_layouts import export
+from .vit_loading import load_vit
 
 if find_spec('mmengine'):
     from . import mmengine_loaders  # noqa: F401  registers itself at MMEngine

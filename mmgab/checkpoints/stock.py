@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 
 from .contents import Contents
-from .export import export
-from .fold import fold
+from .folding import fold
+from .target_layouts import export
 
 
 def as_stock_state_dict(model: nn.Module) -> dict[str, Tensor]:

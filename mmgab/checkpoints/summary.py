@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from mmgab.functional import fit_gaussian, gaussian_table, relative_offsets
 
 from .contents import Contents
-from .match import architecture, describe, grouped, is_finite
+from .matching import architecture, describe, grouped, is_finite
 
 _PARAMETERS = ('amplitude', 'sigma')
 

@@ -1,6 +1,6 @@
 """Trained networks as graphs that run without this package."""
 
-from .export import MIN_OPEN_SIDE, ExportError, OpenSizes, export_onnx, export_program, verify
+from .onnx_graph import MIN_OPEN_SIDE, ExportError, OpenSizes, export_onnx, export_program, verify
 from .open_pooling import open_pooling_
 
 __all__ = [

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from . import machine, packages
-from .check import Outcome, run_check
+from .diagnosis import Outcome, run_check
 
 
 def examine(work_dir: Path) -> Iterator[Outcome]:

@@ -4,7 +4,7 @@ import shutil
 from importlib import util
 from pathlib import Path
 
-from .check import Outcome
+from .diagnosis import Outcome
 from .install import install_command
 
 _ENOUGH = 5 * 2**30  # bytes: a dozen checkpoints of Mask R-CNN with Swin-S and its optimizer

@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module, metadata, util
 
-from .check import Outcome
+from .diagnosis import Outcome
 from .install import FIRST_TOO_NEW_TORCH, ONEDL, TESTED, install_command
 
 MINIMUM_PYTHON, TESTED_PYTHON = (3, 10), (3, 12)

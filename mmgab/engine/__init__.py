@@ -1,12 +1,13 @@
 """Running: configs from either toolbox, checked runs, processes without a GPU."""
 
+from mmgab.hooks.gab_monitor_hook import GABMonitorHook
+from mmgab.hooks.image_shapes_hook import ImageShapesHook
+from mmgab.hooks.label_range_hook import LabelRangeHook
+from mmgab.hooks.patch_diversity_hook import PatchDiversityHook
+
 from .config import load_config
 from .default_scope import set_default_scope
-from .gab_monitor_hook import GABMonitorHook
-from .image_shapes_hook import ImageShapesHook
-from .label_range_hook import LabelRangeHook
 from .model_kind import kind_of_model
-from .patch_diversity_hook import PatchDiversityHook
 from .preflight import check_data, check_work_dir
 from .runner import CheckedRunner
 from .runner_choice import build_runner

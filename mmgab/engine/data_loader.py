@@ -9,9 +9,9 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmgab.config_types import type_name
+from mmgab.datasets.built_datasets import class_names
+from mmgab.datasets.nested_datasets import leaf_datasets
 
-from .built_datasets import class_names
-from .preflight import leaf_datasets
 from .training_data import check_classes
 
 # What tells where a data set comes from, and what of it is left.

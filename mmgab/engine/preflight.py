@@ -1,10 +1,12 @@
 """Checks before a run that would otherwise fail late or far from the cause."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mmengine.config import Config
+
+from mmgab.datasets.nested_datasets import leaf_datasets
 
 _REMOTE = '://'
 
@@ -50,34 +52,6 @@ def _is_missing(path: str) -> bool:
     if Path(path).is_dir():
         return not any(Path(path).iterdir())
     return not Path(path).exists()
-
-
-def leaf_datasets(dataset: Mapping) -> Iterator[Mapping]:
-    """Datasets inside any nest of wrappers (RepeatDataset, ConcatDataset, ...).
-
-    Raises:
-        ValueError: If a list is given: MMEngine takes one dataset.
-    """
-    if isinstance(dataset, (list, tuple)):
-        raise ValueError(
-            f'dataset is a list of {len(dataset)}, and must be one: '
-            "dict(type='ConcatDataset', datasets=[...]) makes one of several"
-        )
-    inner = inner_datasets(dataset)
-    if inner is None:
-        yield dataset
-        return
-    for item in inner:
-        yield from leaf_datasets(item)
-
-
-def inner_datasets(dataset: Mapping) -> Sequence[Mapping] | None:
-    """Settings of what a wrapper wraps; None for a dataset that is no wrapper."""
-    inner = dataset.get('dataset', dataset.get('datasets'))
-    inner = [inner] if isinstance(inner, Mapping) else inner
-    # An argument of a dataset of somebody's own may have the same name.
-    is_list = isinstance(inner, (list, tuple)) and all(isinstance(each, Mapping) for each in inner)
-    return inner if is_list else None
 
 
 def _paths(dataset: Mapping) -> Iterator[str]:

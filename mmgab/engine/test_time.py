@@ -10,9 +10,9 @@ from mmengine.registry import HOOKS, MODELS, VISBACKENDS
 from mmengine.visualization import LocalVisBackend
 
 from mmgab.config_types import is_type, type_name, type_of
+from mmgab.datasets.nested_datasets import inner_datasets
 
 from .model_kind import kind_of_model, wrapped_settings
-from .preflight import inner_datasets
 
 _IMAGE_KEYS = (
     'img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction',

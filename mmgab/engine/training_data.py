@@ -6,11 +6,17 @@ from itertools import islice
 
 from mmengine.evaluator import Evaluator
 
+from mmgab.datasets.built_datasets import (
+    class_names,
+    class_problem,
+    described,
+    has_a_target,
+    infos,
+    leaves,
+)
+from mmgab.datasets.category_labels import categories_of, label_names, misplaced
+from mmgab.datasets.scored_annotations import keys_read, scores_as_coco, unscorable
 from mmgab.log import log
-
-from .built_datasets import class_names, class_problem, described, has_a_target, infos, leaves
-from .category_labels import categories_of, label_names, misplaced
-from .scored_annotations import keys_read, scores_as_coco, unscorable
 
 _EXAMPLES = 3  # ids or labels in a message
 

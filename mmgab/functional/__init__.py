@@ -1,8 +1,9 @@
 """Window geometry and the Gaussian in plain torch: no module, no state, no config."""
 
-from .attention import Attend, attend_in_windows, mask_bias, window_attention
+from .attention_operator import Attend, attend_in_windows, mask_bias, window_attention
 from .derivatives import is_transformed
 from .exported_windows import attend_in_exported_windows
+from .fused_norms import NormInputs, feed_forward, normed_linear
 from .gaussian import (
     GaussianFit,
     GaussianSplit,
@@ -11,7 +12,6 @@ from .gaussian import (
     split_gaussian,
 )
 from .geometry_cache import remember
-from .lean_layers import NormInputs, feed_forward, normed_linear
 from .patch_diversity import contrastive_diversity, cosine_diversity
 from .relative_position import (
     pairs_of_table,
@@ -22,7 +22,7 @@ from .relative_position import (
     table_window,
     window_of_index,
 )
-from .window_order import WindowGroup, WindowOrder, window_order
+from .token_order import WindowGroup, WindowOrder, window_order
 from .windows import partition_windows, shift_mask
 
 __all__ = [

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .attention import Attend
+from .attention_operator import Attend
 
 
 def attend_in_exported_windows(

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mmgab.functional import relative_offsets, relative_position_index
-
-from .gaussian_bias import GaussianBias
+from mmgab.layers.gaussian_bias import GaussianBias
 
 TABLE = 'relative_position_bias_table'
 

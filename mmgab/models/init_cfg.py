@@ -8,9 +8,8 @@ from mmengine.model import PretrainedInit
 from mmengine.registry import WEIGHT_INITIALIZERS
 
 from mmgab.config_types import is_type
+from mmgab.layers.arguments import check_keys
 from mmgab.log import log
-
-from .arguments import check_keys
 
 # Beside the arguments of a loader: MMEngine's last one has the same meaning for any device.
 _KEYS = ('type', 'checkpoint', 'map_location')

@@ -7,9 +7,9 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from mmgab.checkpoints import load_fc_norm
+from mmgab.layers.arguments import check_positive
 from mmgab.registry import MODELS
 
-from .arguments import check_positive
 from .init_cfg import StartsFromCheckpoint, checked_init_cfg
 
 _LAYER_NORM = dict(type='LN', eps=1e-6)

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmgab.layers.arguments import check_positive
 from mmgab.registry import MODELS
-
-from .arguments import check_positive
 
 _SCALES = (4.0, 2.0, 1.0, 0.5)
 

@@ -9,10 +9,8 @@ from mmengine.model.weight_init import trunc_normal_
 from torch import Tensor, nn
 
 from mmgab.checkpoints import as_stock_state_dict, load, rename_to_openmmlab
-from mmgab.registry import MODELS
-
-from .adaptive import AdaptiveModule
-from .arguments import (
+from mmgab.layers.adaptive import AdaptiveModule
+from mmgab.layers.arguments import (
     check_choice,
     check_flags,
     check_patch,
@@ -23,19 +21,21 @@ from .arguments import (
     check_widths,
     positive_pair,
 )
-from .biased_attention import check_backend
-from .context_broadcast import build_broadcasts
-from .drop_path import linear_rates
+from mmgab.layers.biased_attention import check_backend
+from mmgab.layers.context_broadcast import build_broadcasts
+from mmgab.layers.drop_path import linear_rates
+from mmgab.layers.gated_attention import GatedWindowMSA, build_attentions
+from mmgab.layers.image_shapes import ImageShapes
+from mmgab.layers.patch_embedding import PatchEmbedding
+from mmgab.layers.patch_merging import PatchMerging
+from mmgab.layers.position_embedding import fit_tokens, resize_tokens
+from mmgab.layers.swin_block import GELU, LAYER_NORM, SwinBlockSequence
+from mmgab.layers.window_attention import WindowMSA
+from mmgab.registry import MODELS
+
 from .frozen_stages import FrozenStages
-from .gated_attention import GatedWindowMSA, build_attentions
-from .image_shapes import ImageShapes
 from .init_cfg import StartsFromCheckpoint, checked_init_cfg
 from .layer_depth import swin_layer_depth
-from .patch_embedding import PatchEmbedding
-from .patch_merging import PatchMerging
-from .position_embedding import fit_tokens, resize_tokens
-from .swin_block import GELU, LAYER_NORM, SwinBlockSequence
-from .window_attention import WindowMSA
 
 _PAPER_GAUSSIAN: dict = {}  # GaussianBias' own defaults
 

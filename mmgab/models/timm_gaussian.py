@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from .gaussian_bias import GaussianBias
+from mmgab.layers.gaussian_bias import GaussianBias
+
 from .gaussian_positions import TABLE, add_to_network, add_to_table, has_gaussian, take_away
 
 

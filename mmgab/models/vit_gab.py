@@ -9,10 +9,8 @@ from mmengine.model.weight_init import trunc_normal_
 from torch import Tensor, nn
 
 from mmgab.checkpoints import load_vit
-from mmgab.registry import MODELS
-
-from .adaptive import AdaptiveModule
-from .arguments import (
+from mmgab.layers.adaptive import AdaptiveModule
+from mmgab.layers.arguments import (
     check_flags,
     check_heads,
     check_last_block,
@@ -22,18 +20,20 @@ from .arguments import (
     check_widths,
     positive_pair,
 )
-from .biased_attention import check_backend
-from .context_broadcast import build_broadcasts
-from .drop_path import linear_rates
-from .gated_attention import GatedGridMSA, Gates, build_attentions
-from .grid_attention import GridMSA, block_windows
-from .image_shapes import ImageShapes
+from mmgab.layers.biased_attention import check_backend
+from mmgab.layers.context_broadcast import build_broadcasts
+from mmgab.layers.drop_path import linear_rates
+from mmgab.layers.gated_attention import GatedGridMSA, Gates, build_attentions
+from mmgab.layers.grid_attention import GridMSA, block_windows
+from mmgab.layers.image_shapes import ImageShapes
+from mmgab.layers.position_embedding import fit_tokens, resize_tokens, without_other_tokens
+from mmgab.layers.relative_positions import RelPosMlp
+from mmgab.layers.vit_block import ViTBlock
+from mmgab.layers.vit_patches import ViTPatches
+from mmgab.registry import MODELS
+
 from .init_cfg import StartsFromCheckpoint, checked_init_cfg
 from .layer_depth import vit_layer_depth
-from .position_embedding import fit_tokens, resize_tokens, without_other_tokens
-from .relative_positions import RelPosMlp
-from .vit_block import ViTBlock
-from .vit_patches import ViTPatches
 
 _OTHER_TOKENS = ('cls_token', 'dist_token', 'reg_token')  # of timm's, which we do not have
 _PAPER_GAUSSIAN: dict = {}  # GaussianBias' own defaults

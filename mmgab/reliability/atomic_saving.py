@@ -12,9 +12,9 @@ from mmengine.runner import Runner
 from mmgab.checkpoints import read_checkpoint
 from mmgab.checkpoints.atomic_file import replacing
 
+from .checkpoint_search import LAST
 from .disk_failures import DiskFailures, of_main_process, reason
 from .listed_files import KEPT_STEPS, OUTDATED
-from .newest_checkpoint import LAST
 from .own_files import ANY_METRIC, OwnFiles
 
 

@@ -7,7 +7,7 @@ from string import Formatter
 
 from mmengine.fileio.backends import BaseStorageBackend
 
-from .newest_checkpoint import INTERRUPTED
+from .checkpoint_search import INTERRUPTED
 
 ANY_METRIC = 'auto'  # MMEngine's word for the first metric that is measured
 _LONGEST_NAME = 255  # of a file, on Linux

@@ -10,12 +10,12 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmgab.checkpoints import read_checkpoint
 from mmgab.checkpoints.atomic_file import remove_abandoned
-from mmgab.checkpoints.publish import publish
+from mmgab.checkpoints.publication import publish
 
 from .atomic_saving import AtomicSaving, Resumable
+from .checkpoint_search import INTERRUPTED, LAST
 from .disk_failures import of_main_process, reason
 from .listed_files import KEPT_STEPS, LAST_CHECKPOINT, OUTDATED, best_key, reduce_lists, score_key
-from .newest_checkpoint import INTERRUPTED, LAST
 from .watched_logs import WatchedLogs
 
 _RUN = 'run_id'  # in runtime_info: the same in all files of a run

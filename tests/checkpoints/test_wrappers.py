@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from mmgab.checkpoints import Contents, export, fold, load, load_vit, load_whole_model, unfold
 from mmgab.checkpoints.contents import unwrap
-from mmgab.checkpoints.publish import publish
+from mmgab.checkpoints.publication import publish
 from mmgab.checkpoints.wrappers import wrapper_stripper
 from mmgab.models import SwinGAB, ViTGAB
 

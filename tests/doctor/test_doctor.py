@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from mmgab.doctor import machine, packages
-from mmgab.doctor.check import run_check
+from mmgab.doctor.diagnosis import run_check
 from mmgab.doctor.install import install_command
 
 from ..conftest import IS_ORIGINAL, ROOT

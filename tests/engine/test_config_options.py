@@ -8,8 +8,8 @@ import pytest
 from mmgab.engine import load_config
 from mmgab.engine.config_options import OptionError, merge_options
 
+from ..cli.runs import call
 from ..conftest import ROOT, start_tool
-from ..tools.runs import call
 
 SEGMENTOR, DETECTOR = 'upernet_swin_gab_nuclei', 'mask_rcnn_swin_gab_nuclei'
 CLASSIFIER = 'swin_s_gab_imagenet'

@@ -14,8 +14,8 @@ from mmengine.registry import init_default_scope
 from torch import nn
 from torch.utils.data import Subset, TensorDataset
 
+from mmgab.datasets.category_labels import categories_of, label_names
 from mmgab.engine import CheckedRunner
-from mmgab.engine.category_labels import categories_of, label_names
 from mmgab.engine.data_loader import build_data_loader
 from mmgab.engine.training_data import (
     check_classes,

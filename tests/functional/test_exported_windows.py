@@ -1,12 +1,7 @@
 import pytest
 import torch
 
-from mmgab.functional import (
-    attend_in_exported_windows,
-    attend_in_windows,
-    mask_bias,
-    window_order,
-)
+from mmgab.functional import attend_in_exported_windows, attend_in_windows, mask_bias, window_order
 
 
 def attend(q, k, v, bias, mask):

@@ -3,8 +3,8 @@
 import contextlib
 import io
 import os
-import runpy
 import sys
+from importlib import import_module
 
 import pytest
 import torch
@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 
 from mmgab.models import SwinGAB
 
-from ..conftest import ROOT
-
 SWIN = dict(embed_dims=8, depths=(1, 1), num_heads=(1, 2), strides=(4, 2), out_indices=(0, 1))
-CONVERT = 'tools/model_converters/convert.py'
-PARAMS = 'tools/analysis_tools/gab_params.py'
+CONVERT = 'mmgab.cli.convert'
+PARAMS = 'mmgab.cli.gaussians'
 
 
 @pytest.fixture(scope='module')
@@ -60,9 +58,8 @@ def working_in(folder):
 
 def run(tool, arguments, folder):
     """Run a tool in this process, in a folder; returns exit code and output."""
-    output, before = io.StringIO(), (sys.argv, sys.path[:])
+    output, before = io.StringIO(), sys.argv
     sys.argv = [tool, *arguments]
-    sys.path.insert(0, str((ROOT / tool).parent))
     try:
         with (
             working_in(folder),
@@ -70,11 +67,11 @@ def run(tool, arguments, folder):
             contextlib.redirect_stderr(output),
         ):
             try:
-                code = runpy.run_path(str(ROOT / tool))['main']()
+                code = import_module(tool).main()
             except SystemExit as exit:
                 code = exit.code
     finally:
-        sys.argv, sys.path[:] = before
+        sys.argv = before
     return code, output.getvalue() + (code if isinstance(code, str) else '')
 
 

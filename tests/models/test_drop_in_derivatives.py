@@ -8,7 +8,7 @@ from torch.autograd import forward_ad
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, stack_module_state, vjp
 
 from mmgab.functional import window_order
-from mmgab.models.geometry import window_geometry
+from mmgab.layers.geometry import window_geometry
 
 from .drop_in_pairs import assert_same, image, loss, ours, stock, vit
 

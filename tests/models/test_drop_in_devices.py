@@ -8,8 +8,8 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mmgab.functional import window_order
+from mmgab.layers.geometry import window_geometry
 from mmgab.models import SwinGAB, ViTGAB
-from mmgab.models.geometry import window_geometry
 
 from .drop_in_pairs import SIZES, VIT_SIZES, assert_same, image, loss, ours, stock, vit
 

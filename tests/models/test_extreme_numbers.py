@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmgab.models.window_attention import WindowMSA
+from mmgab.layers.window_attention import WindowMSA
 
 HEADS, CHANNELS = 2, 16
 

@@ -8,8 +8,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmgab.functional import window_order
+from mmgab.layers.geometry import window_geometry
 from mmgab.models import SwinGAB
-from mmgab.models.geometry import window_geometry
 
 SIZES = [(64, 96), (97, 131), (200, 150)]
 

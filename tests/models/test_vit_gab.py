@@ -9,8 +9,8 @@ from torch import nn
 from mmgab.checkpoints import load_vit, load_whole_model
 from mmgab.deployment import OpenSizes, export_onnx, export_program, verify
 from mmgab.functional import gaussian_table, relative_offsets, resize_table
+from mmgab.layers.gated_attention import GatedGridMSA
 from mmgab.models import ViTGAB
-from mmgab.models.gated_attention import GatedGridMSA
 
 SMALL = dict(embed_dims=24, depth=2, num_heads=3, out_indices=(1,), patch_size=8, img_size=(56, 40))
 PLAIN = dict(SMALL, rel_pos_cfg=None, use_abs_pos_embed=True, layer_scale=None, qkv_bias=True)

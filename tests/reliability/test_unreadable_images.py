@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader
 from mmgab.datasets.load_image import LoadImage
 from mmgab.reliability import UnreadableImagesHook
 
+from ..cli.runs import SEGMENTATION, options
 from ..conftest import ROOT, run_tool
-from ..tools.runs import SEGMENTATION, options
 
 
 class Images(BaseDataset):

@@ -19,9 +19,9 @@ from mmgab.engine import CheckedRunner
 from mmgab.models import SwinGAB
 
 from ..checkpoints.projects import OURS
+from ..cli.runs import SEGMENTATION, options
 from ..conftest import start_tool
 from ..faults.training import config, train
-from ..tools.runs import SEGMENTATION, options
 from .assembler import as_legacy, as_zip, program
 from .attacks import CALLS, MARKER, inside
 

@@ -1,11 +1,12 @@
 """The digit scenes: the same on every run, splits that share nothing, labels that fit pixels."""
 
 import cv2
-import digit_scenes
 import numpy as np
 import pytest
-from digit_scenes import SIDE, Instance, Scene, make_scenes
 from pycocotools.coco import COCO
+
+from tools.dataset_converters import digit_scenes
+from tools.dataset_converters.digit_scenes import SIDE, Instance, Scene, make_scenes
 
 from ..conftest import run_tool
 

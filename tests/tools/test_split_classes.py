@@ -4,13 +4,14 @@ from itertools import chain
 from pathlib import Path
 
 import cv2
-import digit_scenes
 import numpy as np
 import pytest
-from split_classes import find_images, split
 from torchvision.datasets import ImageFolder
 
-from .runs import call
+from tools.dataset_converters import digit_scenes
+from tools.dataset_converters.split_classes import find_images, split
+
+from ..cli.runs import call
 
 TOOL = 'tools/dataset_converters/split_classes.py'
 

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from instance_files import SplitWriter
-from package_folder import package_folder
+
+from mmgab.datasets.instance_files import SplitWriter
+from mmgab.datasets.package_folder import package_folder
 
 SIDE = 128  # pixels of a scene
 MNIST_SIDE = 28  # pixels of a digit as it comes

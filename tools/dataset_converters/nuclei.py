@@ -15,8 +15,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from instance_files import SplitWriter
-from package_folder import package_folder
+
+from mmgab.datasets.instance_files import SplitWriter
+from mmgab.datasets.package_folder import package_folder
 
 TILE = 128  # pixels
 MIN_AREA = 20  # pixels; smaller pieces that the cut leaves at a tile's edge are not instances

@@ -1,10 +1,10 @@
 """Effective receptive fields: measured, described, kept."""
 
+from .erf_file import load_erf, save_erf
 from .feature_maps import FeatureError, as_map, layer_features
-from .file import load_erf, save_erf
 from .gaussian_surface import GaussianSurface, fit_surface
 from .intervals import describe_sums, with_intervals
-from .measure import ContributionSums, Erf, measure_erf
+from .measurement import ContributionSums, Erf, measure_erf
 from .metrics import describe_map, normalised, window_energy
 from .protocols import PROTOCOLS, Protocol
 from .units import Unit, central_mean, centre, parse_units, positions, regular_grid

@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .gaussian_surface import GaussianSurface
-from .measure import ContributionSums
+from .measurement import ContributionSums
 from .metrics import FITS, Centre, describe_map
 
 

@@ -1,10 +1,10 @@
 """Figures; files only, no display is needed."""
 
-from .benchmark import plot_benchmark
 from .comparisons import MethodPicture, plot_comparison
+from .costs import plot_benchmark
 from .curves import curves_svg, layer_curves_svg
-from .erf import ErfPicture, plot_erf, plot_erf_difference, plot_erfs
-from .gaussians import plot_gaussians, plot_layers, plot_training
+from .erf_maps import ErfPicture, plot_erf, plot_erf_difference, plot_erfs
+from .gaussian_fields import plot_gaussians, plot_layers, plot_training
 from .tables import plot_heads, plot_tables, plot_weights
 from .tiles import Tile, plot_instances, plot_label_maps
 

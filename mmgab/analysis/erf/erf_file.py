@@ -1,0 +1,85 @@
+"""Measured receptive fields as files: everything to go on from, and to know what they are of."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from .measurement import ContributionSums, Erf
+from .units import Unit
+
+_FORMAT = 1
+
+
+def save_erf(erf: Erf, path: Path, meta: Mapping) -> None:
+    """Write fields and what they are of; a file that is there is replaced in one step.
+
+    The arrays ``mean`` and ``second_moment`` are ``(units, H, W)``; ``groups`` are the sums that
+    intervals are made of, and ``about`` is JSON.
+
+    Args:
+        erf: The fields.
+        path: The ``.npz`` to write.
+        meta: What they are of: plain values.
+    """
+    about = dict(
+        format=_FORMAT,
+        protocol=erf.protocol,
+        size=erf.size,
+        grid=erf.grid,
+        units=[asdict(unit) for unit in erf.units],
+        seen=erf.seen,
+        count=[sums.count for sums in erf.sums],
+        refused=erf.refused,
+        meta=dict(meta),
+    )
+    part = path.with_name(f'.{path.name}.part')
+    with part.open('wb') as file:
+        np.savez_compressed(
+            file,
+            mean=np.stack([sums.mean for sums in erf.sums]),
+            second_moment=np.stack([sums.second_moment for sums in erf.sums]),
+            groups=np.stack([sums.groups for sums in erf.sums]),
+            about=np.array(json.dumps(about)),
+        )
+    os.replace(part, path)
+
+
+def load_erf(path: Path) -> tuple[Erf, dict]:
+    """Read what :func:`save_erf` wrote.
+
+    Returns:
+        The fields, and ``meta``.
+
+    Raises:
+        ValueError: If the file is no such file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            about = json.loads(str(arrays['about']))
+            groups, moments = arrays['groups'], arrays['second_moment']
+    except (KeyError, OSError, ValueError, EOFError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise ValueError(f'{path} is no file of receptive fields: {error}') from error
+    sums = [
+        ContributionSums(group.copy(), moment * count, count)
+        for group, moment, count in zip(groups, moments, about['count'], strict=True)
+    ]
+    units = [
+        Unit(unit['name'], tuple(tuple(place) for place in unit['positions']))
+        for unit in about['units']
+    ]
+    erf = Erf(
+        about['protocol'],
+        tuple(about['size']),
+        tuple(about['grid']),
+        units,
+        sums,
+        about['refused'],
+        about['seen'],
+    )
+    return erf, about['meta']

@@ -1,0 +1,158 @@
+"""Where a trained Swin looks: mean attention by relative offset, of every layer and head.
+
+    python tools/analysis_tools/attention_maps.py CONFIG CHECKPOINT --images val
+    python tools/analysis_tools/attention_maps.py CONFIG CHECKPOINT --images FOLDER --out NAME
+
+Runs the backbone on real images, as it is, and once more with its Gaussians taken away and nothing
+else changed: the difference is what they do. Windows that hold padding, or that a shift cuts, are
+left out. Writes NAME.npz (all maps), NAME.json (numbers), NAME_layers.png (means of the heads) and
+NAME_heads.png.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import DictAction
+from tqdm import tqdm
+
+from mmgab.analysis.attention_maps import AttentionStatistics, watch_attention
+from mmgab.analysis.plots import plot_heads, plot_weights
+from mmgab.inspection.erf_images import Source, batches, chosen_images
+from mmgab.inspection.erf_subject import Subject, Target, build_subject
+from mmgab.models import GaussianBias
+
+AS_IS, WITHOUT = 'as it is', 'without the Gaussian'
+Maps = Mapping[str, AttentionStatistics]
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file; its backbone is mmgab.SwinGAB')
+    parser.add_argument('checkpoint', nargs='?', help='its weights; none: as before training')
+    parser.add_argument(
+        '--images', required=True, help="a folder, 'val' for the config's own, or 'noise'"
+    )
+    parser.add_argument('--num', type=int, help='how many images, drawn by the seed; all')
+    parser.add_argument('--seed', type=int, default=0, help='of the draw, and of weights')
+    parser.add_argument(
+        '--size',
+        nargs=2,
+        type=int,
+        metavar=('HEIGHT', 'WIDTH'),
+        default=(512, 512),
+        help='of images, in pixels; 512 512 by default',
+    )
+    parser.add_argument('--batch-size', type=int, default=4)
+    parser.add_argument('--out', type=Path, help='NAME of the files; work_dirs/attention/CONFIG')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override the config')
+    args = parser.parse_args()
+    args.out = args.out or Path('work_dirs', 'attention', Path(args.config).stem)
+    return args
+
+
+def look(subject: Subject, sources: Sequence[Source], batch_size: int, title: str) -> Maps:
+    """Run the backbone on all images.
+
+    Raises:
+        ValueError: If none could be read, or they are smaller than a window of some layer.
+    """
+    refused: dict[str, str] = {}
+    progress = tqdm(total=len(sources), unit='image', desc=title)
+    with watch_attention(subject.network) as gathered, torch.no_grad():
+        for names, images in batches(sources, batch_size, refused):
+            subject.features(images)
+            progress.update(len(names))
+    progress.close()
+    for name, reason in refused.items():
+        print(f'left out: {name}: {reason}', file=sys.stderr)
+    if not gathered:
+        raise ValueError(f'none of the images can be read: {refused}')
+    for name, statistics in gathered.items():
+        if not statistics.pairs.any():
+            raise ValueError(
+                f'--size {subject.size[0]} {subject.size[1]}: {name} has no window without padding '
+                'in such images; larger ones are needed'
+            )
+    return gathered
+
+
+def remove_gaussians_(network: torch.nn.Module) -> bool:
+    """Set amplitudes to zero; tells whether there were any."""
+    gaussians = [module for module in network.modules() if isinstance(module, GaussianBias)]
+    for gaussian in gaussians:
+        gaussian.amplitude.zero_()
+    return bool(gaussians)
+
+
+def numbers(statistics: AttentionStatistics) -> dict:
+    """Plain numbers of a layer."""
+    height, width = statistics.pairs.shape
+    dy, dx = np.ogrid[:height, :width]
+    distance = torch.from_numpy(np.hypot(dy - height // 2, dx - width // 2))
+    weights = statistics.offsets / statistics.offsets.sum(dim=(1, 2), keepdim=True)
+    return dict(
+        mean_distance=(weights * distance).sum(dim=(1, 2)).tolist(),
+        share_of_the_bias=statistics.mean_share,
+        pairs=int(statistics.pairs.sum()),
+    )
+
+
+def draw(runs: Mapping[str, Maps], out: Path) -> None:
+    """Both pictures."""
+    rows, heads = [], []
+    for name, statistics in runs[AS_IS].items():
+        layer = name.removeprefix('backbone.').removesuffix('.attn.w_msa')
+        rows.append((layer, [maps[name].mean.mean(dim=0).numpy() for maps in runs.values()]))
+        heads.append((layer, list(statistics.mean.numpy())))
+    plot_weights(rows, list(runs), out.with_name(f'{out.name}_layers.png'))
+    plot_heads(heads, out.with_name(f'{out.name}_heads.png'))
+
+
+def run(args: argparse.Namespace) -> dict[str, Maps]:
+    """Look with and without the Gaussians."""
+    torch.manual_seed(args.seed)
+    target = Target(
+        args.config, args.checkpoint, size=tuple(args.size), options=args.cfg_options
+    )  # fmt: skip
+    subject = build_subject(target)
+    sources = chosen_images(args.images, args.num, args.seed, subject)
+    runs = {AS_IS: look(subject, sources, args.batch_size, AS_IS)}
+    if remove_gaussians_(subject.network):
+        runs[WITHOUT] = look(subject, sources, args.batch_size, WITHOUT)
+    return runs
+
+
+def main() -> None:
+    """Look, write, draw; or say in a sentence why not."""
+    args = parse_args()
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        runs = run(args)
+    except (ValueError, OSError) as error:
+        sys.exit(f'error: {error}')
+    arrays = {
+        f'{when}/{name}': maps.mean.numpy()
+        for when, own in runs.items()
+        for name, maps in own.items()
+    }
+    np.savez_compressed(args.out.with_name(f'{args.out.name}.npz'), **arrays)
+    rows = {when: {name: numbers(maps) for name, maps in own.items()} for when, own in runs.items()}
+    args.out.with_name(f'{args.out.name}.json').write_text(json.dumps(rows, indent=2) + '\n')
+    draw(runs, args.out)
+    print('mean distance of what is attended to, in tokens (mean of the heads)')
+    for name in rows[AS_IS]:
+        found = [f'{np.mean(own[name]["mean_distance"]):.2f} {when}' for when, own in rows.items()]
+        print(f'  {name:<40} {", ".join(found)}')
+    print(f'Written to {args.out}.npz, .json, _layers.png and _heads.png')
+
+
+if __name__ == '__main__':
+    main()

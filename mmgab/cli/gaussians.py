@@ -1,0 +1,139 @@
+"""Amplitude and sigma of every layer, and the Gaussian in its learned table, of a Swin or ViT.
+
+    python tools/analysis_tools/gab_params.py CHECKPOINT [CHECKPOINT ...] --out work_dirs/gab/NAME
+
+Reads any layout that the loader reads, with or without Gaussians of its own, and plain ViTs with
+relative positions, timm's vit_relpos_* and ours. Prints a table and
+writes NAME.json, NAME_layers.png (a line for each checkpoint), NAME_tables.png (learned table,
+Gaussian and sum, of the last one) and, of several checkpoints of one training, NAME_training.png (a
+line for each layer). The fit is that of the code of arXiv 2305.04722: the bias that the window's
+central token sees, minus its minimum; five parameters, its axes are those of the image.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from mmgab.analysis.plots import plot_layers, plot_training
+from mmgab.checkpoints import read_checkpoint
+from mmgab.inspection.gaussian_layers import Layer, read_network, tables_picture
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        'checkpoints', nargs='+', help='files or URLs; of one training, in any order'
+    )
+    parser.add_argument('--out', type=Path, required=True, help='NAME of the files')
+    parser.add_argument(
+        '--trust',
+        action='store_true',
+        help='unpickle everything in a checkpoint, which RUNS the code that it carries',
+    )
+    return parser.parse_args()
+
+
+def rows_of(layers: list[Layer]) -> list[dict]:
+    """Plain numbers of each layer."""
+    return [
+        dict(
+            layer=layer.name,
+            amplitude=layer.amplitude,
+            sigma=layer.sigma,
+            fits={name: fit and asdict(fit) for name, fit in layer.fits().items()},
+        )
+        for layer in layers
+    ]
+
+
+def print_table(source: str, rows: list[dict]) -> None:
+    """A line for each layer."""
+    print(f'{source}\n  {"layer":<18} {"A":>7} {"sigma":>6}   fitted: sigma_x sigma_y   R^2  found')
+    for row in rows:
+        learned = [np.mean(row[kind]) if row[kind] else np.nan for kind in ('amplitude', 'sigma')]
+        fit = row['fits']['mean']
+        fitted = (
+            f'{fit["sigma_x"]:15.2f} {fit["sigma_y"]:7.2f} {fit["r_squared"]:5.3f}  '
+            f'{"yes" if fit["is_found"] else "no"}'
+            if fit
+            else f'{"constant":>15}'
+        )
+        print(f'  {row["layer"]:<18} {learned[0]:7.3f} {learned[1]:6.2f} {fitted}')
+
+
+def draw(layers: dict[str, list[Layer]], out: Path) -> None:
+    """Both pictures."""
+    lines = {
+        source: (
+            [np.mean(layer.amplitude) if layer.amplitude else np.nan for layer in own],
+            [np.mean(layer.sigma) if layer.sigma else np.nan for layer in own],
+        )
+        for source, own in layers.items()
+    }
+    plot_layers(lines, out.with_name(f'{out.name}_layers.png'))
+    tables_picture(layers[list(layers)[-1]], out.with_name(f'{out.name}_tables.png'))
+
+
+def training_picture(steps: list[float], layers: list[list[Layer]], unit: str, path: Path) -> bool:
+    """Amplitude and sigma over training; tells whether these are checkpoints of one network."""
+    names = [[layer.name for layer in own] for own in layers]
+    have_gaussians = all(layer.amplitude for own in layers for layer in own)
+    if len(layers) < 2 or not have_gaussians or any(other != names[0] for other in names):
+        return False
+    lines = [
+        ([np.mean(one.amplitude) for one in times], [np.mean(one.sigma) for one in times])
+        for times in zip(*layers, strict=True)
+    ]
+    plot_training(steps, lines, unit, path)
+    return True
+
+
+def read_layers(sources: list[str], trust: bool) -> tuple[dict[str, list[Layer]], dict[str, int]]:
+    """Layers of every checkpoint, and the iterations that they are from, as far as they say so.
+
+    In the order of the iterations where all are known and differ; else as they were named.
+    """
+    layers, iterations = {}, {}
+    for source in tqdm(sources, unit='checkpoint', disable=len(sources) < 2):
+        checkpoint = read_checkpoint(source, trust=trust)  # one at a time: optimizers are large
+        layers[source] = read_network(checkpoint, source)
+        iteration = (checkpoint.get('meta') or {}).get('iter')
+        if isinstance(iteration, int):
+            iterations[source] = iteration
+    if len(set(iterations.values())) == len(layers):
+        return {s: layers[s] for s in sorted(layers, key=iterations.__getitem__)}, iterations
+    return layers, {}
+
+
+def main() -> None:
+    """Read, fit, print, draw; or say in a sentence why not."""
+    args = parse_args()
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        layers, iterations = read_layers(args.checkpoints, args.trust)
+    except (ValueError, OSError) as error:
+        sys.exit(f'error: {error}')
+    rows = {source: rows_of(own) for source, own in layers.items()}
+    for source, own in rows.items():
+        print_table(source, own)
+    args.out.with_name(f'{args.out.name}.json').write_text(json.dumps(rows, indent=2) + '\n')
+    draw(layers, args.out)
+    written = ['.json', '_layers.png', '_tables.png']
+    training = args.out.with_name(f'{args.out.name}_training.png')
+    unit = 'iteration' if iterations else 'checkpoint'
+    steps = sorted(iterations.values()) or list(range(1, len(layers) + 1))
+    if training_picture(steps, list(layers.values()), unit, training):
+        written.append('_training.png')
+    print(f'Written to {args.out}: {", ".join(written)}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,53 @@
+"""Heads of a detector: the number of their classes, and what their losses and results need."""
+
+from collections.abc import Iterator
+
+from mmengine.config import Config
+from mmengine.registry import MODELS
+
+from mmgab.config_types import type_of
+from mmgab.datasets.built_datasets import class_names
+
+from .dataset_parts import has_labels
+from .findings import Finding
+from .model_heads import check_number, heads
+from .pipelines import all_known, always, steps
+
+_BOXES, _MASKS = 'bbox_head', 'mask_head'
+
+
+def check_detector(config: Config, dataset: object) -> Iterator[Finding]:
+    """Compare the heads of a model with the classes of its training set.
+
+    Args:
+        config: A complete one.
+        dataset: One of its training sets, built.
+    """
+    if not has_labels(dataset):
+        return
+    allowed = {len(class_names(dataset)), len(class_names(dataset, 'thing_classes'))} - {0}
+    for where, head in heads(config.get('model'), 'model', (_BOXES, _MASKS)):
+        if allowed and not head.get('class_agnostic'):
+            yield from check_number(where, head, allowed)
+    yield from _check_loaded(config, dataset.pipeline)
+
+
+def _check_loaded(config: Config, pipeline: object) -> Iterator[Finding]:
+    """Whether a whole pipeline loads what the losses of MMDetection's heads compare."""
+    model = config.get('model') or {}
+    kind = type_of(model, MODELS, config.get('default_scope'))
+    is_whole = any(hasattr(step, 'meta_keys') for step in steps(pipeline))
+    if not getattr(kind, '__module__', '').startswith(('mmdet.', 'mmgab.')) or not is_whole:
+        return
+    flags = ['with_bbox', 'with_label'] if finds_boxes(config) else []
+    if any(heads(model.get('roi_head'), 'roi_head', (_MASKS,))):
+        flags.append('with_mask')
+    for flag in flags if all_known(pipeline) else ():
+        if not always(pipeline, lambda step, flag=flag: bool(getattr(step, flag, False))):
+            detail = f'LoadAnnotations({flag}=True) is not in each branch; the losses need it'
+            yield Finding('training pipeline that does not load what the model learns', detail)
+
+
+def finds_boxes(config: Config) -> bool:
+    """Tell whether a config's model has a head for boxes, which scales them to the image."""
+    return any(heads(config.get('model'), 'model', (_BOXES,)))

@@ -1,0 +1,78 @@
+"""Channels of images that a model takes, as its config says."""
+
+import inspect
+from dataclasses import dataclass
+
+from mmengine.config import Config
+from mmengine.registry import MODELS
+
+from mmgab.config_types import type_name, type_of
+
+from .pipelines import all_known, steps
+
+_ARGUMENTS = ('in_channels', 'in_chans')
+_CHANGE_CHANNELS = {'RGB2Gray', 'ConcatCDInput', 'LoadMultipleRSImageFromFile'}
+
+
+@dataclass(frozen=True)
+class ModelChannels:
+    """Channels that a model takes.
+
+    Attributes:
+        network: Of the patch projection, or first convolution; None where it is not known.
+        mean: Values of the data preprocessor's mean; None where it has none.
+        repeats: Whether the data preprocessor makes three channels of one.
+    """
+
+    network: int | None
+    mean: int | None
+    repeats: bool
+
+    def problem(self, channels: int) -> str | None:
+        """Why images of a number of channels do not fit, if so."""
+        if self.repeats and channels == 1 and self.mean == self.network:
+            return None
+        if self.network not in (None, channels):
+            return f'the backbone takes {self.network}'
+        if self.mean not in (None, 1, channels):
+            return f"the data preprocessor's mean has {self.mean} values"
+        return None
+
+
+def model_channels(config: Config, pipeline: object) -> ModelChannels | None:
+    """Read the channels that a config's model takes.
+
+    Args:
+        config: A complete one.
+        pipeline: Of a data set, built.
+
+    Returns:
+        Channels; None where there is no model, or where transforms may change channels.
+    """
+    model = config.get('model') or {}
+    if not model.get('backbone') or _changes(pipeline):
+        return None
+    preprocessor = model.get('data_preprocessor') or {}
+    mean = preprocessor.get('mean')
+    return ModelChannels(
+        _of_backbone(model['backbone'], config.get('default_scope')),
+        None if mean is None else len(mean),
+        # MMSegmentation's subtracts the mean whatever its length, which repeats the channel.
+        type_name(preprocessor) == 'SegDataPreProcessor',
+    )
+
+
+def _of_backbone(backbone: dict, scope: str | None) -> int | None:
+    for name in _ARGUMENTS:
+        if name in backbone:
+            return backbone[name]
+    kind = type_of(backbone, MODELS, scope)
+    parameters = inspect.signature(kind).parameters if isinstance(kind, type) else {}
+    defaults = (parameters[name].default for name in _ARGUMENTS if name in parameters)
+    return next((value for value in defaults if isinstance(value, int)), None)
+
+
+def _changes(pipeline: object) -> bool:
+    """Whether a transform changes channels, or may do so."""
+    names = {type(each).__name__ for each in steps(pipeline)}
+    return bool(names & _CHANGE_CHANNELS) or not all_known(pipeline)

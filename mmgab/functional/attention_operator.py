@@ -1,0 +1,247 @@
+"""Attention inside windows, as an operator of torch that keeps for backward only its inputs.
+
+What attention makes on its way, windows and probabilities, is computed again in backward. (Torch's
+own kernel keeps the probabilities on a CPU, because the bias has a gradient.) As an operator it is
+one node to ``torch.compile``, which need not know how windows follow from the size of an image.
+
+A backward pass that is differentiated itself computes it again in plain operators. Transforms of
+``torch.func`` and forward-mode differentiation do not know the operator: callers ask
+:func:`~.derivatives.is_transformed`.
+"""
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import FunctionCtx
+from torch.utils.flop_counter import register_flop_formula
+
+from .derivatives import is_backward_differentiated
+from .token_order import WindowOrder, window_order
+
+# Queries, keys and values ``(windows, heads, N, head_dim)``, bias ``(heads, N, N)`` and the mask of
+# these windows, to values of the same shape.
+Attend = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor | None], Tensor]
+
+
+def mask_bias(bias: Tensor, mask: Tensor | None) -> Tensor:
+    """Set a bias to minus infinity where query and key must not see each other.
+
+    Not to the -100 of other Swins: no score is large enough to leak through.
+    """
+    return bias if mask is None else bias.masked_fill(mask, -math.inf)
+
+
+def attend_in_windows(
+    qkv: Tensor, padding: Tensor | None, bias: Tensor, order: WindowOrder, attend: Attend
+) -> Tensor:
+    """Attend inside every window, one kind of windows after the other.
+
+    Args:
+        qkv: Queries, keys and values of all tokens ``(B * H * W, 3 * C)``.
+        padding: Those of a token of padding, ``(3 * C,)``; None for zeros.
+        bias: ``(heads, N, N)``, query before key, in logits.
+        order: The windows.
+        attend: What is done inside them.
+
+    Returns:
+        ``(B * H * W, C)``.
+    """
+    q, k, v = _split_heads(order.to_windows(qkv, padding), order, 3, len(bias))
+    parts = [
+        attend(q[group.windows], k[group.windows], v[group.windows], bias, group.mask)
+        for group in order.groups
+    ]
+    parts = [part.transpose(1, 2) for part in parts]  # (windows, N, heads, head_dim)
+    windows = parts[0] if len(parts) == 1 else torch.cat(parts)
+    return order.to_tokens(windows.flatten(2).flatten(0, 1))
+
+
+@torch.library.custom_op('mmgab::window_attention', mutates_args=())
+def window_attention(
+    qkv: Tensor,
+    padding: Tensor | None,
+    bias: Tensor,
+    grid: list[int],
+    window_size: list[int],
+    shift: list[int],
+    scale: float,
+) -> Tensor:
+    """Attend inside every window with torch's fused kernel.
+
+    Args:
+        qkv: Queries, keys and values of all tokens ``(B * H * W, 3 * C)``.
+        padding: Those of a token of padding, ``(3 * C,)``; None for zeros.
+        bias: ``(heads, N, N)``, query before key, in logits.
+        grid: ``B``, ``H`` and ``W``.
+        window_size: Height and width of a window.
+        shift: Rows and columns by which windows are shifted.
+        scale: Factor on the scores, before the bias.
+
+    Returns:
+        ``(B * H * W, C)``.
+    """
+    order = _order(grid, window_size, shift, qkv)
+    # Detached: of a bias that has a gradient, the kernel would keep the probabilities.
+    bias = _in_type(bias.detach(), qkv.dtype)
+    with _own_precision(qkv):
+        return attend_in_windows(qkv, padding, bias, order, partial(_attend, scale=scale))
+
+
+@torch.library.custom_op('mmgab::window_attention_backward', mutates_args=())
+def _window_attention_backward(
+    grad: Tensor,
+    qkv: Tensor,
+    padding: Tensor | None,
+    bias: Tensor,
+    grid: list[int],
+    window_size: list[int],
+    shift: list[int],
+    scale: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of ``qkv``, ``padding`` and ``bias``."""
+    order, heads = _order(grid, window_size, shift, qkv), len(bias)
+    q, k, v = (
+        part.contiguous() for part in _split_heads(order.to_windows(qkv, padding), order, 3, heads)
+    )
+    (grad_out,) = _split_heads(order.to_windows(grad, None), order, 1, heads)
+
+    with _own_precision(qkv):
+        weights = _scores(q, k, bias, order, scale).softmax(dim=-1)
+        grad_qkv = qkv.new_empty(len(q), order.window_tokens, 3, heads, q.shape[-1])
+        grad_q, grad_k, grad_v = grad_qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        grad_v.copy_(weights.transpose(-2, -1) @ grad_out)
+        grad_weights = grad_out @ v.transpose(-2, -1)
+        grad_scores = torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype)
+        grad_bias = grad_scores.sum(dim=0).to(bias.dtype)
+        grad_scores *= scale
+        grad_q.copy_(grad_scores @ k)
+        grad_k.copy_(grad_scores.transpose(-2, -1) @ q)
+
+    grad_qkv = grad_qkv.flatten(2).flatten(0, 1)  # (P, 3 * C)
+    grad_padding = grad_qkv.index_select(0, order.padding).sum(dim=0)
+    return order.to_tokens(grad_qkv), grad_padding, grad_bias
+
+
+@window_attention.register_fake
+def _(qkv: Tensor, padding: Tensor | None, bias: Tensor, *geometry: object) -> Tensor:
+    return qkv.new_empty(qkv.shape[0], qkv.shape[1] // 3)
+
+
+@_window_attention_backward.register_fake
+def _(
+    grad: Tensor, qkv: Tensor, padding: Tensor | None, bias: Tensor, *geometry: object
+) -> tuple[Tensor, Tensor, Tensor]:
+    return qkv.new_empty(qkv.shape), qkv.new_empty(qkv.shape[1]), bias.new_empty(bias.shape)
+
+
+def _keep(ctx: FunctionCtx, inputs: tuple, output: Tensor) -> None:
+    qkv, padding, bias, *ctx.geometry = inputs
+    ctx.save_for_backward(qkv, padding, bias)
+
+
+def _backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    qkv, padding, bias = ctx.saved_tensors
+    if is_backward_differentiated(grad):
+        return *_differentiable_grads(ctx, grad, qkv, padding, bias), None, None, None, None
+    grad_qkv, grad_padding, grad_bias = _window_attention_backward(
+        grad, qkv, padding, bias, *ctx.geometry
+    )
+    return grad_qkv, None if padding is None else grad_padding, grad_bias, None, None, None, None
+
+
+def _differentiable_grads(
+    ctx: FunctionCtx, grad: Tensor, *inputs: Tensor | None
+) -> list[Tensor | None]:
+    """Gradients of ``qkv``, ``padding`` and ``bias``, which can be differentiated again."""
+    *geometry, scale = ctx.geometry
+    needs = ctx.needs_input_grad[: len(inputs)]
+    with torch.enable_grad():
+        # Views, so that none is made of another: of a projection's bias are both padding and qkv.
+        inputs = [None if tensor is None else tensor.view_as(tensor) for tensor in inputs]
+        learned = [tensor for tensor, is_needed in zip(inputs, needs, strict=True) if is_needed]
+        order = _order(*geometry, inputs[0])
+        out = attend_in_windows(*inputs, order, partial(_attend_by_softmax, scale=scale))
+        grads = torch.autograd.grad(out, learned, grad, create_graph=True, allow_unused=True)
+    found = iter(grads)
+    return [next(found) if is_needed else None for is_needed in needs]
+
+
+window_attention.register_autograd(_backward, setup_context=_keep)
+
+
+@register_flop_formula(torch.ops.mmgab.window_attention)
+def _flops(qkv: list, padding: list | None, bias: list, grid: list, *rest: object, **kw) -> int:
+    return 2 * _flops_of_a_product(qkv, bias, grid, rest[0])  # scores, values
+
+
+@register_flop_formula(torch.ops.mmgab.window_attention_backward)
+def _flops_backward(
+    grad: list, qkv: list, padding: list | None, bias: list, *rest: object, **kw
+) -> int:
+    return 5 * _flops_of_a_product(qkv, bias, rest[0], rest[1])  # scores again, and four gradients
+
+
+def _flops_of_a_product(qkv: list, bias: list, grid: list, window_size: list) -> int:
+    """Operations of all windows' scores: two for each pair of tokens and channel."""
+    batch, height, width = grid
+    windows = batch * math.ceil(height / window_size[0]) * math.ceil(width / window_size[1])
+    return 2 * windows * bias[1] * bias[2] * (qkv[1] // 3)
+
+
+def _own_precision(qkv: Tensor) -> AbstractContextManager:
+    """Have autocast leave alone what the operator computes: in the type of its inputs."""
+    device = qkv.device.type
+    is_known = torch.amp.is_autocast_available(device)
+    return torch.autocast(device, enabled=False) if is_known else nullcontext()
+
+
+def _order(grid: list[int], window_size: list[int], shift: list[int], like: Tensor) -> WindowOrder:
+    batch, height, width = grid
+    return window_order(batch, (height, width), tuple(window_size), tuple(shift), like.device)
+
+
+def _attend(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, scale: float
+) -> Tensor:
+    bias = mask_bias(bias, mask).expand(len(q), -1, -1, -1)
+    return F.scaled_dot_product_attention(q, k, v, bias, scale=scale)
+
+
+def _attend_by_softmax(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, scale: float
+) -> Tensor:
+    scores = (q * scale) @ k.transpose(-2, -1) + mask_bias(bias, mask)
+    return scores.softmax(dim=-1).to(q.dtype) @ v
+
+
+def _scores(q: Tensor, k: Tensor, bias: Tensor, order: WindowOrder, scale: float) -> Tensor:
+    """Scaled, biased and masked scores ``(windows, heads, N, N)``."""
+    windows, heads, tokens, _ = q.shape
+    scores = q.new_empty(windows, heads, tokens, tokens)
+    bias = _in_type(bias, q.dtype)
+    for group in order.groups:
+        scores[group.windows] = mask_bias(bias, group.mask)
+    products = scores.flatten(0, 1)
+    products.baddbmm_(q.flatten(0, 1), k.flatten(0, 1).transpose(1, 2), alpha=scale)
+    return scores
+
+
+def _in_type(bias: Tensor, dtype: torch.dtype) -> Tensor:
+    """A bias in another precision: half of its range at most, so that scores can be added."""
+    if bias.dtype == dtype:
+        return bias
+    limit = torch.finfo(dtype).max / 2
+    return bias.clamp(-limit, limit).to(dtype)
+
+
+def _split_heads(windows: Tensor, order: WindowOrder, parts: int, heads: int) -> tuple[Tensor, ...]:
+    """Cut ``(P, parts * heads * head_dim)`` into parts ``(windows, heads, N, head_dim)``."""
+    windows = windows.reshape(
+        -1, order.window_tokens, parts, heads, windows.shape[1] // parts // heads
+    )
+    return windows.permute(2, 0, 3, 1, 4).unbind(0)

@@ -1,0 +1,214 @@
+"""A hook that ends a run, or leaves out a step, where numbers stop being finite."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from mmengine.dist import all_gather_object
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import Tensor
+from torch.optim import Optimizer
+
+from mmgab.registry import HOOKS
+from mmgab.reliability.finite_numbers import named_floats, not_finite, too_large
+from mmgab.reliability.numerics_diagnosis import (
+    bad_gradients,
+    first_bad_module,
+    gaussian_parameters,
+    image_files,
+)
+from mmgab.reliability.numerics_report import LISTED, sentence, write_report
+from mmgab.reliability.processes import Agreement
+from mmgab.reliability.random_states import random_states, set_random_states
+from mmgab.reliability.run_state import optimizers_of, run_state, saved_buffers
+from mmgab.reliability.wrapped_model import unwrapped
+
+
+@HOOKS.register_module()
+class NumericsGuardHook(Hook):
+    """Look for numbers that are not finite in gradients, losses and the run's state.
+
+    Gradients are looked at before the optimizer takes them: one that is not finite, or whose square
+    is not finite in float32 (which would make Adam's second moment infinite while weights stay
+    finite), gets to no weight and no optimizer. The loss and the model's buffers, such as the
+    statistics of BatchNorm, are looked at after the step. Where something is bad, the batch is run
+    once more, with the random numbers that it had, and ``WORK_DIR/numerics/iter_N_rank_R.json``
+    gets the loss terms, the first module with an output that is not finite, the batch's image
+    files, amplitude and sigma of every layer and the state of the loss scaler. All processes end
+    with the same message: it names the rank whose batch was bad, and the batch's images. A scaler's
+    own search for its scale (``AmpOptimWrapper`` with fp16), which leaves out steps as well, is
+    none of this.
+
+    The state is all that a run resumes with: parameters and buffers, the averaged ones of an
+    ``EMAHook``, the state of optimizers, learning rates and schedules.
+
+    Args:
+        max_skips: Bad steps in a row that are left out before the run ends; 0 ends it at the first.
+            Statistics of normalisation layers are then those of before the step.
+        interval: Iterations from one look at the state to the next. It is looked at before
+            training and before every checkpoint too.
+
+    Raises:
+        ValueError: If ``max_skips`` is negative or ``interval`` not positive.
+    """
+
+    priority = 'ABOVE_NORMAL'  # before anything is logged or saved
+
+    def __init__(self, max_skips: int = 0, interval: int = 100) -> None:
+        if max_skips < 0:
+            raise ValueError(f'NumericsGuardHook: max_skips must not be negative, got {max_skips}')
+        if interval < 1:
+            raise ValueError(f'NumericsGuardHook: interval must be at least 1, got {interval}')
+        self.max_skips = max_skips
+        self.interval = interval
+        self._skipped = 0
+        self._bad_gradients: list[str] = []
+        self._handles: list = []
+        self._agreement = Agreement()
+
+    def before_train(self, runner: Runner) -> None:
+        """Look at the state, and from now on at gradients.
+
+        Raises:
+            FloatingPointError: If the run would start from numbers that are not finite.
+        """
+        self._model = unwrapped(runner.model)
+        self._names = {parameter: name for name, parameter in self._model.named_parameters()}
+        self._saved_buffers = saved_buffers(self._model)
+        self._agreement.begin()
+        self._check_state(runner, f'before iteration {runner.iter + 1}')
+        self._optimizers = optimizers_of(runner.optim_wrapper)
+        self._handles = [
+            optimizer.register_step_pre_hook(self._look_at_gradients)
+            for optimizer in self._optimizers
+        ]
+
+    def after_train(self, runner: Runner) -> None:
+        """Leave the optimizer as it was."""
+        for handle in self._handles:
+            handle.remove()
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None
+    ) -> None:
+        """Keep what is needed to run the batch once more, or to undo it."""
+        self._bad_gradients = []
+        self._random_states = random_states()
+        if self.max_skips:
+            self._buffers = [(buffer, buffer.clone()) for buffer in self._model.buffers()]
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """End the run, or leave out the step, if its numbers were bad.
+
+        Raises:
+            FloatingPointError: If they were, and no more steps may be left out.
+        """
+        outputs = outputs or {}
+        results = dict(self._saved_buffers, loss=outputs.get('loss'))
+        bad = not_finite(list(named_floats(results)))
+        # All of them run their batches again, or none: a network may have collective operations.
+        if not self._agreement.largest(int(bool(bad or self._bad_gradients))):
+            self._skipped = 0
+            if self.every_n_train_iters(runner, self.interval):
+                self._check_state(runner, f'after iteration {runner.iter + 1}')
+            return
+        self._skipped += 1
+        message = self._diagnose(runner, data_batch, outputs, bad)
+        if self._skipped > self.max_skips:
+            raise FloatingPointError(message)
+        for optimizer in self._optimizers:  # what was accumulated with a bad batch is bad
+            optimizer.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for buffer, before in self._buffers:
+                buffer.copy_(before)
+        runner.logger.warning(f'{message} ({self._skipped} in a row, at most {self.max_skips})')
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep numbers that are not finite out of checkpoints.
+
+        Raises:
+            FloatingPointError: If the run's state has some.
+        """
+        problem = _problem(runner, 'no checkpoint is written')
+        if problem:
+            raise FloatingPointError(problem)
+
+    def _check_state(self, runner: Runner, when: str) -> None:
+        """End all processes with what the first of them has found, if anything."""
+        problem = _problem(runner, when)
+        if self._agreement.largest(int(problem is not None)):
+            raise FloatingPointError(next(filter(None, all_gather_object(problem))))
+
+    @torch.no_grad()
+    def _look_at_gradients(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
+        """Called by the optimizer before its step, which has nothing to do without gradients."""
+        if getattr(optimizer, 'found_inf', None) is not None and optimizer.found_inf.any():
+            return  # a fused optimizer is called even where the loss scaler leaves out the step
+        bad = too_large(
+            [
+                (self._names.get(parameter, 'a parameter outside the model'), parameter.grad)
+                for group in optimizer.param_groups
+                for parameter in group['params']
+                if parameter.grad is not None
+            ]
+        )
+        if bad:
+            self._bad_gradients += bad
+            optimizer.zero_grad(set_to_none=True)
+
+    def _diagnose(
+        self, runner: Runner, data_batch: Mapping | None, outputs: Mapping, bad: list[str]
+    ) -> str:
+        """Find and write down where a step went bad; all processes call it and get one message."""
+        first = self._run_again(first_bad_module, runner, data_batch)
+        gradients = []
+        if not self._agreement.largest(int(bool(bad or first))):
+            gradients = self._run_again(bad_gradients, runner, data_batch)
+        scaler = getattr(runner.optim_wrapper, 'loss_scaler', None)
+        diagnosis = dict(
+            iteration=runner.iter + 1,
+            rank=runner.rank,
+            is_batch_bad=bool(bad or first or gradients),
+            losses={
+                name: float(loss.detach().mean())
+                for name, loss in outputs.items()
+                if isinstance(loss, Tensor)
+            },
+            first_bad_module=first,
+            bad_buffers=[name for name in bad if name in self._saved_buffers][:LISTED],
+            bad_gradients=self._bad_gradients[:LISTED],
+            number_of_bad_gradients=len(self._bad_gradients),
+            bad_gradients_of_batch=gradients[:LISTED],
+            images=image_files(data_batch),
+            gaussians={n: p.tolist() for n, p in gaussian_parameters(self._model).items()},
+            loss_scaler=scaler.state_dict() if scaler is not None else None,
+        )
+        write_report(diagnosis, runner.work_dir)
+        return sentence(all_gather_object(diagnosis), runner.work_dir)
+
+    def _run_again(self, find: Callable, runner: Runner, data_batch: Mapping | None) -> object:
+        """Run the batch with the random numbers that it had, and leave them as they are now."""
+        now = random_states()
+        set_random_states(self._random_states)
+        try:
+            return find(self._model, data_batch, runner.optim_wrapper)
+        finally:
+            set_random_states(now)
+
+
+def _problem(runner: Runner, when: str) -> str | None:
+    """Which tensors of a run's state in this process are not finite, if any."""
+    state = run_state(runner)
+    bad = not_finite(state)
+    if not bad:
+        return None
+    return (
+        f'{len(bad)} of {len(state)} tensors are not finite in rank {runner.rank}, {when}: '
+        f'{", ".join(bad[:LISTED])}'
+    )

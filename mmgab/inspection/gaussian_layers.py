@@ -1,0 +1,115 @@
+"""Position biases of a network's layers, learned tables and Gaussians, from its checkpoint."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmgab.analysis.erf import GaussianSurface, fit_surface
+from mmgab.analysis.plots import plot_tables
+from mmgab.checkpoints import Contents
+from mmgab.functional import gaussian_table, relative_offsets
+
+from .vit_layers import is_vit, vit_layers
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The position bias of one layer.
+
+    Attributes:
+        name: Stage and block.
+        table: The learned table ``(heads, 2 * Wh - 1, 2 * Ww - 1)``, in logits.
+        gaussian: The Gaussian's, shaped alike; zeros where there is none.
+        amplitude: Effective amplitude ``a^2`` of each head, or one for all; empty for none.
+        sigma: In tokens; as many.
+    """
+
+    name: str
+    table: np.ndarray
+    gaussian: np.ndarray
+    amplitude: list[float]
+    sigma: list[float]
+
+    def fits(self) -> dict[str, GaussianSurface | None]:
+        """Gaussians fitted to the mean over heads, and to each head; None of a constant table."""
+        bias = self.table + self.gaussian
+        maps = {'mean': bias.mean(axis=0)} | {f'head{i}': one for i, one in enumerate(bias)}
+        return {name: fit_central(values) for name, values in maps.items()}
+
+
+def fit_central(table: np.ndarray) -> GaussianSurface | None:
+    """Fit what the window's central token sees, minus its minimum."""
+    window = tuple(side // 2 + 1 for side in table.shape)
+    top, left = ((full - side) // 2 for full, side in zip(table.shape, window, strict=True))
+    seen = table[top : top + window[0], left : left + window[1]]
+    seen = seen - seen.min()
+    return fit_surface(seen, is_turned=False) if seen.any() else None
+
+
+def layers_of(contents: Contents) -> list[Layer]:
+    """Every layer of a Swin, from the image on."""
+    layers = []
+    for name in contents.tables():
+        beside = f'{name.rpartition(".")[0]}.gaussian.'
+        own = {kind: contents.swin.get(f'{beside}{kind}') for kind in ('amplitude', 'sigma')}
+        gaussian = {} if None in own.values() else {k: v.float() for k, v in own.items()}
+        place = name.removesuffix('.attn.w_msa.relative_position_bias_table')
+        table = contents.swin[name].float()
+        layers.append(make_layer(place, table, contents.window(name), gaussian))
+    return layers
+
+
+def make_layer(
+    name: str, table: Tensor, window: tuple[int, int], gaussian: Mapping[str, Tensor]
+) -> Layer:
+    """A layer from its table ``(T, heads)`` and its Gaussian's parameters, none where it has none.
+
+    Args:
+        name: Stage and block.
+        table: The learned bias of every relative offset.
+        window: Height and width, in tokens.
+        gaussian: ``amplitude`` and ``sigma``, or empty.
+    """
+    own, amplitude, sigma = torch.zeros_like(table), [], []
+    if gaussian:
+        parameters = gaussian['amplitude'], gaussian['sigma']
+        own = own + gaussian_table(relative_offsets(window), *parameters)
+        amplitude, sigma = parameters[0].square().tolist(), parameters[1].abs().tolist()
+    sides = (2 * window[0] - 1, 2 * window[1] - 1)
+    return Layer(name, _as_maps(table, sides), _as_maps(own, sides), amplitude, sigma)
+
+
+def read_network(checkpoint: Mapping, source: str) -> list[Layer]:
+    """Every layer of a Swin, or of a plain ViT.
+
+    Raises:
+        ValueError: If the file holds neither.
+    """
+    if is_vit(checkpoint, source):
+        return [make_layer(*layer) for layer in vit_layers(checkpoint, source)]
+    return layers_of(Contents.of(checkpoint, source))
+
+
+def _as_maps(values: Tensor, sides: tuple[int, int]) -> np.ndarray:
+    """From a table ``(T, heads)``, of query from key, to maps over the offset of key from query."""
+    return values.t().unflatten(1, sides).flip(1, 2).double().numpy()
+
+
+def tables_picture(layers: list[Layer], path: Path) -> None:
+    """Learned table, Gaussian and sum of every layer."""
+    rows = [
+        (
+            layer.name,
+            [
+                layer.table.mean(axis=0),
+                layer.gaussian.mean(axis=0),
+                (layer.table + layer.gaussian).mean(axis=0),
+            ],
+        )
+        for layer in layers
+    ]
+    plot_tables(rows, ('learned table', 'Gaussian', 'their sum'), path)

@@ -1,0 +1,1 @@
+"""Modules that networks are made of, and that no config names."""

@@ -1,0 +1,1 @@
+"""Research on top of mmgab."""

@@ -1,0 +1,1 @@
+"""Time and memory beside other Swins: docs/performance.md."""

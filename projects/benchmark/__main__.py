@@ -1,0 +1,131 @@
+"""Measure SwinGAB beside the Swins of mmdet, mmseg, timm, torchvision and transformers.
+
+    python -m projects.benchmark                  # Swin-S, everything: an hour
+    python -m projects.benchmark --quick          # Swin-T, small images, 2 minutes
+    python -m projects.benchmark --only counts    # what is the same on every machine
+
+All have the same weights and agree on the last map of a 448 x 448 image before anything is timed.
+They run in turn, round by round; a ratio is the median over rounds of a library's time by mmdet's.
+On a machine with a GPU, times are CUDA's. Each section is written to benchmark.json in the work dir
+as it is done, beside what is there of the same network and machine; benchmark.md holds the tables,
+benchmark.png shows the times.
+"""
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from mmgab.analysis.plots import plot_benchmark
+
+from . import sections
+from .detector import measure_detector
+from .swin_peers import LIBRARIES, REFERENCE, build_peers
+from .timings import report
+
+SECTIONS: dict[str, Callable] = {
+    'counts': sections.measure_counts,
+    'geometry': sections.measure_geometry,
+    'inference': sections.measure_inference,
+    'training': sections.measure_training,
+    'gaussian': sections.measure_gaussian,
+    'selective': sections.measure_selective,
+    'scaling': sections.measure_scaling,
+    'detector': measure_detector,
+    'onnx': sections.measure_onnx,
+    'compiled': sections.measure_compiled,
+}
+QUICK = ('counts', 'geometry', 'inference', 'training', 'scaling')
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--variant', choices=['T', 'S'], help='Swin-S; with --quick Swin-T')
+    parser.add_argument('--rounds', type=int, help='timed runs of each, 7 by default')
+    parser.add_argument('--quick', action='store_true', help='a first look, not for the record')
+    parser.add_argument(
+        '--against',
+        nargs='+',
+        choices=list(LIBRARIES),
+        default=list(LIBRARIES),
+        metavar='LIBRARY',
+        help=f'some of: {", ".join(LIBRARIES)}; all by default, {REFERENCE} always',
+    )
+    parser.add_argument(
+        '--only', nargs='+', choices=list(SECTIONS), metavar='SECTION', help=f'of {list(SECTIONS)}'
+    )
+    parser.add_argument('--work-dir', default='work_dirs/benchmark', help='where results go')
+    args = parser.parse_args()
+    args.variant = args.variant or ('T' if args.quick else 'S')
+    args.rounds = args.rounds or (3 if args.quick else 7)
+    args.only = args.only or (QUICK if args.quick else list(SECTIONS))
+    return args
+
+
+def conditions(args: argparse.Namespace, device: str) -> dict:
+    """What figures depend on, beside versions: the network and the machine."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    return dict(
+        network=f'Swin-{args.variant}{", small images" if args.quick else ""}',
+        machine=f'{platform.machine()} {capability}, {torch.get_num_threads()} threads, {device}',
+    )
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries that were imported."""
+    libraries = ('torch', *LIBRARIES, 'onnxruntime')
+    return {name: sys.modules[name].__version__ for name in libraries if name in sys.modules}
+
+
+def results_so_far(file: Path, conditions: dict) -> dict:
+    """What earlier runs wrote under the same conditions; otherwise a new beginning."""
+    known = json.loads(file.read_text()) if file.exists() else {}
+    is_same = all(known.get(key) == value for key, value in conditions.items())
+    known_versions = known.get('versions', {})
+    if is_same and all(known_versions.get(name, v) == v for name, v in versions().items()):
+        return known
+    return conditions | dict(versions={})
+
+
+def headline(results: dict) -> str:
+    """The conditions in a line."""
+    versions = ', '.join(f'{name} {version}' for name, version in results['versions'].items())
+    return f'{results["network"]} on {results["machine"]}: {versions}.'
+
+
+def main() -> None:
+    """Build, check, measure, report."""
+    args = parse_args()
+    work_dir = Path(args.work_dir)
+    work_dir.mkdir(parents=True, exist_ok=True)
+    file = work_dir / 'benchmark.json'
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    peers = build_peers(args.variant, [REFERENCE, *(n for n in args.against if n != REFERENCE)])
+    for peer in peers:
+        peer.model.to(device)
+    results = results_so_far(file, conditions(args, device))
+    results['versions'] |= versions()
+    print(f'{headline(results)}\n')
+    for name in args.only:
+        results[name] = SECTIONS[name](peers, device, args)
+        results['versions'] |= versions()
+        print(f'\r{"":<70}\n{report(name, results[name])}')
+        file.write_text(json.dumps(results, indent=2) + '\n')
+        done = [report(name, results[name]) for name in SECTIONS if name in results]
+        (work_dir / 'benchmark.md').write_text('\n'.join([f'{headline(results)}\n', *done]))
+    if {'inference', 'training', 'scaling'} <= set(results):
+        picture = work_dir / 'benchmark.png'
+        times = results['inference'] | results['training']
+        plot_benchmark(times, results['scaling'], REFERENCE, picture)
+    print(f'Written to {work_dir}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,81 @@
+"""Time of receptive fields beside the openerf package: the same network, images and protocol.
+
+    python -m projects.benchmark.erf_time --images FOLDER
+
+Both read the folder, transform as timm says and sum the same gradients; maps are compared before
+anything is timed. Prints medians over rounds and the median ratio.
+"""
+
+import argparse
+import statistics
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+from openerf.erf import compute_erf
+from torch import nn
+
+from mmgab.analysis.cost import interleaved_times, paired_ratio
+from mmgab.analysis.erf import PROTOCOLS, centre, measure_erf
+from mmgab.inspection.erf_images import batches, folder_images
+from mmgab.inspection.erf_subject import Target, build_subject
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--images', required=True, type=Path, help='folder of images')
+    parser.add_argument('--models', nargs='+', default=['swin_tiny_patch4_window7_224'])
+    parser.add_argument('--batch-size', type=int, default=4, help="ours; openerf's is 1")
+    parser.add_argument('--rounds', type=int, default=7)
+    return parser.parse_args()
+
+
+def weights(name: str, path: Path) -> nn.Module:
+    """A timm network whose norms are as after training; else the mean over channels is constant."""
+    torch.manual_seed(0)
+    model = timm.create_model(name).eval()
+    for module in model.modules():
+        if isinstance(module, nn.LayerNorm):
+            nn.init.normal_(module.weight, mean=1, std=0.3)
+    torch.save(model.state_dict(), path)
+    return model
+
+
+def compare(name: str, args: argparse.Namespace) -> None:
+    """Check that the maps agree, then time both in turn."""
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Path(folder, 'weights.pth')
+        model = weights(name, checkpoint)
+        subject = build_subject(Target(f'timm:{name}', str(checkpoint)))
+
+    def ours() -> np.ndarray:
+        sources = batches(folder_images(args.images, subject), args.batch_size, {})
+        *_, erf = measure_erf(subject.features, sources, centre, PROTOCOLS['gab2023'])
+        return erf.sums[0].mean / erf.sums[0].mean.sum()
+
+    def theirs() -> np.ndarray:
+        return compute_erf(model, args.images, show_progress=False, device='cpu').erf_map
+
+    difference = np.abs(ours() - theirs()).max() / theirs().max()
+    if difference > 1e-4:
+        raise RuntimeError(f'{name}: the maps differ by {difference:.1e} of their maximum')
+    times = interleaved_times(dict(ours=ours, openerf=theirs), args.rounds, print)
+    seconds = {who: statistics.median(values) for who, values in times.items()}
+    ratio = paired_ratio(times['ours'], times['openerf'])
+    print(f'{name}: {seconds}, ours by openerf {ratio:.2f}, maps within {difference:.1e}')
+
+
+def main() -> None:
+    """Every network in turn."""
+    args = parse_args()
+    for name in args.models:
+        compare(name, args)
+
+
+if __name__ == '__main__':
+    main()

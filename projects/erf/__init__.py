@@ -1,0 +1,1 @@
+"""What the paper says of effective receptive fields, measured: docs/erf.md."""

@@ -1,0 +1,250 @@
+"""The last part of docs/erf.md: tables and verdicts, from the numbers of a study."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmgab.analysis.plots import ErfPicture
+
+from .networks import GAUSSIANS, MORE, NO_POSITION, REDRAWN, TABLE, Bias
+
+MARK = '<!-- What follows is written by `make erf-study`. -->\n'
+GAUSSIAN = 0.5  # R^2 from which on a field is called one
+NONE = 0.05  # and below which the search found nothing
+_PARTS = ('value', 'low', 'high')
+HOLDS, PARTLY, FAILS = 'Holds here', 'Holds in part', 'Does not hold here'
+UNKNOWN = 'Cannot be tested here'
+
+
+@dataclass(frozen=True)
+class Row:
+    """A network that was measured.
+
+    Attributes:
+        name: What is special about it.
+        whole: Numbers of the field, as :func:`mmgab.analysis.erf.describe_sums`.
+        beyond: Of the field without the unit's own patch, as :func:`erf_study_measures.beyond`.
+        others: R^2 beyond the own patch with other initial weights.
+        picture: The field.
+        picture_beyond: Without the own patch.
+        images: How many it was measured with.
+    """
+
+    name: str
+    whole: dict[str, dict[str, float]]
+    beyond: dict[str, dict[str, float]]
+    others: list[float]
+    picture: ErfPicture
+    picture_beyond: ErfPicture
+    images: int
+
+
+Rows = dict[str, list[Row]]
+Verdict = tuple[str, str, str]  # a claim, the word, why
+
+_UNTRAINED = """
+## The paper's claims, where they can be tested here
+
+    make erf-study
+
+Each field is described twice. The nearest 2-D Gaussian of the whole, with five parameters along the
+axes of the image, is the measure of the paper's code. But an untrained network passes nearly all of
+the gradient along its residual connections to the patch that the unit stands on, so that R² of the
+whole is that of a speckled square. "Beyond" is about the rest: means of cells of 8 x 8 pixels
+without the own patch, and the nearest Gaussian about the unit on a constant; R² 0 is a field
+without one. In brackets are 95 % intervals over images; one draw of weights, "other weights" are
+two more.
+
+### Networks before training
+
+{images} photographs of 224 x 224 pixels, protocol `gab2023`, the unit at the centre of the last
+map. ViT-S is timm's with relative position alone, its tables as Swins have them; Swin-T is ours,
+before its last norm. A Gaussian is on top of the untrained table (standard deviation 0.02). "near /
+far" is the mean contribution 24 to 56 pixels from the unit by that 80 to 112 away.
+
+"""
+
+_NUCLEI = """
+![Fields before training](figures/erf_untrained.png)
+
+### The nuclei models
+
+All tiles of the data set, {images} images, as large as in training; the unit at the centre of the
+last stage, before its norm. They are cut from one micrograph, overlap, and most were trained on:
+intervals are narrower than for as many independent images. In "positions drawn anew" all is trained
+but the relative-position tables, which are random again: the paper's control.
+
+"""
+
+_VERDICTS = """
+![Fields of the nuclei models](figures/erf_nuclei.png)
+
+### Verdicts
+
+The claims are those of [arXiv 2305.04722](https://arxiv.org/abs/2305.04722). A field is called
+Gaussian where R² beyond the own patch is at least 0.5, with all draws of weights, and above what it
+is compared to, with intervals that do not overlap. That a bias says nothing is concluded where its
+intervals do overlap with those without it.
+
+"""
+
+
+def write_page(path: Path, fresh: Rows, nuclei: Rows, sigmas: dict[str, list[float]]) -> None:
+    """Replace what a study wrote before.
+
+    Args:
+        path: docs/erf.md.
+        fresh: For each network its rows before training.
+        nuclei: For each config its rows before and after training.
+        sigmas: For each config with Gaussians, sigma of every layer after training.
+
+    Raises:
+        ValueError: If the page has no mark where the part begins.
+    """
+    kept, mark, _ = path.read_text().partition(MARK)
+    if not mark:
+        raise ValueError(f'{path} has no line {MARK.strip()}')
+    untrained = '\n'.join(_table(name, rows) for name, rows in fresh.items())
+    trained = '\n'.join(_table(name, rows) for name, rows in nuclei.items())
+    verdicts = [
+        _distance(fresh), *_from_the_start(fresh), _training(nuclei), _redrawn(nuclei),
+        _layers(sigmas), *_UNTESTED,
+    ]  # fmt: skip
+    table = '| claim | verdict |\n| --- | --- |\n' + '\n'.join(
+        f'| {claim} | **{word}.** {why} |' for claim, word, why in verdicts
+    )
+    text = _UNTRAINED.format(images=_images(fresh)) + untrained
+    text += _NUCLEI.format(images=_images(nuclei)) + trained + _VERDICTS + table + '\n'
+    path.write_text(kept + mark + text)
+
+
+def redrawn_name(bias: Bias) -> str:
+    """Name of a trained network whose tables were drawn anew."""
+    return f'positions drawn anew, std {bias.table_std:g}'
+
+
+def _images(rows: Rows) -> int:
+    return next(iter(rows.values()))[0].images
+
+
+def _table(network: str, rows: list[Row]) -> str:
+    has_far, has_others = 'near_by_far' in rows[0].beyond, bool(rows[0].others)
+    head = [network, 'R² of the whole', 'own patch, part of the whole', 'R² beyond',
+            'sigma beyond, pixels', *(['near / far'] if has_far else []),
+            *(['R² beyond, other weights'] if has_others else [])]  # fmt: skip
+    lines = [head, ['---'] * len(head)]
+    for row in rows:
+        cells = [row.name, _interval(row.whole['fit_r_squared'])]
+        cells += [_interval(row.beyond[name]) for name in ('own_patch', 'r_squared')]
+        has_gaussian = row.beyond['r_squared']['value'] >= NONE
+        cells.append(_interval(row.beyond['sigma']) if has_gaussian else 'none')
+        if has_far:
+            cells.append(_interval(row.beyond['near_by_far']))
+        if has_others:
+            cells.append(', '.join(f'{round(value, 2) + 0:.2f}' for value in row.others))
+        lines.append(cells)
+    return '\n'.join(f'| {" | ".join(line)} |' for line in lines) + '\n'
+
+
+def _interval(number: dict[str, float]) -> str:
+    digits = 0 if number['value'] >= 10 else 3 if 0.99 < number['value'] < 1 else 2
+    # Plus 0: no minus before a zero.
+    value, low, high = (f'{round(number[k], digits) + 0:.{digits}f}' for k in _PARTS)
+    return f'{value} ({low} to {high})'
+
+
+def _named(rows: list[Row], bias: Bias) -> Row:
+    return next(row for row in rows if row.name == bias.name)
+
+
+def _is_above(number: dict[str, float], other: dict[str, float]) -> bool:
+    return number['low'] > other['high']
+
+
+def _is_gaussian(row: Row, other: Row) -> bool:
+    fit, before = row.beyond['r_squared'], other.beyond['r_squared']
+    return min(fit['value'], *row.others, 1) >= GAUSSIAN and _is_above(fit, before)
+
+
+def _word(holds: list[bool]) -> str:
+    return HOLDS if all(holds) else PARTLY if any(holds) else FAILS
+
+
+def _r_squared(row: Row) -> str:
+    return f'{round(row.beyond["r_squared"]["value"], 2) + 0:.2f}'
+
+
+def _distance(fresh: Rows) -> Verdict:
+    claim = 'In a network that was never trained, relative position says nothing about distance'
+    found, holds = [], []
+    for network, rows in fresh.items():
+        plain, table = (_named(rows, bias) for bias in (NO_POSITION, TABLE))
+        ratios = [row.beyond['near_by_far']['value'] for row in (table, plain)]
+        found.append(
+            f'{network}: R² beyond {_r_squared(table)} and near / far {ratios[0]:.2f} with the '
+            f'untrained table, {_r_squared(plain)} and {ratios[1]:.2f} with no position at all'
+        )
+        for number in ('r_squared', 'near_by_far'):
+            pair = table.beyond[number], plain.beyond[number]
+            holds.append(not _is_above(*pair) and not _is_above(*pair[::-1]))
+    return claim, _word(holds), '; '.join(found)
+
+
+def _from_the_start(fresh: Rows) -> Iterator[Verdict]:
+    for biases, what in ((GAUSSIANS, 'as it starts, A = 1,'), (MORE[-1:], 'of A = 10')):
+        claim = f'With a Gaussian {what} the field is Gaussian before training'
+        found, holds = [], []
+        for network, rows in fresh.items():
+            table, own = _named(rows, TABLE), [_named(rows, bias) for bias in biases]
+            are_gaussian = [_is_gaussian(row, table) for row in own]
+            values = ', '.join(
+                f'{_r_squared(row)} with sigma {bias.sigma:g}{"" if is_one else " (not)"}'
+                for row, bias, is_one in zip(own, biases, are_gaussian, strict=True)
+            )
+            found.append(f'{network}: R² beyond {_r_squared(table)} with the table, {values}')
+            holds += are_gaussian
+        yield claim, _word(holds), '; '.join(found)
+
+
+def _training(nuclei: Rows) -> Verdict:
+    claim = 'Training makes the field Gaussian'
+    holds = [_is_gaussian(after, before) for before, after, *_ in nuclei.values()]
+    found = [
+        f'{name}: R² beyond {_r_squared(before)} before, {_r_squared(after)} after'
+        for name, (before, after, *_) in nuclei.items()
+    ]
+    return claim, _word(holds), '; '.join(found) + '. Minutes of training on one micrograph'
+
+
+def _redrawn(nuclei: Rows) -> Verdict:
+    claim = 'A trained network is less Gaussian where its relative positions are drawn anew'
+    found, holds = [], []
+    for name, (_, after, *redrawn) in nuclei.items():
+        for bias, row in zip(REDRAWN, redrawn, strict=False):  # networks with Gaussians have none
+            holds.append(_is_above(after.beyond['r_squared'], row.beyond['r_squared']))
+            found.append(
+                f'{name}: R² beyond {_r_squared(after)} as trained, {_r_squared(row)} with tables '
+                f'of standard deviation {bias.table_std:g}'
+            )
+    return claim, _word(holds), '; '.join(found) + '. Tables hardly left their start in minutes'
+
+
+def _layers(sigmas: dict[str, list[float]]) -> Verdict:
+    claim = 'The learned sigma differs by layer and by data'
+    ranges = [f'{name}: {min(own):.2f} to {max(own):.2f}' for name, own in sigmas.items()]
+    moved = max(abs(sigma - 5.0) for own in sigmas.values() for sigma in own)
+    why = (
+        f'All layers begin at 5 tokens and end at {"; ".join(ranges)}: at most {moved:.2f} away, '
+        'in some hundred steps of at most 0.001 each. It would take weeks of COCO or ADE20K'
+    )
+    return claim, UNKNOWN, why
+
+
+_UNTESTED = (
+    ('Trained relative positions of published Swins and ViTs are Gaussians', UNKNOWN,
+     'Their checkpoints are not here; `gab_params.py CHECKPOINT` fits every layer of a Swin, or of '
+     'a plain ViT with relative positions'),
+    ('The Gaussian helps detection and segmentation', UNKNOWN,
+     'It would take COCO or ADE20K, a GPU, and several seeds; one seed on one micrograph shows no '
+     'difference (README)'),
+)  # fmt: skip

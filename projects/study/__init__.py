@@ -1,0 +1,1 @@
+"""All methods trained on all tasks over seeds: docs/study.md."""

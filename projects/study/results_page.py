@@ -1,0 +1,133 @@
+"""The last part of docs/study.md: figures, tables and verdicts, from the table of results."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import mean
+
+from mmgab.analysis.plots import MethodPicture, plot_comparison
+
+from .grid import SEEDS, TASKS, Run, Task
+from .paired import BETTER, PLAIN, TOO_FEW, UNSEEN, WORSE, Comparison, Interval, compare
+from .results import Result
+
+MARK = '<!-- What follows is written by `make study`. -->\n'
+METRICS = {
+    'coco/bbox_mAP': 'box AP',
+    'coco/segm_mAP': 'mask AP',
+    'mIoU': 'mIoU',
+    'mAcc': 'mean accuracy',
+}
+
+
+def write_page(page: Path, figures: Path, results: Sequence[Result], runs: Sequence[Run]) -> None:
+    """Write the tables of the page, and a figure for each task.
+
+    Args:
+        page: Its file; what stands behind the mark in it is written anew.
+        figures: Folder for the figures.
+        results: All there are.
+        runs: All that the study has.
+
+    Raises:
+        ValueError: If the page has no mark.
+    """
+    text = page.read_text()
+    if MARK not in text:
+        raise ValueError(f'{page} has no line {MARK!r}')
+    compared = {task: compare(results, task.name, task.arms) for task in TASKS}
+    compared = {task: rows for task, rows in compared.items() if rows}
+    sections = ['\n', *_progress(results, runs), *_verdicts(compared)]
+    for task, rows in compared.items():
+        picture = figures / f'study_{task.name}.png'
+        plot_comparison(
+            {row.arm: _picture(results, task, row) for row in rows},
+            task.title,
+            f'{METRICS[task.metrics[0]]}, per cent',
+            picture,
+        )
+        sections += _task_section(task, rows, results, picture.relative_to(page.parent))
+    page.write_text(text[: text.index(MARK) + len(MARK)] + ''.join(sections))
+
+
+def _picture(results: Sequence[Result], task: Task, row: Comparison) -> MethodPicture:
+    own = [r for r in results if (r.task, r.arm) == (task.name, row.arm)]
+    curves = [result.curve for result in own if result.seed in row.seeds]
+    curve = {i: mean(curve[i] for curve in curves) for i in curves[0]}
+    return MethodPicture(row.differences, row.bootstrap, curve)
+
+
+def _progress(results: Sequence[Result], runs: Sequence[Run]) -> Iterator[str]:
+    hours = sum(result.seconds for result in results) / 3600
+    done = {result.run for result in results}
+    missing = [run.name for run in runs if run.name not in done]
+    yield (
+        f'{len(results)} of {len(runs)} runs, {hours:.1f} hours of one core in all, '
+        f'{3600 * hours / max(len(results), 1):.0f} seconds each.'
+    )
+    yield ' Not trained yet: ' + ', '.join(missing[:8]) if missing else ''
+    yield f' and {len(missing) - 8} more.\n' if len(missing) > 8 else '\n'
+
+
+def _verdicts(compared: dict[Task, list[Comparison]]) -> Iterator[str]:
+    rows = [row for task_rows in compared.values() for row in task_rows if row.arm != PLAIN]
+    tested = [row for row in rows if row.verdict != TOO_FEW]
+    counts = {word: sum(row.verdict == word for row in tested) for word in (BETTER, WORSE, UNSEEN)}
+    yield '\n### Verdicts\n\n'
+    yield (
+        f'Of {len(tested)} comparisons {counts[BETTER]} are better than the plain network, '
+        f'{counts[WORSE]} are worse, and in {counts[UNSEEN]} no effect is seen: an interval of '
+        'the mean difference holds 0.\n\n'
+    )
+    names = list(dict.fromkeys(row.arm for row in rows))
+    yield '| arm | ' + ' | '.join(task.title for task in compared) + ' |\n'
+    yield '|---' * (1 + len(compared)) + '|\n'
+    for name in names:
+        cells = []
+        for task_rows in compared.values():
+            row = next((row for row in task_rows if row.arm == name), None)
+            cells.append('' if row is None else f'{row.difference:+.1f} {row.verdict}')
+        yield f'| {name} | ' + ' | '.join(cells) + ' |\n'
+
+
+def _task_section(
+    task: Task, rows: Sequence[Comparison], results: Sequence[Result], picture: Path
+) -> Iterator[str]:
+    first, second = (METRICS[metric] for metric in task.metrics)
+    yield f'\n### {task.title}\n\n'
+    yield f'![Differences to the plain network, and scores over iterations]({picture})\n\n'
+    heads = (
+        first,
+        'difference',
+        'bootstrap 95 %',
+        "Student's 95 %",
+        'seeds',
+        second,
+        'CPU time',
+        'learned',
+    )
+    yield '| arm | ' + ' | '.join(heads) + ' |\n'
+    yield '|---' * len(heads) + '|\n'
+    for row in rows:
+        is_plain = row.arm == PLAIN
+        intervals = ' | '.join(map(_words, (row.bootstrap, row.student)))
+        yield (
+            f'| {row.arm} | {mean(row.scores):.2f} | '
+            f'{"" if is_plain else f"{row.difference:+.2f}"} | {intervals} | {len(row.scores)} | '
+            f'{row.second:.2f} | {row.cost:.2f} | {_learned(results, task, row.arm)} |\n'
+        )
+    if min(len(row.scores) for row in rows) < len(SEEDS):
+        yield '\nSome seeds are not trained yet.\n'
+
+
+def _words(interval: Interval | None) -> str:
+    return '' if interval is None else '{:+.2f} to {:+.2f}'.format(*interval)
+
+
+def _learned(results: Sequence[Result], task: Task, arm: str) -> str:
+    """Means over seeds of what the method learned, first layer to last."""
+    found = [r.learned for r in results if (r.task, r.arm) == (task.name, arm)]
+    parts = []
+    for kind in found[0]:
+        layers = zip(*(learned[kind] for learned in found), strict=True)
+        parts.append(f'{kind} ' + ', '.join(f'{mean(values):.3g}' for values in layers))
+    return '; '.join(parts)

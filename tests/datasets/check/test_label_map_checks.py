@@ -1,0 +1,391 @@
+"""Label maps are checked as MMSegmentation reads them, and against what the config says of them."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.datasets.transforms import LoadAnnotations
+from PIL import Image
+
+from mmgab.datasets.check.file_reading import Reading
+from mmgab.datasets.check.label_map_file import look_at_labels
+from mmgab.datasets.check.semantic_checks import Labels
+from mmgab.datasets.check.split_checks import check_loader
+
+BOUNDS = dict(max_bytes=10**7, max_pixels=10**7)
+BLOB = np.zeros((32, 48), np.uint8)
+BLOB[8:24, 8:40] = 1
+STRIPES = np.repeat(np.arange(4, dtype=np.uint8), 8)[:, None].repeat(48, 1)  # 0 to 3
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write pairs of images and label maps: arrays, or images as they are."""
+
+    def save(maps, suffix='.png', **options):
+        for folder in ('images', 'labels'):
+            (tmp_path / folder).mkdir(exist_ok=True)
+        for index, labels in enumerate(maps):
+            labels = labels if isinstance(labels, Image.Image) else Image.fromarray(labels)
+            Image.new('RGB', labels.size, (index, 9, 9)).save(tmp_path / f'images/{index}.png')
+            labels.save(tmp_path / f'labels/{index}{suffix}', **options)
+        return tmp_path
+
+    return save
+
+
+def check(folder, classes=('background', 'nucleus'), name='train_dataloader', more=None, **dataset):
+    """Findings of a loader: examples and errors of each kind."""
+    settings = dict(
+        type='BaseSegDataset', data_root=str(folder), img_suffix='.png', seg_map_suffix='.png',
+        data_prefix=dict(img_path='images', seg_map_path='labels'),
+        metainfo=dict(classes=classes), pipeline=[],
+    )  # fmt: skip
+    settings.update(dataset)
+    init_default_scope('mmseg')
+    config = Config({'default_scope': 'mmseg', name: dict(dataset=settings), **(more or {})})
+    split = check_loader(config, name, Reading(1, 10**7, 10**7, 10**7))
+    assert not [f for f in split.found() if 'cannot be checked' in f['kind']], split.found()
+    return {f['kind']: (f['is_error'], f['examples'][0]) for f in split.found()}
+
+
+def errors(found):
+    return {kind for kind, (is_error, _) in found.items() if is_error}
+
+
+def test_a_mask_of_0_and_255_is_an_error_that_names_the_class(write):
+    found = check(write([BLOB * 255]))
+    assert errors(found) == {'255 may be meant as a class'}
+    text = found['255 may be meant as a class'][1]
+    assert "255 stands for no label, and 'nucleus' has no pixel: is 255 meant to be 1?" in text
+
+
+def test_255_beside_labels_of_all_classes_is_no_finding(write):
+    labels = BLOB.copy()
+    labels[0] = 255
+    assert check(write([labels, BLOB])) == {}
+
+
+def test_255_in_place_of_one_of_many_classes_is_a_note(write):
+    labels = np.where(STRIPES == 3, 255, STRIPES)
+    found = check(write([labels]), tuple('abcd'))
+    assert errors(found) == set()
+    assert "'d' has no pixel: is 255 meant to be 3?" in found['255 may be meant as a class'][1]
+
+
+@pytest.mark.parametrize('backend', ['pillow', 'cv2', 'tifffile'])
+@pytest.mark.parametrize(
+    ('labels', 'suffix'),
+    [
+        (Image.fromarray(BLOB), '.png'),
+        (Image.fromarray(BLOB == 1), '.png'),
+        (Image.fromarray(BLOB, 'P'), '.png'),
+        (Image.fromarray(BLOB.astype(np.uint16)), '.png'),
+        (Image.fromarray(BLOB.astype(np.int32)), '.tif'),
+        (Image.fromarray(BLOB.astype(np.float32)), '.tif'),
+        (Image.fromarray(BLOB.astype(np.uint16) + 256), '.png'),
+        (Image.fromarray(BLOB.astype(np.int32) - 1), '.tif'),
+        (Image.fromarray(BLOB.astype(np.float32) * 0.7), '.tif'),
+        (Image.fromarray(BLOB).convert('RGB'), '.png'),
+        (Image.fromarray(BLOB).convert('LA'), '.png'),
+        (Image.fromarray(BLOB).convert('RGBA'), '.png'),
+        (Image.fromarray(BLOB), '.bmp'),
+        (Image.fromarray(BLOB), '.gif'),
+    ],
+)
+def test_a_map_is_sound_if_training_reads_the_values_of_the_file(labels, suffix, backend, tmp_path):
+    """Against MMSegmentation's loader itself, whatever it does to the file."""
+    if backend == 'tifffile':
+        pytest.importorskip('tifffile')
+    path = str(tmp_path / f'map{suffix}')
+    if labels.mode == 'P':
+        labels.putpalette([0, 0, 0, 220, 20, 60])
+    labels.save(path)
+    in_file = np.array(Image.open(path))
+    load = LoadAnnotations(imdecode_backend=backend)
+    results = dict(seg_map_path=path, reduce_zero_label=False, seg_fields=[])
+    try:
+        trained = load(results)['gt_seg_map']
+        is_sound = trained.ndim == 2 and np.array_equal(trained, in_file)
+    except Exception:
+        trained, is_sound = None, False
+    found = look_at_labels(path, **BOUNDS, backend=backend)
+    assert is_sound == (found.problem is None and not found.findings), found
+    if found.size is not None:
+        assert found.histogram.tolist() == np.bincount(trained.ravel(), minlength=256).tolist()
+
+
+def test_one_bit_maps_read_by_pillow_are_no_finding_and_by_opencv_an_error(write):
+    folder = write([Image.fromarray(BLOB == 1)])
+    assert check(folder) == {}
+    load = dict(type='LoadAnnotations', imdecode_backend='cv2')
+    text = check(folder, pipeline=[load])['label map whose values the loader changes'][1]
+    assert 'value 1 becomes 255' in text
+
+
+def test_a_palette_image_needs_the_loader_that_reads_indices(write):
+    labels = Image.fromarray(BLOB, 'P')
+    labels.putpalette([0, 0, 0, 220, 20, 60])
+    folder = write([labels])
+    assert check(folder) == {}
+    found = check(folder, pipeline=[dict(type='LoadAnnotations', imdecode_backend='cv2')])
+    assert "'pillow' its indices" in found['label map with more than one channel'][1]
+
+
+def test_the_void_of_16_bits_becomes_that_of_8_bits_and_is_a_note(write):
+    labels = BLOB.astype(np.uint16)
+    labels[0] = 2**16 - 1
+    found = check(write([labels]))
+    assert found.keys() == {'label map whose values the loader changes'}
+    assert errors(found) == set()
+
+
+def test_grey_maps_of_less_than_8_bits_are_scaled_by_decoders(tmp_path):
+    def chunk(kind, data):
+        crc = zlib.crc32(kind + data)
+        return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', crc)
+
+    header = struct.pack('>IIBBBBB', 8, 8, 4, 0, 0, 0, 0)  # 4 bits of grey a pixel
+    rows = zlib.compress(b'\0\x01\x01\x01\x01' * 8)
+    path = tmp_path / 'map.png'
+    signature = b'\x89PNG\r\n\x1a\n'
+    path.write_bytes(
+        signature + chunk(b'IHDR', header) + chunk(b'IDAT', rows) + chunk(b'IEND', b'')
+    )
+    (finding,) = look_at_labels(str(path), **BOUNDS).findings
+    assert 'value 1 becomes 17' in finding.detail
+    assert not finding.is_error
+
+
+def test_a_label_map_one_pixel_high_is_none_as_in_training(tmp_path):
+    path = tmp_path / 'map.png'
+    Image.fromarray(BLOB[:1]).save(path)
+    assert 'one pixel wide or high' in look_at_labels(str(path), **BOUNDS).problem
+
+
+def test_a_lossy_label_map_is_an_error(write):
+    found = check(write([BLOB], suffix='.jpg', quality=100), seg_map_suffix='.jpg')
+    assert 'label map with lossy compression' in errors(found)
+
+
+def test_colours_and_shades_in_place_of_indices_are_guessed(write):
+    found = check(write([STRIPES * 40]), tuple('abcd'))
+    assert 'shades or colours in place of indices?' in found['label that is no class'][1]
+    found = check(write([Image.fromarray(BLOB * 200).convert('RGB')]))
+    assert (
+        'keep one channel: its colours are equal'
+        in found['label map with more than one channel'][1]
+    )
+
+
+@pytest.mark.parametrize(
+    ('maps', 'reduces', 'is_error'),
+    [
+        ([BLOB], True, True),  # one class would be left
+        ([STRIPES], True, True),
+        ([np.where(STRIPES == 1, 0, STRIPES)], True, False),  # the last class may be missing
+        ([STRIPES + 1], True, None),
+        ([STRIPES], False, None),
+    ],
+)
+def test_a_zero_that_is_reduced_though_it_is_a_class_is_found(maps, reduces, is_error, write):
+    classes = ('a', 'b') if maps[0] is BLOB else tuple('abcd')
+    found = check(write(maps), classes, reduce_zero_label=reduces)
+    kind = 'reduce_zero_label may not fit the labels'
+    assert found.get(kind, (None,))[0] == is_error
+
+
+@pytest.mark.parametrize('labels', [STRIPES, np.maximum(STRIPES, 1)])
+def test_labels_up_to_the_number_of_classes_are_a_guess_at_reduce_zero_label(labels, write):
+    found = check(write([labels]), tuple('abc'))
+    assert errors(found) == {'label that is no class'}
+    assert 'reduce_zero_label=True' in found['reduce_zero_label may not fit the labels'][1]
+    assert not errors(check(write([labels]), tuple('abc'), reduce_zero_label=True))
+
+
+@pytest.mark.parametrize(('value', 'reduces'), [(255, False), (0, True)])
+def test_a_split_of_ignored_pixels_alone_is_an_error(value, reduces, write):
+    found = check(write([np.full((8, 8), value, np.uint8)] * 2), reduce_zero_label=reduces)
+    assert errors(found) == {'data set without a labelled pixel'}
+
+
+@pytest.mark.parametrize('load', ['LoadAnnotations', 'mmgab.LoadSegmentation'])
+@pytest.mark.parametrize('in_pipeline', [None, True, False])
+@pytest.mark.parametrize('in_dataset', [True, False])
+def test_reduce_zero_label_of_pipeline_and_data_set_must_agree(
+    load, in_pipeline, in_dataset, write
+):
+    pipeline = [dict(type='LoadImageFromFile'), dict(type=load, reduce_zero_label=in_pipeline)]
+    folder = write([BLOB + in_dataset])
+    found = check(folder, pipeline=pipeline, reduce_zero_label=in_dataset)
+    differ = in_pipeline not in (None, in_dataset)
+    kind = 'reduce_zero_label of pipeline and data set differ'
+    assert errors(found) == ({kind} if differ else set())
+    if differ:
+        assert f'reduce_zero_label={in_pipeline} in' in found[kind][1]
+        assert f'{in_dataset} in the data set' in found[kind][1]
+
+
+def test_a_training_pipeline_loads_label_maps(write):
+    found = check(write([BLOB]), pipeline=[dict(type='LoadImageFromFile')])
+    assert errors(found) == {'training pipeline that loads no label maps'}
+    own = [lambda results: results]  # which may load anything
+    assert not errors(check(write([BLOB]), pipeline=own))
+
+
+def model(ignored=255, auxiliary=None, pad=255, number=2):
+    heads = dict(decode_head=dict(num_classes=number, ignore_index=ignored))
+    if auxiliary is not None:
+        heads['auxiliary_head'] = [dict(num_classes=number, ignore_index=auxiliary)]
+    return dict(model=dict(data_preprocessor=dict(seg_pad_val=pad), **heads))
+
+
+@pytest.mark.parametrize(
+    ('settings', 'kinds'),
+    [
+        (model(), set()),
+        (model(255, 255), set()),
+        (model(254, 254, 254), set()),
+        (model(255, 100), {'ignore_index that differ'}),
+        (model(254), {'padding of label maps that is not ignored'}),
+        (model(pad=0), set()),  # padding that is background, as some mean it
+        (model(number=3), {'number of classes of a head is another'}),
+    ],
+)
+def test_heads_and_padding_must_fit_the_labels(settings, kinds, write):
+    assert errors(check(write([BLOB]), more=settings)) == kinds
+
+
+@pytest.mark.parametrize(('loss', 'metric', 'is_error'), [
+    (255, 255, None),
+    (255, 100, True),
+    (0, 255, True),  # a class that is scored and never learned
+    (255, 0, False),  # a score without the background
+])  # fmt: skip
+def test_the_metric_must_ignore_what_the_loss_ignores(loss, metric, is_error, write):
+    evaluator = dict(val_evaluator=[dict(type='IoUMetric', ignore_index=metric)])
+    found = check(write([BLOB]), name='val_dataloader', more={**evaluator, **model(loss)})
+    assert found.get('ignore_index that differ', (None,))[0] == is_error
+    assert errors(found) == ({'ignore_index that differ'} if is_error else set())
+
+
+def test_a_value_that_the_loss_does_not_ignore_is_no_class(write):
+    labels = BLOB.copy()
+    labels[0] = 255
+    found = check(write([labels]), more=model(254, pad=254))
+    assert errors(found) == {'label that is no class'}
+    assert 'ignore_index is 254' in found['label that is no class'][1]
+
+
+def test_classes_that_may_be_void_are_noted(write):
+    found = check(write([BLOB]), ('nucleus', 'Unlabelled'))
+    assert not errors(found)
+    assert "'Unlabelled' is label 1" in found['class that may stand for no label'][1]
+    borders = np.zeros((128, 128), np.uint8)
+    borders[:64] = 1
+    borders[:, ::16] = borders[::16] = 2
+    found = check(write([borders]), ('a', 'b', 'c'))
+    assert not errors(found)
+    assert "'c' has pixels only at borders" in found['class that may stand for no label'][1]
+
+
+def test_a_folder_without_images_of_the_suffix_says_what_is_there(write):
+    found = check(write([BLOB] * 3), img_suffix='.jpg')
+    text = found['data set without an image'][1]
+    assert "images: img_suffix='.jpg', the folder has 3 of .png" in text
+
+
+def test_suffixes_in_other_letters_are_named(write):
+    folder = write([BLOB] * 3)
+    for kind in ('images', 'labels'):
+        (folder / kind / '1.png').rename(folder / kind / '1.PNG')
+    found = check(folder)
+    assert '1.PNG' in found['images passed over, with a suffix in other letters'][1]
+    assert errors(found) == {'images passed over, with a suffix in other letters'}
+
+
+def test_images_and_label_maps_without_each_other_are_named(write):
+    folder = write([BLOB] * 4)
+    (folder / 'labels/0.png').rename(folder / 'labels/0.PNG')
+    (folder / 'images/1.png').unlink()
+    found = check(folder)
+    text = found['images without a label map'][1]
+    assert '1 of 3' in text
+    assert 'labels/0.png' in text
+    assert '1 of .PNG' in text
+    is_error, text = found['label map without an image']
+    assert not is_error
+    assert text.endswith('labels/1.png')
+
+
+def test_a_training_set_needs_label_maps_and_classes(write):
+    folder = write([BLOB])
+    prefix = dict(img_path='images')
+    assert errors(check(folder, data_prefix=prefix)) == {'data set without label maps'}
+    assert not errors(check(folder, data_prefix=prefix, name='test_dataloader'))
+    assert errors(check(folder, metainfo=None)) == {'data set without classes'}
+
+
+def test_palettes_that_contradict_each_other_are_noted(write):
+    red, green = [0, 0, 0, 255, 0, 0], [0, 0, 0, 0, 255, 0, 9, 9, 9]
+    maps = [Image.fromarray(BLOB, 'P') for _ in range(2)]
+    for labels, palette in zip(maps, (red, [*red, 9, 9, 9]), strict=True):
+        labels.putpalette(palette)
+    assert check(write(maps)).keys() <= {'image that is there twice'}
+    maps[1].putpalette(green)
+    found = check(write(maps))
+    assert not errors(found)
+    assert '1 is (0, 255, 0)' in found['label maps with different palettes'][1]
+
+
+def test_a_part_of_the_label_maps_may_be_meant(write):
+    folder = write([BLOB] * 3)
+    (folder / 'train.txt').write_text('0\n2\n')
+    assert check(folder, ann_file='train.txt').keys() <= {'image that is there twice'}
+    found = check(folder, ann_file='other.txt')
+    assert 'other.txt: No such file' in found['annotation file cannot be read'][1]
+
+
+def test_an_image_turned_by_its_exif_is_named_beside_its_label_map(write):
+    folder = write([BLOB])
+    image = Image.new('RGB', BLOB.shape[::-1])
+    image.getexif()[0x0112] = 6  # orientation: a quarter turn
+    image.save(folder / 'images/0.png', exif=image.getexif())
+    found = check(folder, pipeline=[dict(type='LoadImageFromFile')])
+    assert 'EXIF' in found['label map of another size'][1]
+
+
+def test_a_subset_of_the_classes_has_its_own_labels():
+    """MMSegmentation renames them: nuclei alone are label 0, the background none."""
+    histogram = np.bincount([0, 0, 1], minlength=256)
+    subset = Labels(('nucleus',), label_map={0: 255, 1: 0})
+    assert subset.count(histogram)[[0, 255]].tolist() == [1, 2]
+    shifted = Labels(('nucleus',), reduces_zero=True, label_map={0: -1, 1: 0})
+    assert shifted.count(np.bincount([0, 1, 2, 2], minlength=256))[[0, 255]].tolist() == [2, 2]
+
+
+CHANGED = 'label map whose values the loader changes'
+LOAD, LOAD_CV2 = (
+    dict(type='LoadAnnotations', imdecode_backend=backend) for backend in ('pillow', 'cv2')
+)
+
+
+@pytest.mark.parametrize(
+    ('branches', 'kinds'),
+    [
+        ([[LOAD], [LOAD]], set()),
+        (
+            [[LOAD], [dict(type='LoadImageFromFile')]],
+            {'training pipeline that loads no label maps'},
+        ),
+        ([[LOAD], [LOAD_CV2]], {CHANGED}),
+        ([[LOAD_CV2], [LOAD]], {CHANGED}),
+    ],
+)
+def test_each_branch_of_a_pipeline_must_load_the_labels(branches, kinds, write):
+    choice = dict(type='RandomChoice', transforms=branches)
+    found = check(write([Image.fromarray(BLOB == 1)]), pipeline=[choice])
+    assert errors(found) - {'255 may be meant as a class'} == kinds
