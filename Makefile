@@ -10,7 +10,7 @@ else
   SETUP := setup
 endif
 
-.PHONY: help setup doctor demo erf-study study test test-security test-security-long test-faults test-openmmlab test-drop-in check format clean
+.PHONY: help setup doctor demo erf-study study test-fast test test-security test-security-long test-faults test-openmmlab test-drop-in check format clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 10
@@ -29,6 +29,9 @@ erf-study: $(SETUP)  ## Measure what docs/erf.md says about the paper's claims; 
 
 study: $(SETUP)  ## Train all methods on all tasks over seeds, docs/study.md; 2 hours, goes on
 	$(PY) -W ignore -m projects.study
+
+test-fast: $(SETUP)  ## Tests that start no process and take no seconds each; 1 minute
+	$(PY) -m pytest -m 'not (slow or process or browser or long)'
 
 test: $(SETUP)  ## The whole test suite
 	$(PY) -m pytest

@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,21 @@ SOURCES = [
 ]
 
 # What each room of the library may import of the others: those below it.
-FOUNDATION = {'config_types', 'functional', 'log', 'printable_text', 'registry'}
+FOUNDATION = {
+    'atomic_file',
+    'config_types',
+    'functional',
+    'html_template',
+    'log',
+    'openmmlab_compat',
+    'printable_text',
+    'registry',
+}
 LOW = {*FOUNDATION, 'analysis', 'checkpoints', 'datasets', 'layers'}
 ALLOWED = {
     **{name: set() for name in FOUNDATION},
     '__init__': set(),
+    '__main__': {'cli'},
     'analysis': FOUNDATION,
     'checkpoints': FOUNDATION,
     'datasets': FOUNDATION,
@@ -36,6 +47,11 @@ ALLOWED = {
 }
 TORCH_ONLY = ('functional',)
 MATPLOTLIB = ('mmgab/analysis/plots/figures.py',)
+OPENMMLAB = ('mmcv', 'mmdet', 'mmengine', 'mmpretrain', 'mmseg')
+PROJECTS = sorted((ROOT / 'projects').glob('**/*.py'))
+WRITERS = [*MODULES, *PROJECTS, *(ROOT / 'tools' / 'dataset_converters').glob('*.py')]
+STILL_REPEATED = ('arguments.py',)  # of layers and of cli
+COMPATIBILITY = PACKAGE / 'openmmlab_compat.py'
 
 
 def module_name(path):
@@ -104,6 +120,67 @@ def test_no_module_is_named_after_nothing():
     assert not [path for path in MODULES if path.stem in ('utils', 'helpers', 'common', 'misc')]
 
 
+def test_no_two_modules_have_the_same_file_name():
+    """Shims in tools/ and tests have the names of what they are about."""
+    modules = [path for path in (*MODULES, *PROJECTS) if not path.stem.startswith('__')]
+    names = [path.name for path in modules]
+    repeated = [path for path in modules if names.count(path.name) > 1]
+    assert [ids(path) for path in repeated if path.name not in STILL_REPEATED] == []
+
+
+@pytest.mark.parametrize('path', [path for path in SOURCES if path.name == '__init__.py'], ids=ids)
+def test_no_package_binds_another_object_to_the_name_of_its_module(path):
+    modules = {each.stem for each in path.parent.iterdir()} - {'__init__'}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            assert node.name not in modules
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            is_module = isinstance(node, ast.ImportFrom) and node.level and node.module is None
+            bound = {alias.asname or alias.name for alias in node.names}
+            assert is_module or not bound & modules
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            assert node.id not in modules
+
+
+@pytest.mark.parametrize('path', WRITERS, ids=ids)
+def test_files_are_written_atomically(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and node.attr in ('write_text', 'write_bytes'):
+            assert root_of(node) == 'temporary', ast.unparse(node)
+
+
+def names_from_openmmlab(tree):
+    """What a module has imported of OpenMMLab's packages, as it calls it."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            of = [getattr(node, 'module', None) or alias.name for alias in node.names]
+            for alias, origin in zip(node.names, of, strict=True):
+                if not getattr(node, 'level', 0) and origin.split('.')[0] in OPENMMLAB:
+                    yield (alias.asname or alias.name).split('.')[0]
+
+
+def root_of(node):
+    while isinstance(node, (ast.Attribute, ast.Subscript)):
+        node = node.value
+    return getattr(node, 'id', None)
+
+
+@pytest.mark.parametrize('path', [p for p in SOURCES if p != COMPATIBILITY], ids=ids)
+def test_openmmlab_is_patched_in_one_module_only(path):
+    """Assignments to what is theirs, and their private names, which no other release may have."""
+    tree = ast.parse(path.read_text())
+    theirs = set(names_from_openmmlab(tree))
+    for node in ast.walk(tree):
+        is_set = isinstance(node, (ast.Attribute, ast.Subscript)) and not isinstance(
+            node.ctx, ast.Load
+        )
+        is_private = isinstance(node, ast.Attribute) and node.attr.startswith('_')
+        if is_set or (is_private and not node.attr.endswith('__')):
+            assert root_of(node) not in theirs, ast.unparse(node)
+        elif isinstance(node, ast.Call) and root_of(node.func) in ('setattr', 'delattr'):
+            assert root_of(node.args[0]) not in theirs, ast.unparse(node)
+
+
 @pytest.mark.parametrize('path', sorted((ROOT / 'tests').glob('**/test_*.py')), ids=ids)
 def test_every_test_is_collected(path):
     """A function in a test module is a test, a fixture, or is called by one: no 'tets_...'."""
@@ -118,3 +195,12 @@ def test_every_python_package_is_in_the_wheel():
     listed = (ROOT / 'pyproject.toml').read_text()
     for folder in {path.parent for path in MODULES}:
         assert f"'{module_name(folder / '_').removesuffix('._')}'" in listed
+    assert "'projects" not in listed
+
+
+@pytest.mark.parametrize('folder', [PACKAGE, PACKAGE / 'models'], ids=ids)
+def test_type_checkers_see_every_name_that_is_imported_on_demand(folder):
+    stub = ast.parse((folder / '__init__.pyi').read_text())
+    seen = {alias.asname for node in stub.body if isinstance(node, ast.ImportFrom)
+            for alias in node.names}  # fmt: skip
+    assert seen == set(import_module(module_name(folder / '_').removesuffix('._')).__all__)

@@ -1,13 +1,19 @@
 """A plain wheel, installed outside the repository, brings backbone, configs and tools."""
 
+import json
 import os
 import subprocess
 import sys
 import zipfile
 
 import pytest
+import torch
+
+from mmgab.models import SwinGAB
 
 from .conftest import ROOT
+
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture(scope='module')
@@ -17,7 +23,8 @@ def wheel(tmp_path_factory):
     listed = subprocess.run(
         ['git', 'ls-files', '-co', '--exclude-standard'], cwd=ROOT, capture_output=True, text=True
     )
-    archive = ['tar', '-cf', source / 'a.tar', '-C', ROOT, *listed.stdout.split()]
+    there = [name for name in listed.stdout.split() if os.path.lexists(ROOT / name)]
+    archive = ['tar', '-cf', source / 'a.tar', '-C', ROOT, *there]
     subprocess.run(archive, check=True)
     subprocess.run(['tar', '-xf', 'a.tar'], cwd=source, check=True)
     command = [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation']
@@ -34,15 +41,20 @@ def site(wheel, tmp_path_factory):
     return folder
 
 
-def run(site, *command, cwd):
+def start(site, *command, cwd):
     """Run Python with the installed package before everything else, away from the repository."""
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, '-W', 'ignore', *map(str, command)],
         env={**os.environ, 'PYTHONPATH': str(site)},
         cwd=cwd,
         capture_output=True,
         text=True,
     )
+
+
+def run(site, *command, cwd):
+    """Like start, for what must succeed; returns what it printed."""
+    done = start(site, *command, cwd=cwd)
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout
 
@@ -84,3 +96,23 @@ def test_its_configs_are_inherited_and_its_tools_train(site, nuclei, tmp_path):
     )
     run(site, site / 'mmgab' / '.mim' / 'tools' / 'train.py', 'mine.py', cwd=tmp_path)
     assert (tmp_path / 'work_dirs' / 'mine' / 'iter_1.pth').is_file()
+
+
+def test_its_command_trains_with_a_packaged_config_from_any_folder(site, tmp_path):
+    words = ('train', 'mmgab::mask_rcnn_swin_s_gab_coco.py')
+    done = start(site, site / 'bin' / 'mmgab', *words, cwd=tmp_path)
+    assert done.returncode == 2
+    message = done.stderr.splitlines()[-1]
+    assert message.startswith('error: train_dataloader: data/coco/ does not exist')
+    assert str(tmp_path / 'data' / 'coco') in message
+    assert 'Traceback' not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_its_command_inspects_and_examines(site, tmp_path):
+    program = site / 'bin' / 'mmgab'
+    assert '\n    publish ' in run(site, program, '--help', cwd=tmp_path)
+    torch.save(SwinGAB(depths=(1, 1, 1, 1)).state_dict(), tmp_path / 'swin.pth')
+    assert 'stages.3.blocks.0' in run(site, program, 'inspect', 'swin.pth', cwd=tmp_path)
+    found = json.loads(run(site, program, 'doctor', '--json', '--work-dir', '.', cwd=tmp_path))
+    assert found['failed'] == []

@@ -88,12 +88,12 @@ def test_every_option_means_what_it_means_there(stock, option, small_swin):
 @pytest.mark.parametrize('stock', STOCK)
 def test_every_argument_has_its_name_place_and_default(stock):
     ours = dict(inspect.signature(SwinGAB).parameters)
-    names = ['gab_cfg', 'attn_backend', 'cb_cfg', 'gpsa_cfg', 'shift_single_window']
-    assert list(ours)[-5:] == names
-    gaussian, backend, *others, single = (ours.pop(name) for name in names)
+    names = ['gab_cfg', 'attn_backend', 'cb_cfg', 'gpsa_cfg', 'shift_single_window', 'attention']
+    assert list(ours)[-6:] == names
+    gaussian, backend, *others, single, attention = (ours.pop(name) for name in names)
     assert gaussian.default is not None
     assert backend.default == 'auto'
-    assert [other.default for other in others] == [None, None]
+    assert [other.default for other in (*others, attention)] == [None, None, None]
     assert single.default is True  # as in detectors
     theirs = inspect.signature(stock).parameters
     if stock is SegSwin:  # which has one argument less
@@ -186,6 +186,7 @@ def backbone_of(model):
     return model.detector.backbone if 'detector' in model else model.backbone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', zoo_swin_configs(mmdet) + zoo_swin_configs(mmseg))
 def test_zoo_backbones_run_with_only_the_type_changed(path):
     """The whole argument list of the zoo; only the depth of long stages is cut, to save time."""
@@ -208,6 +209,7 @@ WHOLE_MODELS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('package', 'name'), WHOLE_MODELS, ids=lambda value: Path(str(value)).stem)
 def test_zoo_models_build_and_predict_with_only_the_type_changed(package, name):
     """Whole detectors and segmentors at full size."""

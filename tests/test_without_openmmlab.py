@@ -15,6 +15,8 @@ import mmgab
 
 from .conftest import ROOT
 
+pytestmark = pytest.mark.process
+
 
 def closure(*names):
     """Installed distributions that some need, themselves included."""
@@ -79,6 +81,18 @@ def test_converter_inspects_and_converts(site, tmp_path):
     done = run(site, convert, 'unfold', tmp_path / 'timm.pth', '-o', tmp_path / 'gab.pth')
     assert done.returncode == 0, done.stderr
     assert any('gaussian' in name for name in torch.load(tmp_path / 'gab.pth')['state_dict'])
+
+
+def test_mmgab_inspects_and_names_what_its_other_commands_need(site, tmp_path):
+    model = timm.create_model('swin_tiny_patch4_window7_224', depths=(1, 1, 1, 1))
+    torch.save(model.state_dict(), tmp_path / 'timm.pth')
+    done = run(site, '-m', 'mmgab', 'inspect', tmp_path / 'timm.pth')
+    assert done.returncode == 0, done.stderr
+    assert 'layout      timm' in done.stdout
+    done = run(site, '-m', 'mmgab', 'train', 'config.py')
+    assert done.returncode == 2
+    assert 'pip install --no-build-isolation onedl-mmengine==' in done.stderr
+    assert 'Traceback' not in done.stderr
 
 
 def test_missing_mmcv_is_named(site):

@@ -20,8 +20,10 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from mmgab.analysis.plots import Tile, plot_gaussians, plot_instances, plot_label_maps
+from mmgab.atomic_file import write_text
 from mmgab.checkpoints import read_checkpoint
 from mmgab.engine import load_config
+from mmgab.reliability.checkpoint_note import last_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / 'tools'
@@ -30,8 +32,8 @@ OUT = ROOT / 'work_dirs' / 'demo'
 SHOWN_SCORE = 0.5  # predictions below it are not drawn; all of them are evaluated
 BARS = dict(bbox_mAP=0.50, segm_mAP=0.46, mIoU=0.88)  # what a working project reaches
 TASKS = {
-    'mask_rcnn_swin_gab_nuclei': ('epoch_27.pth', 'predictions.pkl'),
-    'upernet_swin_gab_nuclei': ('iter_100.pth', 'predictions'),
+    'mask_rcnn_swin_gab_nuclei': 'predictions.pkl',
+    'upernet_swin_gab_nuclei': 'predictions',
 }
 
 
@@ -49,12 +51,11 @@ def run(step: str, seconds: dict, *command: str | Path) -> None:
 
 def train_and_test(name: str, seconds: dict) -> dict:
     """Train and test one config; returns its metrics as tools/test.py wrote them."""
-    checkpoint, predictions = TASKS[name]
     config, work_dir = ROOT / 'configs' / f'{name}.py', OUT / name
     run(f'train {name}', seconds, TOOLS / 'train.py', config, '--work-dir', work_dir)
     run(
-        f'test {name}', seconds, TOOLS / 'test.py', config, work_dir / checkpoint,
-        '--work-dir', work_dir / 'test', '--out', work_dir / predictions,
+        f'test {name}', seconds, TOOLS / 'test.py', config, last_checkpoint(work_dir),
+        '--work-dir', work_dir / 'test', '--out', work_dir / TASKS[name],
     )  # fmt: skip
     return json.loads((work_dir / 'test' / 'results.json').read_text())['metrics']
 
@@ -62,7 +63,7 @@ def train_and_test(name: str, seconds: dict) -> dict:
 def instance_tiles() -> list[Tile]:
     """Validation tiles with true and predicted instances."""
     name = 'mask_rcnn_swin_gab_nuclei'
-    predictions = pickle.loads((OUT / name / TASKS[name][1]).read_bytes())
+    predictions = pickle.loads((OUT / name / TASKS[name]).read_bytes())
     coco = COCO(DATA / 'annotations' / 'instances_val.json')
     tiles = []
     for prediction in predictions:
@@ -92,7 +93,7 @@ def label_map_tiles() -> list[Tile]:
             path.stem,
             read(path),
             read(DATA / 'labels' / 'val' / path.name),
-            read(OUT / name / TASKS[name][1] / path.name),
+            read(OUT / name / TASKS[name] / path.name),
         )
         for path in sorted((DATA / 'images' / 'val').iterdir())
     ]
@@ -102,8 +103,7 @@ def gaussians(name: str) -> tuple[dict[str, float], dict[str, float]]:
     """Amplitude and sigma of every layer, as built and as trained."""
     config = load_config(str(ROOT / 'configs' / f'{name}.py'))
     before = MODELS.build(config.model.backbone).state_dict(prefix='backbone.')
-    path = OUT / name / TASKS[name][0]
-    after = read_checkpoint(str(path))['state_dict']
+    after = read_checkpoint(last_checkpoint(OUT / name))['state_dict']
     names = [key for key in before if '.gaussian.' in key]
     return {k: before[k].item() for k in names}, {k: after[k].item() for k in names}
 
@@ -135,7 +135,7 @@ def main() -> None:
     report = TOOLS / 'analysis_tools' / 'report.py'
     run('report', seconds, report, OUT, '-o', page, '--run-config')
     results['seconds'] = seconds
-    (OUT / 'results.json').write_text(json.dumps(results, indent=2) + '\n')
+    write_text(OUT / 'results.json', json.dumps(results, indent=2) + '\n')
 
     print('\nReal nuclei, validation tiles that training never saw')
     for metric, bar in BARS.items():

@@ -1,6 +1,14 @@
-"""Evaluate a detector or a segmentor: ``mmgab test``."""
+"""Evaluate a checkpoint: ``mmgab test``."""
 
-from mmgab.cli.test import main
+import sys
+
+from mmgab.cli.commands import run_script
+
+
+def main() -> int:
+    """Run the command; returns the exit code."""
+    return run_script('test')
+
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

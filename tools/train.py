@@ -1,6 +1,14 @@
 """Train a detector or a segmentor: ``mmgab train``."""
 
-from mmgab.cli.train import main
+import sys
+
+from mmgab.cli.commands import run_script
+
+
+def main() -> int:
+    """Run the command; returns the exit code."""
+    return run_script('train')
+
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

@@ -1,19 +1,31 @@
 """What window attention does on real images: mean weights by relative offset, and the bias' part.
 
-Works on any module like :class:`mmgab.models.WindowMSA`; the network runs as always, what is looked
-at is computed beside it.
+Works on any attention in windows that can be asked to ``look``, as ours can; the network runs as
+always, what is looked at is computed beside it.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
-from mmgab.functional import WindowOrder, relative_position_index, window_order
+from mmgab.functional import relative_position_index
 
 BINS = 20
+
+
+class WindowAttention(Protocol):
+    """Attention in windows that can be looked at, such as :class:`mmgab.models.WindowMSA`."""
+
+    window_size: tuple[int, int]
+    num_heads: int
+
+    def look(self, x: Tensor, *others: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights and scores of content ``(windows, heads, N, N)``, bias ``(heads, N, N)``."""
 
 
 @dataclass
@@ -67,13 +79,11 @@ def watch_attention(
 
     def look(name: str, module: nn.Module, inputs: tuple) -> None:
         x, *others = inputs
-        _gather(gathered.setdefault(name, _empty(module)), module, x[:images], *others)
+        attention = layers[name]
+        _gather(gathered.setdefault(name, _empty(attention)), attention, x[:images], *others)
 
     handles = [
-        module.register_forward_pre_hook(
-            lambda module, inputs, name=name: look(name, module, inputs)
-        )
-        for name, module in layers.items()
+        model.get_submodule(name).register_forward_pre_hook(partial(look, name)) for name in layers
     ]
     try:
         yield gathered
@@ -87,52 +97,31 @@ def has_window_attention(model: nn.Module) -> bool:
     return any(map(_is_attention, model.modules()))
 
 
-def _is_attention(module: nn.Module) -> bool:
-    return all(hasattr(module, name) for name in ('position_bias', 'project', 'weights'))
+def _is_attention(module: object) -> TypeGuard[WindowAttention]:
+    return hasattr(module, 'look') and getattr(module, 'window_size', None) is not None
 
 
-def _empty(module: nn.Module) -> AttentionStatistics:
-    sides = tuple(2 * side - 1 for side in module.window_size)
-    zeros = torch.zeros(module.num_heads, *sides, dtype=torch.float64)
+def _empty(attention: WindowAttention) -> AttentionStatistics:
+    sides = tuple(2 * side - 1 for side in attention.window_size)
+    zeros = torch.zeros(attention.num_heads, *sides, dtype=torch.float64)
     return AttentionStatistics(zeros, zeros[0].clone())
 
 
 @torch.no_grad()
 def _gather(
-    statistics: AttentionStatistics,
-    module: nn.Module,
-    x: Tensor,
-    hw_shape: tuple[int, int],
-    shift: tuple[int, int],
+    statistics: AttentionStatistics, attention: WindowAttention, x: Tensor, *others: tuple[int, int]
 ) -> None:
-    order = window_order(len(x), hw_shape, module.window_size, shift, x.device)
-    qkv = order.to_windows(*module.project(x, hw_shape, module.window_size))
-    heads = qkv.view(
-        -1, order.window_tokens, 3, module.num_heads, qkv.shape[1] // 3 // module.num_heads
-    )
-    q, k, _ = heads[_whole_windows(order)].permute(2, 0, 3, 1, 4).float()
-    if not len(q):
+    weights, content, bias = attention.look(x, *others)
+    if not len(weights):
         return
-    bias = module.position_bias().float()
-    weights = module.weights(q, k, bias, None).sum(dim=0).double()  # (heads, N, N)
+    sums = weights.sum(dim=0).double()  # (heads, N, N)
     # The index is of query from key, as in every Swin's table; maps are of key from query.
-    index = relative_position_index(module.window_size).t().flatten()
-    sums = statistics.offsets.flatten(1)
-    sums.index_add_(1, index, weights.flatten(1).cpu())
+    index = relative_position_index(attention.window_size).t().flatten()
+    statistics.offsets.flatten(1).index_add_(1, index, sums.flatten(1).cpu())
     statistics.pairs.flatten().index_add_(
-        0, index, torch.full(index.shape, float(len(q)), dtype=torch.float64)
+        0, index, torch.full(index.shape, float(len(weights)), dtype=torch.float64)
     )
-    content = ((q * module.scale) @ k.transpose(-2, -1)).abs()
-    share = bias.abs() / (bias.abs() + content).clamp_min(1e-12)
+    share = bias.abs() / (bias.abs() + content.abs()).clamp_min(1e-12)
     bins = (share * BINS).long().clamp_max(BINS - 1).flatten()
     statistics.shares += torch.bincount(bins, minlength=BINS).cpu()
     statistics.share_sum += share.double().sum().item()
-
-
-def _whole_windows(order: WindowOrder) -> Tensor:
-    """Which windows hold no padding and no mask."""
-    count = len(order.sources) // order.window_tokens
-    is_whole = torch.zeros(count, dtype=torch.bool, device=order.sources.device)
-    is_whole[order.groups[0].windows] = True  # the kind without a mask stands first
-    is_whole[order.padding // order.window_tokens] = False
-    return is_whole

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, UntypedStorage, nn
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -106,7 +107,7 @@ class _Counter(TorchDispatchMode):
         self.operations = self.moved = 0
 
     def __torch_dispatch__(
-        self, function: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
+        self, function: OpOverload, types: tuple, args: tuple = (), kwargs: dict | None = None
     ) -> object:
         if function.namespace not in _TORCH_OWN:
             # Into an operator of a library: with this mode on for what it calls, not for itself.

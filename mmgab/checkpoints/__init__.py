@@ -4,14 +4,12 @@ from importlib.util import find_spec
 
 from .contents import Contents
 from .conversion import rename_to_openmmlab
-from .fc_norm_loading import load_fc_norm
 from .files import read_checkpoint, write_checkpoint
 from .folding import fold, unfold
-from .loading import load, load_whole_model
+from .loading import load, load_fc_norm, load_vit, load_whole_model
 from .matching import LoadReport
 from .stock import as_stock_state_dict
 from .target_layouts import export
-from .vit_loading import load_vit
 
 if find_spec('mmengine'):
     from . import mmengine_loaders  # noqa: F401  registers itself at MMEngine

@@ -12,6 +12,7 @@ from mmgab.printable_text import printable
 
 from .conversion import find_swins, last_stage, to_openmmlab
 from .layouts import HEAD, POSITION, TABLE, Layout
+from .name_template import Fields
 from .wrappers import averaging_counters, path_without_wrappers, wrapper_stripper
 
 T = TypeVar('T')
@@ -113,11 +114,11 @@ class Contents:
         stages = range(last_stage(self.swin))
         return any(f'norm{stage}.weight' in self.swin for stage in stages)
 
-    def tables(self) -> list[str]:
-        """Names of the relative-position tables, in the order of the blocks."""
-        found = {name: TABLE.read(name) for name in self.swin}
-        blocks = [(v['s'], v['b'], name) for name, v in found.items() if v is not None]
-        return [name for *_, name in sorted(blocks)]
+    def tables(self) -> dict[str, Fields]:
+        """Names of the relative-position tables and their fields, in the order of the blocks."""
+        found = ((name, TABLE.read(name)) for name in self.swin)
+        tables = [(name, fields) for name, fields in found if fields is not None]
+        return dict(sorted(tables, key=lambda table: (table[1]['s'], table[1]['b'])))
 
 
 def wrapper_of(checkpoint: Mapping) -> str | None:

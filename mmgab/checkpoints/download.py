@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import torch
 from torch import distributed
 
+from mmgab.atomic_file import partial_file, put_in_place, remove_abandoned
 from mmgab.log import log
 
-from .atomic_file import partial_file, put_in_place, remove_abandoned
 from .http_transfer import fetch
 from .url import redact, split_credentials
 

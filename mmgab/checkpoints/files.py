@@ -12,9 +12,9 @@ from typing import BinaryIO
 
 import torch
 
+from mmgab.atomic_file import replacing
 from mmgab.printable_text import printable
 
-from .atomic_file import replacing
 from .download import check_digest, check_hash, download, split_hash
 from .reading import (
     NotPlainDataError,
@@ -178,7 +178,7 @@ def _split_hash(source: str, sha256: str | None) -> tuple[str, str | None]:
     if not _HTTP.match(source):
         return source, sha256
     url, digits = split_hash(source)
-    if None not in (digits, sha256) and digits != sha256.lower():
+    if digits is not None and sha256 is not None and digits != sha256.lower():
         raise ValueError(f'{redact(url)} is given two hashes: {digits} and {sha256}')
     return url, digits or sha256
 

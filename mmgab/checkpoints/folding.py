@@ -9,6 +9,7 @@ from mmgab.functional import GaussianSplit, gaussian_table, relative_offsets, sp
 
 from .contents import Contents
 from .matching import grouped
+from .method_tensors import GAUSSIAN
 
 
 def fold(contents: Contents) -> Contents:
@@ -32,14 +33,16 @@ def fold(contents: Contents) -> Contents:
             f'{contents.source} has nothing to fold: it has no Gaussian (folded already, or a '
             'plain Swin)'
         )
-    if without:
-        raise ValueError(f'{contents.source} is not whole: no Gaussian beside {grouped(without)}')
     for name, gaussian in gaussians.items():
+        if gaussian is None:
+            raise ValueError(
+                f'{contents.source} is not whole: no Gaussian beside {grouped(without)}'
+            )
         offsets = relative_offsets(contents.window(name), swin[name].device)
         bias = gaussian_table(offsets, *(parameter.float() for parameter in gaussian))
         swin[name] = swin[name].float() + bias
-        for parameter in ('amplitude', 'sigma'):
-            del swin[_gaussian_name(name, parameter)]
+        for parameter in GAUSSIAN.beside(name):
+            del swin[parameter]
     return replace(contents, swin=swin)
 
 
@@ -64,22 +67,19 @@ def unfold(contents: Contents, per_head: bool = False) -> tuple[Contents, dict[s
         offsets = relative_offsets(contents.window(name), swin[name].device)
         splits[name] = split = split_gaussian(swin[name], offsets, per_head)
         swin[name] = split.remainder
-        swin[_gaussian_name(name, 'amplitude')] = split.amplitude
-        swin[_gaussian_name(name, 'sigma')] = split.sigma
+        amplitude, sigma = GAUSSIAN.beside(name)
+        swin[amplitude], swin[sigma] = split.amplitude, split.sigma
     return replace(contents, swin=swin), splits
 
 
 def _gaussians(contents: Contents) -> Mapping[str, tuple[Tensor, Tensor] | None]:
     """Amplitude and sigma beside each table; None beside one that has none."""
-    found = {}
+    found: dict[str, tuple[Tensor, Tensor] | None] = {}
     for table in contents.tables():
-        names = [_gaussian_name(table, parameter) for parameter in ('amplitude', 'sigma')]
-        pair = tuple(contents.swin[name] for name in names if name in contents.swin)
-        if len(pair) == 1:
+        amplitude, sigma = GAUSSIAN.beside(table)
+        if (amplitude in contents.swin) != (sigma in contents.swin):
+            names = [amplitude, sigma]
             raise ValueError(f'{contents.source}: {table} has one of {names} without the other')
-        found[table] = pair or None
+        is_there = amplitude in contents.swin
+        found[table] = (contents.swin[amplitude], contents.swin[sigma]) if is_there else None
     return found
-
-
-def _gaussian_name(table: str, parameter: str) -> str:
-    return f'{table.rpartition(".")[0]}.gaussian.{parameter}'

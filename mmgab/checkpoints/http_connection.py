@@ -3,8 +3,8 @@
 import base64
 import io
 import time
-from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
-from typing import IO
+from http.client import HTTPConnection, HTTPMessage, HTTPResponse, HTTPSConnection
+from typing import IO, TYPE_CHECKING, Any
 from urllib.error import URLError
 from urllib.parse import unquote, urlsplit
 from urllib.request import (
@@ -14,6 +14,9 @@ from urllib.request import (
     Request,
     build_opener,
 )
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 TIMEOUT = 30.0  # seconds without a byte
 RATE_WINDOW = 60.0  # seconds of waiting, in each of which MIN_RATE must be reached on average
@@ -53,7 +56,7 @@ class _Redirects(HTTPRedirectHandler):
     """Follows redirects to ``http(s)``, and from ``https`` to ``https`` only."""
 
     def redirect_request(
-        self, req: Request, fp: IO, code: int, msg: str, headers: object, newurl: str
+        self, req: Request, fp: IO, code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Request | None:
         fp.close()  # urllib would read the body, however long it is
         scheme = urlsplit(newurl).scheme
@@ -79,10 +82,10 @@ class _Stream(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: 'WriteableBuffer') -> int:
         start = time.monotonic()
         try:
-            count = self._raw.readinto(buffer)
+            count = self._raw.readinto(buffer) or 0
         except TimeoutError:
             raise TimeoutError(f'the server sent nothing for {TIMEOUT:g} s') from None
         self._waited += time.monotonic() - start
@@ -108,7 +111,7 @@ class _Stream(io.RawIOBase):
 
 
 class _Response(HTTPResponse):
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fp = io.BufferedReader(_Stream(self.fp.detach()))
 

@@ -15,13 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from .method_tensors import METHODS
 from .name_template import NameTemplate
 
 _BLOCK = 'stages.{s}.blocks.{b}'
 _ATTENTION = f'{_BLOCK}.attn.w_msa'
-_GAUSSIAN = (f'{_ATTENTION}.gaussian.amplitude', f'{_ATTENTION}.gaussian.sigma')
-_LOCAL = (f'{_ATTENTION}.local.position', f'{_ATTENTION}.local.gate')
-_BROADCAST = tuple(f'{_BLOCK}.broadcast.{name}' for name in ('share', 'scale', 'gate'))
+_METHODS = tuple(name for method in METHODS for name in method.in_block(_BLOCK))
 _MERGING = 'stages.{s}.downsample'
 # Norms, qkv, projection, and the two layers of the feed-forward network.
 _PARTS = ('norm1', 'norm2', 'attn.w_msa.qkv', 'attn.w_msa.proj', 'ffn.layers.0.0', 'ffn.layers.1')
@@ -93,8 +92,8 @@ def _names(
     parts: tuple[str | tuple[str, ...], ...],
     attention: str,
     merging: str,
-    **others: str,
-) -> dict:
+    others: Mapping[str, str],
+) -> dict[str, str | tuple[str, ...]]:
     """A table of names.
 
     Args:
@@ -105,7 +104,10 @@ def _names(
         merging: Name of a patch merging.
         others: Further names.
     """
-    table = {'patch_embed.projection': stem[0], 'patch_embed.norm': stem[1]}
+    table: dict[str, str | tuple[str, ...]] = {
+        'patch_embed.projection': stem[0],
+        'patch_embed.norm': stem[1],
+    }
     for ours, theirs in zip(_PARTS, parts, strict=True):
         if isinstance(theirs, str):
             table[f'{_BLOCK}.{ours}'] = f'{block}.{theirs}'
@@ -134,8 +136,7 @@ _OWN = _names(
     _PARTS,
     'attn.w_msa',
     _MERGING,
-    **{name: name for name in ('norm{s}', HEAD, *_GAUSSIAN, *_LOCAL, *_BROADCAST)},
-    **_POSITION,
+    {**{name: name for name in ('norm{s}', HEAD, *_METHODS)}, **_POSITION},
 )
 # Of mmpretrain's first versions, and of Microsoft's, which MMSegmentation's converter keeps.
 _OWN_MASKS = (NameTemplate(f'{_BLOCK}.attn.attn_mask'), NameTemplate(f'{_BLOCK}.attn_mask'))
@@ -151,20 +152,26 @@ OPENMMLAB_CLASSIFIER = Layout(
     unused=_OWN_MASKS,
     wrapper='state_dict',
 )
-TIMM = Layout(
-    'timm',
-    _names(*_CLASSIC, 'layers.{s+1}.downsample', **{_FINAL_NORM: 'norm', HEAD: 'head.fc'}),
-)
+
+
+def _timm_names(stage: str) -> dict[str, str | tuple[str, ...]]:
+    return _names(
+        ('patch_embed.proj', 'patch_embed.norm'),
+        f'{stage}{{s}}.blocks.{{b}}',
+        _CLASSIC_PARTS,
+        'attn',
+        f'{stage}{{s+1}}.downsample',
+        {_FINAL_NORM: 'norm', HEAD: 'head.fc'},
+    )
+
+
+TIMM = Layout('timm', _timm_names('layers.'))
 # Made with features_only=True: the sequence of stages is taken apart, and maps are not normed.
-TIMM_FEATURES = Layout(
-    'timm features_only',
-    {ours: theirs.replace('layers.', 'layers_') for ours, theirs in TIMM.names.items()},
-    has_norms=False,
-)
+TIMM_FEATURES = Layout('timm features_only', _timm_names('layers_'), has_norms=False)
 # Also timm's own, before it moved the patch merging to the stage behind it.
 MICROSOFT = Layout(
     'microsoft',
-    _names(*_CLASSIC, 'layers.{s}.downsample', **{_FINAL_NORM: 'norm', HEAD: 'head'}, **_POSITION),
+    _names(*_CLASSIC, 'layers.{s}.downsample', {_FINAL_NORM: 'norm', HEAD: 'head', **_POSITION}),
     index='square',
     unused=(MASK,),
     has_masks=True,
@@ -172,7 +179,7 @@ MICROSOFT = Layout(
 )
 MICROSOFT_DETECTION = Layout(
     'microsoft detection',
-    _names(*_CLASSIC, 'layers.{s}.downsample', **{'norm{s}': 'norm{s}'}, **_POSITION),
+    _names(*_CLASSIC, 'layers.{s}.downsample', {'norm{s}': 'norm{s}', **_POSITION}),
     index='square',
     position_is_map=True,
     wrapper='state_dict',
@@ -185,7 +192,7 @@ TORCHVISION = Layout(
         ('norm1', 'norm2', 'attn.qkv', 'attn.proj', 'mlp.0', 'mlp.3'),
         'attn',
         'features.{2s+2}',
-        **{_FINAL_NORM: 'norm', HEAD: 'head'},
+        {_FINAL_NORM: 'norm', HEAD: 'head'},
     ),
     index='flat',
 )
@@ -200,8 +207,7 @@ def _transformers(
         ('layernorm_before', 'layernorm_after', *parts),
         attention,
         'encoder.layers.{s}.downsample',
-        **{HEAD: 'classifier', POSITION: 'embeddings.position_embeddings'},
-        **norms,
+        {HEAD: 'classifier', POSITION: 'embeddings.position_embeddings', **norms},
     )
     return Layout(name, names, container='swin.', unused=unused)
 

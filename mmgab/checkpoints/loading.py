@@ -1,67 +1,71 @@
-"""Load a checkpoint whole or not at all, and say what was loaded.
+"""The one way to load a file into a model: completely or not at all, with a report.
 
-MMEngine loads what fits and warns about the rest. Here a file either fits, up to absences that are
-named below, or is refused with the reason and nothing is loaded.
+MMEngine loads what fits and warns about the rest. Here a file either fits, up to absences that each
+network names (:mod:`~.networks`), or is refused with the reason and nothing is loaded.
+
+Tensors are adapted once: the model's modules resize and rename them, the result is compared with
+the model, and torch's ``load_state_dict`` copies it: wrappers, parametrizations and a user's hooks
+work as with any other load.
 """
 
+import os
 import re
 from collections import OrderedDict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import replace
 
 from torch import Tensor, nn
 
-from .contents import Contents, unwrap
-from .conversion import find_swins, last_stage
+from .adaptation import adapt, taken_as_they_are
+from .excuses import NOTHING, Excuses
 from .files import read_checkpoint
-from .layouts import PRETRAINING
-from .matching import NOTHING, Excuses, LoadReport, grouped, match
+from .matching import LoadReport, grouped, match
+from .method_tensors import GAUSSIAN
+from .networks import WHOLE_MODEL, network_of
 from .omissions import left_out
-from .wrappers import model_names_without_wrappers, model_paths_without_wrappers, named_as
-
-# In a Swin's blocks, or a plain ViT's.
-_GAUSSIAN = r'(.*\.)?blocks\.\d+\.attn\.(w_msa\.)?gaussian\.(amplitude|sigma)'
-_LOCAL = r'(.*\.)?blocks\.\d+\.attn\.(w_msa\.)?local\.(position|gate)'
-_BROADCAST = r'(.*\.)?blocks\.\d+\.broadcast\.(share|scale|gate)'
-_METHODS = {'.gaussian.': _GAUSSIAN, '.local.': _LOCAL, '.broadcast.': _BROADCAST}
-_DERIVED = r'.*\.(attn_mask|relative_position_index|relative_coords_table)'
-_OUTPUT_NORM = r'norm\d\.(weight|bias)'
-_CLASSIFIER = r'head\.fc\.(weight|bias)'
-_UNUSED = f'{_CLASSIFIER}|{PRETRAINING.pattern}'
-_ANYTHING = r'.*'
+from .selection import Request, Selection
+from .wrappers import model_names_without_wrappers, model_paths_without_wrappers
 
 
 def load(
     model: nn.Module,
-    source: str,
+    source: str | os.PathLike[str],
     strict: bool = True,
     resize: bool = True,
     prefix: str | None = None,
     trust: bool = False,
     sha256: str | None = None,
     leave_out: str | Sequence[str] | None = None,
+    *,
+    checkpoint: Mapping | None = None,
+    is_whole: bool = False,
 ) -> LoadReport:
-    r"""Load a Swin into a backbone, whole or not at all.
+    r"""Load a checkpoint into a model, completely or not at all.
 
-    The file may lack all Gaussians, all gates, all of Context Broadcasting and, if it comes from
-    classification, all output norms but the last (all of them, if it is timm's ``features_only``).
-    It may have what a backbone has no place for: a classifier's head, what only pretraining needs
-    (mask tokens, decoders, projection heads), output norms of stages that are not returned, derived
-    tensors. Tables of another window and absolute position embeddings of another image size are
-    resized.
+    The names of the model's tensors tell what it is. A Swin, a plain ViT and the norm behind a
+    plain ViT (:class:`mmgab.models.PooledNorm`) take their part of a file, which may be a whole
+    classifier, detector or segmentor; what the file may lack, and may have beside them, is said at
+    :func:`~.swin_selection.select_swin`, :func:`~.vit_selection.select_vit` and
+    :func:`~.fc_norm_selection.select_fc_norm`. Any other model takes the complete file, see
+    :func:`~.whole_selection.select_whole`. Tables of another window and position embeddings of
+    another image size are resized.
 
     Args:
-        model: The backbone, a :class:`mmgab.models.SwinGAB`.
-        source: What :func:`~.files.read_checkpoint` reads: a backbone, or a whole classifier,
-            detector or segmentor, in any of the layouts of :mod:`~.layouts`; which one is detected.
-        strict: Refuse what does not fit. Without, what fits is loaded; read the report.
+        model: The model; it may be compiled, or in a wrapper for several devices.
+        source: What :func:`~.files.read_checkpoint` reads, in any of the layouts of
+            :mod:`~.layouts`, a ConViT or a ViT of timm's; which one is detected.
+        strict: Refuse what does not fit. Without, what fits is loaded; read the report. Of a
+            complete file, the backbone must fit even then.
         resize: Resize tables and position embeddings of another size; without, refuse them.
-        prefix: What stands before the Swin's names, where a file holds several.
+        prefix: What stands before the network's names, where a file holds several.
         trust: See :func:`~.files.read_checkpoint`.
         sha256: See :func:`~.files.read_checkpoint`.
         leave_out: Regular expressions of complete names, or one: tensors that are not taken from
             the file and keep their values, such as ``r'.*relative_position_bias_table'``. Names are
             the model's, whatever the file's layout.
+        checkpoint: What was read from ``source`` before; None to read it.
+        is_whole: Whether the model takes the complete file even if it is a Swin, a plain ViT or the
+            norm behind one, as a run does that is tested or resumed.
 
     Returns:
         What was loaded, and what was not.
@@ -69,146 +73,79 @@ def load(
     Raises:
         FileNotFoundError: If there is no such file.
         TypeError: If ``leave_out`` holds something else than strings.
-        ValueError: If it cannot be read, is no Swin, has values that are not finite, or does not
-            fit; if ``leave_out`` is no regular expression or fits no name.
+        ValueError: If it cannot be read, holds no such network, has values that are not finite, or
+            does not fit; if ``leave_out`` is no regular expression or fits no name.
     """
-    checkpoint = read_checkpoint(source, trust=trust, sha256=sha256)
-    contents = Contents.of(checkpoint, source, prefix)
-    left, pattern = left_out(contents.swin, leave_out, source)
-    taken = {name: tensor for name, tensor in contents.swin.items() if name not in left}
-    if strict:
-        unexpected = f'{_DERIVED}|{_OUTPUT_NORM}|{_UNUSED}'
-        excuses = Excuses(f'{_absences(contents, "")}|{pattern}', unexpected)
-    else:
-        excuses = Excuses(_ANYTHING, _ANYTHING, _ANYTHING)
+    source = os.fspath(source)
+    if checkpoint is None:
+        checkpoint = read_checkpoint(source, trust=trust, sha256=sha256)
+    own = model_names_without_wrappers(model)
+    network = WHOLE_MODEL if is_whole else network_of(own)
+    selection = network.select(Request(checkpoint, source, own, strict, prefix))
+    left, pattern = left_out(selection.tensors, leave_out, source)
+    taken = {name: t for name, t in selection.tensors.items() if name not in left}
+    excuses = replace(selection.excuses, missing=f'{selection.excuses.missing}|{pattern}')
     excuses = excuses if resize else replace(excuses, resized=NOTHING)
-    report = load_adapted(model, taken, contents.metadata, excuses, source, contents.layout.name)
-    unused = [*report.unexpected, *left, *contents.others, *contents.apart]
-    return replace(report, unexpected=unused)
+    report = _load_selected(model, own, replace(selection, tensors=taken), excuses, source)
+    if network is WHOLE_MODEL and not report.loaded:
+        raise ValueError(f'{source} does not fit the model: no tensor has a name in common with it')
+    return replace(report, unexpected=[*report.unexpected, *left, *selection.rest])
+
+
+# Names of version 0.1.0, which configs and scripts use.
+load_vit = load
+
+
+def load_fc_norm(
+    model: nn.Module, source: str, trust: bool = False, sha256: str | None = None
+) -> LoadReport:
+    """Load the norm of a :class:`mmgab.models.PooledNorm`; a name of 0.1.0 for :func:`load`."""
+    return load(model, source, trust=trust, sha256=sha256)
 
 
 def load_whole_model(
     model: nn.Module, checkpoint: Mapping, source: str, strict: bool, resize: bool = True
 ) -> LoadReport:
-    """Load a detector's, segmentor's or classifier's own checkpoint.
-
-    Its Swin may be in another layout than the model's, and under another name in the model.
-
-    Args:
-        model: The detector or segmentor.
-        checkpoint: What :func:`~.files.read_checkpoint` returned.
-        source: Where it was read from, for the report.
-        strict: True where every tensor must be there: to test or resume. False for a start of
-            training, where the backbone must fit (it may lack the Gaussian) and the rest is loaded
-            as far as it fits.
-        resize: See :func:`load`.
-
-    Returns:
-        What was loaded, and what was not.
-
-    Raises:
-        ValueError: If it does not fit, or has values that are not finite.
-    """
-    tensors, metadata = unwrap(checkpoint, source)
-    own = model_names_without_wrappers(model)
-    theirs, ours = find_swins(tensors), find_swins(own)
-    layouts = ' and '.join(dict.fromkeys(layout.name for layout in theirs.values()))
-    absences = absent_methods(tensors)
-    if theirs and len(ours) == 1:
-        place = next(iter(ours))
-        contents = Contents.of(checkpoint, source, place if place in theirs else None)
-        layouts = contents.layout.name
-        apart = {name: tensors[name] for name in contents.apart}
-        tensors = {_in_place(name, place, own): t for name, t in contents.swin.items()}
-        tensors |= {**contents.others, **apart}
-        metadata = {f'{place}{prefix}': note for prefix, note in contents.metadata.items()}
-        absences = _absences(contents, place)
-    excuses = _excuses_of_a_start(absences, ours)
-    if strict:
-        excuses = Excuses(unexpected=_DERIVED)
-    excuses = excuses if resize else replace(excuses, resized=NOTHING)
-    names = named_as(tensors, own)
-    tensors = {names[name]: tensor for name, tensor in tensors.items()}
-    report = load_adapted(model, tensors, metadata, excuses, source, layouts or 'unknown')
-    if not report.loaded:
-        raise ValueError(f'{source} does not fit the model: no tensor has a name in common with it')
-    return report
+    """Load a complete file that was read before; a name of 0.1.0 for :func:`load`."""
+    return load(model, source, strict, resize, checkpoint=checkpoint, is_whole=True)
 
 
-def _absences(contents: Contents, place: str) -> str:
-    """What a file need not have, as it has nothing of the kind: Gaussians, norms of stages, ...
-
-    A classifier has one norm, after the last stage.
-    """
-    last = last_stage(contents.swin)
-    absences = absent_methods(contents.swin)
-    if last > 0 and not contents.has_stage_norms():
-        absences += rf'|{re.escape(place)}norm[0-{last - 1}]\.(weight|bias)'
-    if not contents.layout.has_norms:
-        absences += rf'|{re.escape(place)}{_OUTPUT_NORM}'
-    return absences
-
-
-def absent_methods(names: Iterable[str]) -> str:
-    """Pattern of the methods' tensors that a file need not have, as it has none of their kind."""
-    absent = [p for part, p in _METHODS.items() if not any(part in name for name in names)]
-    return '|'.join(absent) or NOTHING
-
-
-def _excuses_of_a_start(absences: str, places: Iterable[str]) -> Excuses:
-    """All but the backbone may be missing, too much or of another shape."""
-    backbones = '|'.join(map(re.escape, places)) or r'(.*\.)?backbone\.'
-    outside = rf'(?!{backbones}).*'
-    inside = f'(?:{_OUTPUT_NORM}|{_UNUSED})'
-    unused = '|'.join(f'{re.escape(place)}{inside}' for place in places) or NOTHING
-    return Excuses(
-        missing=f'{absences}|{outside}',
-        unexpected=f'{_DERIVED}|{outside}|{unused}|.*{_CLASSIFIER}',
-        reshaped=outside,
-    )
-
-
-def _in_place(name: str, place: str, own: Container[str]) -> str:
-    """Name of a Swin's tensor in the model; a classifier's head is beside its backbone."""
-    return name if re.fullmatch(_CLASSIFIER, name) and name in own else place + name
-
-
-def load_adapted(
-    model: nn.Module,
-    tensors: Mapping[str, Tensor],
-    metadata: Mapping[str, Mapping],
-    excuses: Excuses,
-    source: str,
-    layout: str,
+def _load_selected(
+    model: nn.Module, names: Mapping[str, str], selection: Selection, excuses: Excuses, source: str
 ) -> LoadReport:
-    """Let the modules adapt their tensors, compare, and load if all is well.
+    """Adapt tensors, compare them with the model, and load them if all is well.
 
     Args:
         model: Where to.
-        tensors: What a file has, under the model's names.
-        metadata: What its modules noted, by what stands before their tensors' names.
+        names: Names of its tensors: each without wrappers, and as it is.
+        selection: What a file has for it.
         excuses: Differences that are no reason to refuse it.
         source: Path or URL, for the report.
-        layout: Whose layout the file is in, for the report.
 
     Raises:
-        ValueError: If it does not fit; nothing is loaded.
+        ValueError: If they do not fit; nothing is loaded.
     """
-    adapted, resized, notes = dict(tensors), [], {}
-    prefixes = model_paths_without_wrappers(model)
-    for path, module in model.named_modules():
-        prefix = prefixes[f'{path}.' if path else '']
-        notes[path] = metadata.get(prefix, {})
-        if hasattr(type(module), 'adapt_state_dict'):
-            resized += module.adapt_state_dict(adapted, prefix, notes[path])
-            notes[path] = {**notes[path], 'is_adapted': True}
-    fitted = [name for name in adapted if name not in tensors and re.fullmatch(_GAUSSIAN, name)]
-    names, state = model_names_without_wrappers(model), model.state_dict()
+    adapted: MutableMapping[str, Tensor] = dict(selection.tensors)
+    resized = adapt(model, adapted, selection.metadata)
+    fitted = [
+        name
+        for name in adapted
+        if name not in selection.tensors and re.fullmatch(GAUSSIAN.pattern, name)
+    ]
+    state = model.state_dict()
     own = {name: state[held] for name, held in names.items()}
-    report = match(own, adapted, excuses, source, layout, resized, fitted)
+    report = match(own, adapted, excuses, source, selection.layout, resized, fitted)
     loaded = OrderedDict((names[name], adapted[name]) for name in report.loaded)
-    loaded._metadata = notes
-    result = model.load_state_dict(loaded, strict=False)
+    vars(loaded)['_metadata'] = _notes(model, selection.metadata)  # an attribute, as torch has it
+    with taken_as_they_are(model):
+        result = model.load_state_dict(loaded, strict=False)
     if result.unexpected_keys:  # a module's own load hook moved a tensor
         raise ValueError(f'{source}: {grouped(result.unexpected_keys)} found no place on loading')
     return report
+
+
+def _notes(model: nn.Module, metadata: Mapping[str, Mapping]) -> dict[str, Mapping]:
+    """The notes of a file by the paths of a model's modules, as torch's state dicts have them."""
+    prefixes = model_paths_without_wrappers(model)
+    paths = {path: f'{path}.' if path else '' for path, _ in model.named_modules()}
+    return {path: metadata.get(prefixes[prefix], {}) for path, prefix in paths.items()}

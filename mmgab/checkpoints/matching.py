@@ -9,31 +9,16 @@ from torch import Tensor
 
 from mmgab.printable_text import printable
 
+from .excuses import Excuses
+from .method_tensors import GATED_ATTENTION
+
 _NORM1 = re.compile(r'(?:backbone\.)?stages\.(\d{1,4})\.blocks\.(\d{1,4})\.norm1\.weight')
-NOTHING = r'(?!)'  # a pattern that no name fits
-_VARIANTS = {
+_VARIANTS: dict[tuple[int, tuple[int, ...]], str] = {
     (96, (2, 2, 6, 2)): 'Swin-T',
     (96, (2, 2, 18, 2)): 'Swin-S',
     (128, (2, 2, 18, 2)): 'Swin-B',
     (192, (2, 2, 18, 2)): 'Swin-L',
 }
-
-
-@dataclass(frozen=True)
-class Excuses:
-    """Differences that are no reason to refuse a file; patterns of whole tensor names.
-
-    Attributes:
-        missing: Tensors of the model that the file need not have.
-        unexpected: Tensors of the file that the model need not have.
-        reshaped: Tensors that may differ in shape; they are left out.
-        resized: Tensors that the model's modules may resize.
-    """
-
-    missing: str = NOTHING
-    unexpected: str = NOTHING
-    reshaped: str = NOTHING
-    resized: str = r'.*'
 
 
 @dataclass(frozen=True)
@@ -171,7 +156,7 @@ def _difference(own: Mapping[str, Tensor], other: Mapping[str, Tensor], loaded: 
     """Say in words what the most frequent reasons are."""
     if any('.attn.logit_scale' in name for name in other):
         return ', it is a Swin V2'
-    gated = [any('.local.gate' in name for name in names) for names in (own, other)]
+    gated = [GATED_ATTENTION.is_in(names) for names in (own, other)]
     if gated == [False, True]:
         return ', it has gated positional self-attention (ConViT), which takes gpsa_cfg'
     if not loaded:

@@ -10,8 +10,9 @@ from contextvars import ContextVar
 from typing import BinaryIO
 
 import torch
-from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
+
+from mmgab.openmmlab_compat import replace_checkpoint_readers
 
 from .files import read_checkpoint, read_file
 from .timm_hub import TIMM_SCHEME, load_from_timm
@@ -42,7 +43,11 @@ def load_from_http(
     return read_checkpoint(filename, map_location, _is_trusted.get())
 
 
-def _load(file: str | BinaryIO, map_location: object = None, weights_only: object = None) -> object:
+def _load(
+    file: str | BinaryIO,
+    map_location: str | torch.device | None = None,
+    weights_only: object = None,
+) -> object:
     """Read what one of MMEngine's storage backends fetched."""
     if isinstance(file, (str, os.PathLike)):
         return load_from_local(os.fspath(file), map_location)
@@ -54,7 +59,4 @@ CheckpointLoader.register_scheme(prefixes=TIMM_SCHEME, loader=load_from_timm, fo
 CheckpointLoader.register_scheme(
     prefixes=('http://', 'https://'), loader=load_from_http, force=True
 )
-# Loaders of names, such as torchvision://, and of other storage call these two.
-mmengine_checkpoint.load_from_http = load_from_http
-if hasattr(mmengine_checkpoint, '_safe_torch_load'):  # mmengine 0.10.7 relies on PyTorch's own
-    mmengine_checkpoint._safe_torch_load = _load
+replace_checkpoint_readers(load_from_http, _load)

@@ -1,9 +1,27 @@
 """Tensor names with stage and block numbers in them, read and written."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 
 _FIELD = re.compile(r'\{(\d*)([sb])(?:\+(\d+))?\}')
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The fields of a tensor's name.
+
+    Attributes:
+        numbers: By variable, ``'s'`` or ``'b'``.
+        parameter: What stands behind the module's name: ``'.weight'``, ``'.bias'`` or nothing.
+    """
+
+    numbers: Mapping[str, int]
+    parameter: str
+
+    def __getitem__(self, variable: str) -> int:
+        return self.numbers[variable]
 
 
 class NameTemplate:
@@ -36,20 +54,20 @@ class NameTemplate:
     def _pattern(self) -> re.Pattern:
         return re.compile(self.expression + r'(|\.weight|\.bias)')
 
-    def read(self, name: str) -> dict[str, int | str] | None:
+    def read(self, name: str) -> Fields | None:
         """Read the fields of a tensor's name; None if it does not fit."""
         match = self._pattern.fullmatch(name)
         if match is None:
             return None
-        values: dict[str, int | str] = {'parameter': match.groups()[-1]}
+        numbers: dict[str, int] = {}
         for (variable, scale, shift), number in zip(self._fields, match.groups(), strict=False):
-            values[variable], rest = divmod(int(number) - shift, scale)
-            if rest or values[variable] < 0:
+            numbers[variable], rest = divmod(int(number) - shift, scale)
+            if rest or numbers[variable] < 0:
                 return None
-        return values
+        return Fields(numbers, match.groups()[-1])
 
-    def write(self, values: dict[str, int | str]) -> str:
+    def write(self, fields: Fields) -> str:
         """Name of the tensor with these fields."""
-        numbers = [scale * values[variable] + shift for variable, scale, shift in self._fields]
+        numbers = [scale * fields[variable] + shift for variable, scale, shift in self._fields]
         name = _FIELD.sub(lambda _: str(numbers.pop(0)), self.text)
-        return name + values['parameter']
+        return name + fields.parameter

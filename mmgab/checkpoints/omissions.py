@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from .matching import NOTHING
+from .excuses import NOTHING
 
 
 def left_out(

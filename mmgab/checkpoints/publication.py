@@ -4,7 +4,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
-from .atomic_file import partial_file, put_in_place
+from mmgab.atomic_file import partial_file, put_in_place
+
 from .contents import wrapper_of
 from .download import file_sha256
 from .serialization import serialize
@@ -54,5 +55,6 @@ def _without_wrappers(weights: Mapping) -> Mapping:
         return weights
     renamed = OrderedDict((own, weights[name]) for name, own in names.items())
     notes = getattr(weights, '_metadata', {})
-    renamed._metadata = OrderedDict((strip(f'{path}.')[:-1], note) for path, note in notes.items())
+    paths = ((strip(f'{path}.')[:-1], note) for path, note in notes.items())
+    vars(renamed)['_metadata'] = OrderedDict(paths)  # an attribute, as torch has it
     return renamed

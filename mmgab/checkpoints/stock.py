@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from .contents import Contents
 from .folding import fold
+from .method_tensors import GAUSSIAN
 from .target_layouts import export
 
 
@@ -27,7 +28,7 @@ def as_stock_state_dict(model: nn.Module) -> dict[str, Tensor]:
             gates, Context Broadcasting, windows that are not square.
     """
     contents = Contents.of(model.state_dict(), type(model).__name__)
-    if any('.gaussian.' in name for name in contents.swin):
+    if GAUSSIAN.is_in(contents.swin):
         contents = fold(contents)
     checkpoint, _ = export(contents, 'mmdet')
     return checkpoint['state_dict']

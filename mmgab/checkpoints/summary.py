@@ -6,8 +6,7 @@ from mmgab.functional import fit_gaussian, gaussian_table, relative_offsets
 
 from .contents import Contents
 from .matching import architecture, describe, grouped, is_finite
-
-_PARAMETERS = ('amplitude', 'sigma')
+from .method_tensors import GAUSSIAN
 
 
 def summary(contents: Contents) -> Iterator[str]:
@@ -40,15 +39,14 @@ def _table_line(contents: Contents, name: str) -> str:
     table, window = contents.swin[name].float(), contents.window(name)
     offsets = relative_offsets(window)
     layer = name.removesuffix('.attn.w_msa.relative_position_bias_table')
-    beside = f'{name.rpartition(".")[0]}.gaussian.'
-    own = [contents.swin.get(f'{beside}{parameter}') for parameter in _PARAMETERS]
+    amplitude, sigma = (contents.swin.get(parameter) for parameter in GAUSSIAN.beside(name))
     learned = '-'
-    if own[0] is not None and own[1] is not None:
-        table = table + gaussian_table(offsets, *(parameter.float() for parameter in own))
-        learned = f'A {float(own[0].square().mean()):.3f}, sigma {float(own[1].abs().mean()):.2f}'
-        learned += ' (means of the heads)' if len(own[0]) > 1 else ''
+    if amplitude is not None and sigma is not None:
+        table = table + gaussian_table(offsets, amplitude.float(), sigma.float())
+        learned = f'A {float(amplitude.square().mean()):.3f}, sigma {float(sigma.abs().mean()):.2f}'
+        learned += ' (means of the heads)' if len(amplitude) > 1 else ''
     fit = fit_gaussian(table, offsets)
-    height, sigma, r_squared = (float(v) for v in (fit.amplitude**2, fit.sigma, fit.r_squared))
-    fitted = f'A {height:7.3f}, sigma {sigma:5.2f} tokens, R^2 {r_squared:.3f}'
+    height, width, r_squared = (float(v) for v in (fit.amplitude**2, fit.sigma, fit.r_squared))
+    fitted = f'A {height:7.3f}, sigma {width:5.2f} tokens, R^2 {r_squared:.3f}'
     size = f'{window[0]}x{window[1]}'
     return f'  {layer:<18}  {size:<6}  {table.shape[1]:5}  {fitted}  {learned}'

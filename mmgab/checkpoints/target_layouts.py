@@ -19,7 +19,6 @@ from .layouts import (
     OPENMMLAB,
     POSITION,
     PRETRAINING,
-    TABLE,
     TIMM,
     TORCHVISION,
     TRANSFORMERS,
@@ -27,6 +26,7 @@ from .layouts import (
     Layout,
 )
 from .matching import grouped, is_finite
+from .method_tensors import METHODS, has_method
 
 # Of each project: the layout of its classifier, and of a backbone with a norm after each stage.
 _LAYOUTS = {
@@ -47,8 +47,7 @@ _BACKBONE = 'backbone.'  # where OpenMMLab's models have it
 _INDEX = 'relative_position_index'
 _BLOCK = re.compile(r'stages\.\d+\.blocks\.\d+\.')
 _MAY_BE_LEFT = re.compile(rf'norm\d+\.(weight|bias)|{PRETRAINING.pattern}')
-# A method may be in some of the blocks alone.
-_METHODS = ('attn.w_msa.local.', 'broadcast.')
+_IN_SOME_BLOCKS = tuple(f'{m.path}.' for m in METHODS if not m.is_in_every_block)
 
 
 def export(contents: Contents, project: str, meta: Mapping | None = None) -> tuple[dict, list[str]]:
@@ -84,7 +83,7 @@ def export(contents: Contents, project: str, meta: Mapping | None = None) -> tup
     else:
         tensors = _in_container(tensors, layout)
         left += contents.others
-    ours = [n for n in tensors if any(p in n for p in ('.gaussian.', '.local.', '.broadcast.'))]
+    ours = [name for name in tensors if has_method([name])]
     if ours and project != 'mmgab':
         raise ValueError(f'{project} has no place for {grouped(ours)} of {contents.source}')
     left += contents.apart
@@ -107,7 +106,7 @@ def check_whole(contents: Contents) -> None:
     blocks: dict[str, set[str]] = {}
     for name in contents.swin:
         match = _BLOCK.match(name)
-        if match and not name.startswith(_METHODS, match.end()):
+        if match and not name.startswith(_IN_SOME_BLOCKS, match.end()):
             blocks.setdefault(match[0], set()).add(name[match.end() :])
     parts = set().union(*blocks.values())
     if gaps := [block + part for block, own in blocks.items() for part in parts - own]:
@@ -153,12 +152,12 @@ def _grid(contents: Contents) -> tuple[int, int]:
 def _masks(contents: Contents, last: int) -> dict[str, Tensor]:
     """Masks of the shifted blocks, for the image whose last stage is one window (224 for 7 x 7)."""
     masks = {}
-    for table in contents.tables():
-        block, window = TABLE.read(table), contents.window(table)
+    for table, block in contents.tables().items():
+        window = contents.window(table)
         if block['b'] % 2 and block['s'] < last:  # a stage of one window is not shifted
-            grid = tuple(side * 2 ** (last - block['s']) for side in window)
-            shift = tuple(side // 2 for side in window)
-            masks[MASK.write(block)] = shift_mask(grid, window, shift).float() * _STOCK_MASK
+            windows = (2 ** (last - block['s']),) * 2
+            shift = (window[0] // 2, window[1] // 2)
+            masks[MASK.write(block)] = shift_mask(windows, window, shift).float() * _STOCK_MASK
     return masks
 
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 
+import torch
+
 TIMM_SCHEME = 'timm://'
 
 
-def load_from_timm(filename: str, map_location: str | None = None) -> Mapping:
+def load_from_timm(filename: str, map_location: str | torch.device | None = None) -> Mapping:
     """Get the pretrained weights of a model of timm.
 
     Args:

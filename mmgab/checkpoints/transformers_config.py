@@ -4,7 +4,7 @@ from torch import Tensor
 
 from .contents import Contents
 from .conversion import last_stage
-from .layouts import HEAD, POSITION, TABLE
+from .layouts import HEAD, POSITION
 
 
 def transformers_config(contents: Contents) -> dict:
@@ -19,11 +19,12 @@ def transformers_config(contents: Contents) -> dict:
     """
     swin = contents.swin
     stages = range(last_stage(swin) + 1)
-    tables = [TABLE.read(name)['s'] for name in contents.tables()]
+    tables = contents.tables()
+    blocks = [fields['s'] for fields in tables.values()]
     patch: Tensor = swin['patch_embed.projection.weight']
     position = swin.get(POSITION)
     patch_size = patch.shape[-1]
-    window = contents.window(contents.tables()[0])[0]
+    window = contents.window(next(iter(tables)))[0]
     side = window * 2 ** stages[-1] if position is None else int(position.shape[1] ** 0.5)
     hidden = swin['stages.0.blocks.0.ffn.layers.0.0.weight'].shape[0]
     config = dict(
@@ -33,7 +34,7 @@ def transformers_config(contents: Contents) -> dict:
         patch_size=patch_size,
         num_channels=patch.shape[1],
         embed_dim=patch.shape[0],
-        depths=[tables.count(stage) for stage in stages],
+        depths=[blocks.count(stage) for stage in stages],
         num_heads=[_heads(contents, stage) for stage in stages],
         window_size=window,
         mlp_ratio=hidden / patch.shape[0],

@@ -1,7 +1,7 @@
 """Where a trained Swin looks: mean attention by relative offset, of every layer and head.
 
-    python tools/analysis_tools/attention_maps.py CONFIG CHECKPOINT --images val
-    python tools/analysis_tools/attention_maps.py CONFIG CHECKPOINT --images FOLDER --out NAME
+    mmgab attention CONFIG CHECKPOINT --images val
+    mmgab attention CONFIG CHECKPOINT --images FOLDER --out NAME
 
 Runs the backbone on real images, as it is, and once more with its Gaussians taken away and nothing
 else changed: the difference is what they do. Windows that hold padding, or that a shift cuts, are
@@ -17,45 +17,32 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.config import DictAction
 from tqdm import tqdm
 
 from mmgab.analysis.attention_maps import AttentionStatistics, watch_attention
 from mmgab.analysis.plots import plot_heads, plot_weights
-from mmgab.inspection.erf_images import Source, batches, chosen_images
+from mmgab.atomic_file import replacing, write_text
+from mmgab.inspection.erf_images import Source, batches, check_images, chosen_images
 from mmgab.inspection.erf_subject import Subject, Target, build_subject
 from mmgab.models import GaussianBias
+
+from .arguments import add_batch_size, add_images, add_optional_checkpoint, add_out, add_size
+from .checkpoint_files import check_is_there
+from .config_arguments import add_cfg_options, add_config, config_name
 
 AS_IS, WITHOUT = 'as it is', 'without the Gaussian'
 Maps = Mapping[str, AttentionStatistics]
 
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('config', help='config file; its backbone is mmgab.SwinGAB')
-    parser.add_argument('checkpoint', nargs='?', help='its weights; none: as before training')
-    parser.add_argument(
-        '--images', required=True, help="a folder, 'val' for the config's own, or 'noise'"
-    )
-    parser.add_argument('--num', type=int, help='how many images, drawn by the seed; all')
-    parser.add_argument('--seed', type=int, default=0, help='of the draw, and of weights')
-    parser.add_argument(
-        '--size',
-        nargs=2,
-        type=int,
-        metavar=('HEIGHT', 'WIDTH'),
-        default=(512, 512),
-        help='of images, in pixels; 512 512 by default',
-    )
-    parser.add_argument('--batch-size', type=int, default=4)
-    parser.add_argument('--out', type=Path, help='NAME of the files; work_dirs/attention/CONFIG')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override the config')
-    args = parser.parse_args()
-    args.out = args.out or Path('work_dirs', 'attention', Path(args.config).stem)
-    return args
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_config(parser, more='; its backbone is mmgab.SwinGAB')
+    add_optional_checkpoint(parser)
+    add_images(parser)
+    add_size(parser, (512, 512), 'of images, in pixels; 512 512 by default')
+    add_batch_size(parser)
+    add_out(parser, help='NAME of the files; work_dirs/attention/CONFIG')
+    add_cfg_options(parser)
 
 
 def look(subject: Subject, sources: Sequence[Source], batch_size: int, title: str) -> Maps:
@@ -116,43 +103,39 @@ def draw(runs: Mapping[str, Maps], out: Path) -> None:
     plot_heads(heads, out.with_name(f'{out.name}_heads.png'))
 
 
-def run(args: argparse.Namespace) -> dict[str, Maps]:
-    """Look with and without the Gaussians."""
+def look_twice(args: argparse.Namespace, out: Path) -> dict[str, Maps]:
+    """Look with and without the Gaussians; the folder of the results is made first."""
     torch.manual_seed(args.seed)
     target = Target(
         args.config, args.checkpoint, size=tuple(args.size), options=args.cfg_options
     )  # fmt: skip
     subject = build_subject(target)
     sources = chosen_images(args.images, args.num, args.seed, subject)
+    out.parent.mkdir(parents=True, exist_ok=True)
     runs = {AS_IS: look(subject, sources, args.batch_size, AS_IS)}
     if remove_gaussians_(subject.network):
         runs[WITHOUT] = look(subject, sources, args.batch_size, WITHOUT)
     return runs
 
 
-def main() -> None:
-    """Look, write, draw; or say in a sentence why not."""
-    args = parse_args()
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        runs = run(args)
-    except (ValueError, OSError) as error:
-        sys.exit(f'error: {error}')
+def run(args: argparse.Namespace) -> None:
+    """Look, write, draw."""
+    check_images(args.images, args.num)
+    check_is_there(args.checkpoint)
+    out = args.out or Path('work_dirs', 'attention', config_name(args.config))
+    runs = look_twice(args, out)
     arrays = {
         f'{when}/{name}': maps.mean.numpy()
         for when, own in runs.items()
         for name, maps in own.items()
     }
-    np.savez_compressed(args.out.with_name(f'{args.out.name}.npz'), **arrays)
+    with replacing(out.with_name(f'{out.name}.npz')) as temporary:
+        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]  # names of layers, no option
     rows = {when: {name: numbers(maps) for name, maps in own.items()} for when, own in runs.items()}
-    args.out.with_name(f'{args.out.name}.json').write_text(json.dumps(rows, indent=2) + '\n')
-    draw(runs, args.out)
+    write_text(out.with_name(f'{out.name}.json'), json.dumps(rows, indent=2) + '\n')
+    draw(runs, out)
     print('mean distance of what is attended to, in tokens (mean of the heads)')
     for name in rows[AS_IS]:
         found = [f'{np.mean(own[name]["mean_distance"]):.2f} {when}' for when, own in rows.items()]
         print(f'  {name:<40} {", ".join(found)}')
-    print(f'Written to {args.out}.npz, .json, _layers.png and _heads.png')
-
-
-if __name__ == '__main__':
-    main()
+    print(f'Written to {out}.npz, .json, _layers.png and _heads.png')

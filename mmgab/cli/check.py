@@ -1,7 +1,7 @@
 """Check the data of a config before GPUs are booked for it.
 
-    python tools/misc/check_dataset.py configs/mask_rcnn_swin_s_gab_coco.py
-    python tools/misc/check_dataset.py configs/upernet_swin_s_gab_ade20k.py --workers 16 -o report
+    mmgab check configs/mask_rcnn_swin_s_gab_coco.py
+    mmgab check configs/upernet_swin_s_gab_ade20k.py --workers 16 -o report
 
 Builds each data set of the training, validation and test loaders as the config says, and compares
 what it keeps with its files. Opens every image, and looks at every annotation or label map: whether
@@ -18,8 +18,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
+from mmgab.atomic_file import write_text
 from mmgab.datasets.check import annotation_file
 from mmgab.datasets.check.file_reading import Reading
 from mmgab.datasets.check.findings import Split
@@ -28,26 +29,23 @@ from mmgab.datasets.check.split_checks import check_leaks, check_loader, check_s
 from mmgab.datasets.check.truth_score import score_truth
 from mmgab.datasets.image_file import MAX_BYTES, MAX_PIXELS
 from mmgab.engine import load_config, set_default_scope
-from mmgab.engine.config_options import OptionError
+
+from .arguments import add_out, positive
+from .config_arguments import add_cfg_options, add_config
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('config', help='config file')
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_config(parser)
     parser.add_argument(
         '--score-truth',
         action='store_true',
         help='feed ground truth to the evaluators as predictions, which must get the full score',
     )
     parser.add_argument('--workers', type=positive, help='processes; one for each core')
-    parser.add_argument(
-        '-o', '--out', type=Path, default=Path('work_dirs/check'), help='folder for the results'
-    )
+    add_out(parser, '-o', default=Path('work_dirs/check'), help='folder for the results')
     for name, default, meaning in (
         ('pixels', MAX_PIXELS, 'width times height of an image or label map'),
         ('bytes', MAX_BYTES, 'size of an image or label map'),
@@ -55,16 +53,7 @@ def parse_args() -> argparse.Namespace:
     ):
         text = f'{meaning} at most; default: {default}'
         parser.add_argument(f'--max-{name}', type=positive, default=default, metavar='N', help=text)
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
-    return parser.parse_args()
-
-
-def positive(text: str) -> int:
-    """Read a number of at least 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f'must be at least 1, got {number}')
-    return number
+    add_cfg_options(parser)
 
 
 def distinct_loaders(config: Config) -> dict[str, list[str]]:
@@ -108,17 +97,13 @@ def as_json(config: str, splits: Sequence[Split]) -> Mapping:
     )
 
 
-def main() -> int:
+def run(args: argparse.Namespace) -> int:
     """Check all loaders; returns the exit code."""
-    args = parse_args()
-    try:
-        config = load_config(args.config, args.cfg_options)
-    except (FileNotFoundError, OptionError) as error:
-        sys.exit(f'error: {error}')
+    config = load_config(args.config, args.cfg_options)
     set_default_scope(config)
     loaders = distinct_loaders(config)
     if not loaders:
-        sys.exit(f'{args.config} has no data set in any of {", ".join(LOADERS)}')
+        raise ValueError(f'{args.config} has no data set in any of {", ".join(LOADERS)}')
     args.out.mkdir(parents=True, exist_ok=True)
     reading = Reading(args.workers, args.max_bytes, args.max_pixels, args.max_annotation_bytes)
     splits = [check_loader(config, name, reading, loaders[name]) for name in loaders]
@@ -129,7 +114,7 @@ def main() -> int:
     for split in splits if args.score_truth else ():
         split.add(score_truth(config, split.name, loaders[split.name]))
     result = as_json(args.config, splits)
-    (args.out / 'check.json').write_text(json.dumps(result, indent=2) + '\n')
+    write_text(args.out / 'check.json', json.dumps(result, indent=2) + '\n')
     write_page(result, args.out / 'check.html')
     show(summary(splits))
     show(f'Written to {args.out / "check.json"} and {args.out / "check.html"}')
@@ -140,7 +125,3 @@ def show(text: str) -> None:
     """Print a text, with escapes for what the terminal's encoding does not have."""
     encoding = sys.stdout.encoding or 'utf-8'
     print(text.encode(encoding, 'backslashreplace').decode(encoding))
-
-
-if __name__ == '__main__':
-    sys.exit(main())

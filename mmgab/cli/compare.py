@@ -1,28 +1,25 @@
 """Receptive fields of several networks, layers or checkpoints on one scale.
 
-    python tools/analysis_tools/compare_erf.py before.npz after.npz --out compared
+    mmgab compare before.npz after.npz --out compared
 
-Takes what erf.py wrote, all measured by one protocol. Writes NAME.png and NAME.pdf; of two files
-NAME_difference.png as well, the second minus the first.
+Takes what mmgab erf wrote, all measured by one protocol. Writes NAME.png and NAME.pdf; of two
+files NAME_difference.png as well, the second minus the first.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from mmgab.analysis.erf import Erf, load_erf
 from mmgab.analysis.plots import ErfPicture, plot_erf_difference, plot_erfs
 
+from .arguments import add_out
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('files', nargs='+', type=Path, help='.npz files of erf.py')
-    parser.add_argument('--out', type=Path, required=True, help='NAME of the pictures')
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument('files', nargs='+', type=Path, help='.npz files of mmgab erf')
+    add_out(parser, required=True, help='NAME of the pictures')
     parser.add_argument('--linear', action='store_true', help='colours; logarithmic otherwise')
-    return parser.parse_args()
 
 
 def pictures_of(erf: Erf, title: str) -> list[ErfPicture]:
@@ -51,26 +48,17 @@ def compare(args: argparse.Namespace) -> list[Path]:
     if all(len(row) == 1 for row in rows.values()):
         rows = {'centre': [ErfPicture(f'{name}\n{row[0].title}', row[0].contributions,
                                       row[0].centre) for name, row in rows.items()]}  # fmt: skip
+    args.out.parent.mkdir(parents=True, exist_ok=True)
     written = [args.out.with_name(f'{args.out.name}{suffix}') for suffix in ('.png', '.pdf')]
     for path in written:
         plot_erfs(rows, heading, path, is_log=not args.linear)
     flat = [picture for row in rows.values() for picture in row]
     if len(args.files) == 2 and len(flat) == 2:
         written.append(args.out.with_name(f'{args.out.name}_difference.png'))
-        plot_erf_difference(*flat, heading, written[-1])
+        plot_erf_difference(flat[0], flat[1], heading, written[-1])
     return written
 
 
-def main() -> None:
-    """Compare, or say in a sentence why not."""
-    args = parse_args()
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        written = compare(args)
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f'error: {error}')
-    print(f'Written: {", ".join(map(str, written))}')
-
-
-if __name__ == '__main__':
-    main()
+def run(args: argparse.Namespace) -> None:
+    """Compare, and say what was written."""
+    print(f'Written: {", ".join(map(str, compare(args)))}')

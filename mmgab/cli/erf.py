@@ -1,8 +1,8 @@
 """Effective receptive field of any layer of a detector, segmentor or classifier.
 
-    python tools/analysis_tools/erf.py CONFIG CHECKPOINT --images val
-    python tools/analysis_tools/erf.py CONFIG CHECKPOINT --images FOLDER --layer backbone.stages.2
-    python tools/analysis_tools/erf.py timm:swin_tiny_patch4_window7_224 WEIGHTS --images FOLDER
+    mmgab erf CONFIG CHECKPOINT --images val
+    mmgab erf CONFIG CHECKPOINT --images FOLDER --layer backbone.stages.2
+    mmgab erf timm:swin_tiny_patch4_window7_224 WEIGHTS --images FOLDER
 
 Writes NAME.npz (mean and second moment over images), NAME.json (numbers with 95 % intervals over
 images), NAME.png and NAME.pdf. Without a checkpoint the weights are those before training. Ctrl-C
@@ -16,7 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from mmengine.config import DictAction
 from torch import Tensor
 from tqdm import tqdm
 
@@ -30,31 +29,23 @@ from mmgab.analysis.erf import (
     save_erf,
 )
 from mmgab.analysis.plots import ErfPicture, plot_erf, plot_erfs
-from mmgab.inspection.erf_images import batches, chosen_images
+from mmgab.atomic_file import write_text
+from mmgab.inspection.erf_images import batches, check_images, chosen_images
 from mmgab.inspection.erf_subject import Subject, Target, build_subject
+
+from .arguments import add_batch_size, add_images, add_optional_checkpoint, add_out, add_size
+from .checkpoint_files import check_is_there
+from .config_arguments import add_cfg_options, add_config, config_name
 
 DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16}
 
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('source', help='config file, or timm:NAME')
-    parser.add_argument('checkpoint', nargs='?', help='its weights; none: as before training')
-    parser.add_argument(
-        '--images', required=True, help="a folder, 'val' for the config's own, or 'noise'"
-    )
-    parser.add_argument('--num', type=int, help='how many images, drawn by the seed; all')
-    parser.add_argument('--seed', type=int, default=0, help='of the draw, weights and intervals')
-    parser.add_argument(
-        '--size',
-        nargs=2,
-        type=int,
-        metavar=('HEIGHT', 'WIDTH'),
-        help="of images; 512 512 or timm's",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_config(parser, 'source', "; or timm:NAME, one of timm's networks")
+    add_optional_checkpoint(parser)
+    add_images(parser, seed_help='of the draw, weights and intervals')
+    add_size(parser, None, "of images; 512 512 or timm's")
     parser.add_argument('--layer', help="as in named_modules(); the backbone's last map")
     parser.add_argument('--out-index', type=int, help='which output of a layer with several')
     parser.add_argument(
@@ -65,25 +56,22 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--protocol', choices=list(PROTOCOLS), default='gab2023')
     parser.add_argument('--dtype', choices=list(DTYPES), default='fp32', help='bf16 by autocast')
-    parser.add_argument(
-        '--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='of the network'
-    )
-    parser.add_argument('--batch-size', type=int, default=4, help='at least 1')
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    parser.add_argument('--device', type=usable_device, default=device, help='of the network')
+    add_batch_size(parser)
     parser.add_argument('--bootstrap', type=int, default=100, help='samples for intervals')
-    parser.add_argument('--out', type=Path, help='NAME of the files; work_dirs/erf/SOURCE')
+    add_out(parser, help='NAME of the files; work_dirs/erf/SOURCE')
     parser.add_argument('--resume', action='store_true', help='go on from NAME.npz')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override the config')
-    args = parser.parse_args()
-    name = args.source.replace(':', '_').replace('/', '_') if ':' in args.source else args.source
-    args.out = args.out or Path('work_dirs', 'erf', Path(name).stem)
-    args.size = args.size and tuple(args.size)
-    if args.batch_size < 1:
-        parser.error(f'--batch-size must be at least 1, got {args.batch_size}')
+    add_cfg_options(parser)
+
+
+def usable_device(text: str) -> str:
+    """Check a device; a ``type`` of argparse."""
     try:
-        torch.empty(0, device=args.device)
+        torch.empty(0, device=text)
     except (RuntimeError, AssertionError) as error:
-        parser.error(f'--device {args.device}: {str(error).splitlines()[0]}')
-    return args
+        raise argparse.ArgumentTypeError(f'{text}: {str(error).splitlines()[0]}') from error
+    return text
 
 
 def in_precision(subject: Subject, dtype: torch.dtype, device: str) -> Subject:
@@ -148,8 +136,9 @@ def resumed(path: Path, meta: dict, protocol: str) -> Erf:
 
 def numbers(erf: Erf, subject: Subject, args: argparse.Namespace) -> list[dict]:
     """For each unit its numbers, with intervals."""
-    window = subject.window and tuple(
-        w * s for w, s in zip(subject.window, erf.stride, strict=True)
+    window = subject.window and (
+        subject.window[0] * erf.stride[0],
+        subject.window[1] * erf.stride[1],
     )
     rows = []
     for index, (unit, sums) in enumerate(zip(erf.units, erf.sums, strict=True)):
@@ -177,32 +166,27 @@ def draw(erf: Erf, args: argparse.Namespace, meta: dict) -> None:
             plot_erfs({meta['network']: pictures}, heading, path)
 
 
-def main() -> None:
-    """Measure, describe, draw; or say in a sentence why not."""
-    args = parse_args()
+def run(args: argparse.Namespace) -> None:
+    """Measure, describe, draw."""
+    check_images(args.images, args.num)
+    check_is_there(args.checkpoint)
     torch.manual_seed(args.seed)
+    args.out = args.out or Path('work_dirs', 'erf', config_name(args.source))
+    subject = build_subject(
+        Target(
+            args.source, args.checkpoint, args.layer, args.out_index,
+            args.size and tuple(args.size), args.cfg_options, args.device,
+        )
+    )  # fmt: skip
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        subject = build_subject(
-            Target(
-                args.source, args.checkpoint, args.layer, args.out_index, args.size,
-                args.cfg_options, args.device,
-            )
-        )  # fmt: skip
-        erf, meta = measure(args, in_precision(subject, DTYPES[args.dtype], args.device))
-        rows = numbers(erf, subject, args)
-    except (ValueError, OSError) as error:
-        sys.exit(f'error: {error}')
+    erf, meta = measure(args, in_precision(subject, DTYPES[args.dtype], args.device))
+    rows = numbers(erf, subject, args)
     file = args.out.with_name(f'{args.out.name}.json')
     about = dict(protocol=erf.protocol, size=erf.size, refused=erf.refused, **meta)
-    file.write_text(json.dumps(dict(about=about, units=rows), indent=2) + '\n')
+    write_text(file, json.dumps(dict(about=about, units=rows), indent=2) + '\n')
     draw(erf, args, meta)
     for row in rows:
         shown = ('fit_r_squared', 'fit_sigma_x', 'fit_sigma_y', 'r50', 'r90')
         line = ', '.join(f'{name} {row["numbers"][name]["value"]:.3g}' for name in shown)
         print(f'{row["unit"]} at {row["centre"]}: {line} ({row["images"]} images)')
     print(f'Written to {args.out}.npz, .json, .png and .pdf')
-
-
-if __name__ == '__main__':
-    main()

@@ -1,7 +1,7 @@
 """Export a trained backbone, or a whole segmentor to its logits, to ONNX or torch.export.
 
-    python tools/deployment/export.py CONFIG CHECKPOINT --out upernet.onnx
-    python tools/deployment/export.py CONFIG CHECKPOINT --part backbone --open-size --out swin.pt2
+    mmgab export CONFIG CHECKPOINT --out upernet.onnx
+    mmgab export CONFIG CHECKPOINT --part backbone --open-size --out swin.pt2
 
 The Gaussian is folded into the tables, so the graph is a plain Swin's. The batch is open, and with
 --open-size height and width are too. The graph is read back and compared with the network, for two
@@ -11,21 +11,22 @@ data_preprocessor says.
 
 Of a detector, the backbone is what can be exported here: regions, RoIAlign and non-maximum
 suppression are not graphs of torch alone. For a whole Mask R-CNN use MMDeploy, which brings these;
-fold the checkpoint for it first (tools/model_converters/convert.py fold).
+fold the checkpoint for it first (mmgab fold).
 """
 
 import argparse
 import copy
-import sys
 import tempfile
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
+from mmengine.model import BaseModel, BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from mmgab.analysis.image_channels import image_channels
+from mmgab.atomic_file import put_in_place
 from mmgab.config_types import is_type
 from mmgab.deployment import (
     MIN_OPEN_SIDE,
@@ -38,6 +39,11 @@ from mmgab.deployment import (
 )
 from mmgab.engine import build_model, load_config, load_weights
 from mmgab.models import SwinGAB, ViTGAB
+
+from .arguments import add_fitting_checkpoint, add_out, add_size, add_trust
+from .checkpoint_files import check_is_there
+from .config_arguments import add_cfg_options, add_config
+from .mistakes import CommandError
 
 FORMATS = {'.onnx': export_onnx, '.pt2': export_program}
 
@@ -54,46 +60,31 @@ class Logits(nn.Module):
         return [self.segmentor(images, mode='tensor')]
 
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file; it must fit the config')
-    parser.add_argument(
-        '--out', required=True, type=Path, help='file to write: .onnx, or .pt2 for torch.export'
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_config(parser)
+    add_fitting_checkpoint(parser)
+    add_out(parser, required=True, help='file to write: .onnx, or .pt2 for torch.export')
     parser.add_argument(
         '--part',
         choices=['backbone', 'segmentor'],
         help='what of the model; by default the whole of a segmentor, the backbone of a detector',
     )
-    parser.add_argument(
-        '--size',
-        nargs=2,
-        type=int,
-        metavar=('HEIGHT', 'WIDTH'),
-        default=(512, 512),
-        help='of the images, in pixels: the only one unless --open-size; 512 512 by default',
+    add_size(
+        parser,
+        (512, 512),
+        'of the images, in pixels: the only one unless --open-size; 512 512 by default',
     )
     parser.add_argument(
         '--open-size',
         action='store_true',
         help=f'leave height and width open, from {MIN_OPEN_SIDE} pixels for windows of 7',
     )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='override settings of the config'
-    )
-    parser.add_argument(
-        '--trust',
-        action='store_true',
-        help='unpickle everything in the checkpoint, which RUNS the code that it carries',
-    )
-    return parser.parse_args()
+    add_cfg_options(parser)
+    add_trust(parser)
 
 
-def folded_model(config: Config, checkpoint: str, size: tuple[int, int], trust: bool) -> nn.Module:
+def folded_model(config: Config, checkpoint: str, size: tuple[int, int], trust: bool) -> BaseModel:
     """The trained model of a config; a Swin's Gaussians folded, a ViT's tables of that size."""
     if is_type(config.model.backbone, ViTGAB, MODELS, config.get('default_scope')):
         config.model.backbone.img_size = size
@@ -111,7 +102,7 @@ def folded_model(config: Config, checkpoint: str, size: tuple[int, int], trust: 
     return model
 
 
-def part_of(model: nn.Module, part: str | None) -> nn.Module:
+def part_of(model: BaseModel, part: str | None) -> nn.Module:
     """What is exported of a model."""
     is_segmentor = hasattr(model, 'decode_head')
     part = part or ('segmentor' if is_segmentor else 'backbone')
@@ -125,7 +116,7 @@ def part_of(model: nn.Module, part: str | None) -> nn.Module:
     return Logits(model)
 
 
-def check_sizes(args: argparse.Namespace, backbone: nn.Module) -> OpenSizes:
+def check_sizes(args: argparse.Namespace, backbone: BaseModule) -> OpenSizes:
     """Check sizes against the network."""
     patch = backbone.patch_embed.patch_size
     if args.size[0] < patch[0] or args.size[1] < patch[1]:
@@ -148,6 +139,7 @@ def check_sizes(args: argparse.Namespace, backbone: nn.Module) -> OpenSizes:
 def shapes_to_verify(images: Tensor, sizes: OpenSizes) -> list[tuple[int, ...]]:
     """Two batch sizes; two more image sizes where they are open, one no multiple of anything."""
     _, channels, height, width = images.shape
+    shapes: list[tuple[int, ...]]
     shapes = [(1, channels, height, width), (3, channels, height, width)]
     if sizes.is_open:
         shapes += [(2, channels, height + 32, width + 64), (1, channels, height + 13, width + 7)]
@@ -161,6 +153,7 @@ def export(args: argparse.Namespace) -> None:
     if not args.out.parent.is_dir():
         raise ExportError(f'--out: the folder {args.out.parent} does not exist')
     config = load_config(args.config, args.cfg_options)
+    check_is_there(args.checkpoint)
     model = folded_model(config, args.checkpoint, tuple(args.size), args.trust)
     sizes = check_sizes(args, model.backbone)
     module = part_of(model, args.part)
@@ -173,19 +166,14 @@ def export(args: argparse.Namespace) -> None:
         print(f'Exporting {type(module).__name__} (half a minute to a few minutes)', flush=True)
         run = FORMATS[args.out.suffix](traced, images, sizes, path)
         largest = verify(module, run, shapes_to_verify(images, sizes), print)
-        path.replace(args.out)
+        put_in_place(path, args.out)
     side = f'from {sizes.min_side} pixels' if sizes.is_open else f'{args.size[0]} x {args.size[1]}'
     print(f'Written to {args.out}: images {side}, any batch, within {largest:.1e}')
 
 
-def main() -> None:
-    """Export, or say in a sentence why not."""
-    args = parse_args()
+def run(args: argparse.Namespace) -> None:
+    """Export."""
     try:
         export(args)
-    except (ExportError, FileNotFoundError, ValueError) as error:
-        sys.exit(f'error: {error}')
-
-
-if __name__ == '__main__':
-    main()
+    except ExportError as error:
+        raise CommandError(str(error)) from error

@@ -1,6 +1,6 @@
 """Amplitude and sigma of every layer, and the Gaussian in its learned table, of a Swin or ViT.
 
-    python tools/analysis_tools/gab_params.py CHECKPOINT [CHECKPOINT ...] --out work_dirs/gab/NAME
+    mmgab gaussians CHECKPOINT [CHECKPOINT ...] --out work_dirs/gab/NAME
 
 Reads any layout that the loader reads, with or without Gaussians of its own, and plain ViTs with
 relative positions, timm's vit_relpos_* and ours. Prints a table and
@@ -12,7 +12,7 @@ central token sees, minus its minimum; five parameters, its axes are those of th
 
 import argparse
 import json
-import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,25 +20,20 @@ import numpy as np
 from tqdm import tqdm
 
 from mmgab.analysis.plots import plot_layers, plot_training
+from mmgab.atomic_file import write_text
 from mmgab.checkpoints import read_checkpoint
 from mmgab.inspection.gaussian_layers import Layer, read_network, tables_picture
 
+from .arguments import add_out, add_trust
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.add_argument(
         'checkpoints', nargs='+', help='files or URLs; of one training, in any order'
     )
-    parser.add_argument('--out', type=Path, required=True, help='NAME of the files')
-    parser.add_argument(
-        '--trust',
-        action='store_true',
-        help='unpickle everything in a checkpoint, which RUNS the code that it carries',
-    )
-    return parser.parse_args()
+    add_out(parser, required=True, help='NAME of the files')
+    add_trust(parser, 'a checkpoint')
 
 
 def rows_of(layers: list[Layer]) -> list[dict]:
@@ -73,8 +68,8 @@ def draw(layers: dict[str, list[Layer]], out: Path) -> None:
     """Both pictures."""
     lines = {
         source: (
-            [np.mean(layer.amplitude) if layer.amplitude else np.nan for layer in own],
-            [np.mean(layer.sigma) if layer.sigma else np.nan for layer in own],
+            [float(np.mean(layer.amplitude or np.nan)) for layer in own],
+            [float(np.mean(layer.sigma or np.nan)) for layer in own],
         )
         for source, own in layers.items()
     }
@@ -82,7 +77,9 @@ def draw(layers: dict[str, list[Layer]], out: Path) -> None:
     tables_picture(layers[list(layers)[-1]], out.with_name(f'{out.name}_tables.png'))
 
 
-def training_picture(steps: list[float], layers: list[list[Layer]], unit: str, path: Path) -> bool:
+def training_picture(
+    steps: Sequence[float], layers: list[list[Layer]], unit: str, path: Path
+) -> bool:
     """Amplitude and sigma over training; tells whether these are checkpoints of one network."""
     names = [[layer.name for layer in own] for own in layers]
     have_gaussians = all(layer.amplitude for own in layers for layer in own)
@@ -113,18 +110,14 @@ def read_layers(sources: list[str], trust: bool) -> tuple[dict[str, list[Layer]]
     return layers, {}
 
 
-def main() -> None:
-    """Read, fit, print, draw; or say in a sentence why not."""
-    args = parse_args()
+def run(args: argparse.Namespace) -> None:
+    """Read, fit, print, draw."""
+    layers, iterations = read_layers(args.checkpoints, args.trust)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        layers, iterations = read_layers(args.checkpoints, args.trust)
-    except (ValueError, OSError) as error:
-        sys.exit(f'error: {error}')
     rows = {source: rows_of(own) for source, own in layers.items()}
     for source, own in rows.items():
         print_table(source, own)
-    args.out.with_name(f'{args.out.name}.json').write_text(json.dumps(rows, indent=2) + '\n')
+    write_text(args.out.with_name(f'{args.out.name}.json'), json.dumps(rows, indent=2) + '\n')
     draw(layers, args.out)
     written = ['.json', '_layers.png', '_tables.png']
     training = args.out.with_name(f'{args.out.name}_training.png')
@@ -133,7 +126,3 @@ def main() -> None:
     if training_picture(steps, list(layers.values()), unit, training):
         written.append('_training.png')
     print(f'Written to {args.out}: {", ".join(written)}')
-
-
-if __name__ == '__main__':
-    main()

@@ -1,6 +1,6 @@
 """Evaluate a detector (box and mask mAP) or a segmentor (mIoU, mAcc, aAcc).
 
-    python tools/test.py configs/mask_rcnn_swin_gab_nuclei.py work_dirs/NAME/epoch_27.pth
+    mmgab test configs/mask_rcnn_swin_gab_nuclei.py work_dirs/NAME/epoch_27.pth
     tools/dist_test.sh configs/upernet_swin_s_gab_ade20k.py CHECKPOINT 8 --tta
 
 The metrics are printed, and written to results.json in the work dir; with --tta, to
@@ -13,29 +13,23 @@ from pathlib import Path
 
 from torch.distributed.elastic.multiprocessing.errors import record
 
-from mmgab.checkpoints.atomic_file import replacing
+from mmgab.atomic_file import write_text
 from mmgab.engine import CheckedRunner, check_data, check_work_dir
 from mmgab.engine.results import describe_test, results_name
 from mmgab.engine.test_time import dump_predictions, enable_drawing, enable_tta
 from mmgab.reliability import leave_processes
 from mmgab.reliability.launcher_watch import end_with_launcher
 
-from .run_arguments import (
-    add_run_arguments,
-    command_line,
-    config_from,
-    exit_with,
-    is_first_process,
-)
+from .arguments import add_fitting_checkpoint
+from .checkpoint_files import check_is_there
+from .mistakes import CommandError
+from .run_arguments import add_run_arguments, command_line, config_from, is_first_process
 
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     add_run_arguments(parser)
-    parser.add_argument('checkpoint', help='checkpoint file; it must fit the config')
+    add_fitting_checkpoint(parser)
     parser.add_argument(
         '--out',
         help='keep the predictions: a .pkl file for detection, a folder of label maps for '
@@ -49,23 +43,22 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='test-time augmentation: scales and flips for segmentation, flips for boxes',
     )
-    return parser.parse_args()
 
 
 def write_results(path: Path, result: dict) -> None:
     """Write the description of a test with its metrics, completely or not at all.
 
     Raises:
-        SystemExit: If it cannot be written; the metrics are printed.
+        CommandError: If it cannot be written; the metrics are printed.
     """
     text = json.dumps(result, indent=2, default=_plain) + '\n'
     try:
-        with replacing(path) as file:
-            file.write_text(text)
+        write_text(path, text)
     except OSError as error:
         print(text)
         reason = error.strerror or error
-        exit_with(OSError(f'{path} cannot be written: {reason}; the metrics are above'), code=1)
+        message = f'{path} cannot be written: {reason}; the metrics are above'
+        raise CommandError(message, code=1) from error
     print(f'Metrics written to {path}')
 
 
@@ -75,13 +68,13 @@ def _plain(value: object) -> object:
 
 
 @record  # so that the launcher of several processes can tell why one ended
-def main() -> None:
+def run(args: argparse.Namespace) -> None:
     """Check what can be checked, then test."""
-    args = parse_args()
     end_with_launcher()
     config = config_from(args)
-    check_work_dir(config.work_dir)
+    check_is_there(args.checkpoint)
     check_data(config, ('test_dataloader',))
+    check_work_dir(config.work_dir)
     folder = None
     if args.show or args.show_dir:
         folder = enable_drawing(config, args.show, args.show_dir, args.wait_time)
@@ -102,7 +95,3 @@ def main() -> None:
         config, args.checkpoint, metrics, runner.seed, args.tta, args.cfg_options, folder
     )
     write_results(Path(config.work_dir, results_name(args.tta)), result)
-
-
-if __name__ == '__main__':
-    main()

@@ -1,6 +1,6 @@
 """Train a detector or a segmentor.
 
-    python tools/train.py configs/mask_rcnn_swin_gab_nuclei.py
+    mmgab train configs/mask_rcnn_swin_gab_nuclei.py
     tools/dist_train.sh configs/mask_rcnn_swin_s_gab_coco.py 8 --amp
 
 The config is MMDetection's, MMSegmentation's or MMPretrain's, as text or in pure Python.
@@ -18,20 +18,13 @@ from mmgab.reliability import leave_processes
 from mmgab.reliability.launcher_watch import end_with_launcher
 from mmgab.reliability.work_dir_lock import WorkDirInUseError, work_dir_lock
 
-from .run_arguments import (
-    add_run_arguments,
-    command_line,
-    config_from,
-    exit_with,
-    is_first_process,
-)
+from .checkpoint_files import check_is_there
+from .mistakes import CommandError
+from .run_arguments import add_run_arguments, command_line, config_from, is_first_process
 
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     add_run_arguments(parser)
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
     parser.add_argument(
@@ -49,7 +42,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--force', action='store_true', help='train into a work dir that another run trains into'
     )
-    return parser.parse_args()
 
 
 def apply_training_flags(config: Config, args: argparse.Namespace) -> None:
@@ -79,21 +71,17 @@ def train(config: Config) -> None:
 
 
 @record  # so that the launcher of several processes can tell why one ended
-def main() -> None:
+def run(args: argparse.Namespace) -> None:
     """Check what can be checked, then train."""
-    args = parse_args()
     end_with_launcher()
     config = config_from(args)
     apply_training_flags(config, args)
-    check_work_dir(config.work_dir)
+    check_is_there(config.get('load_from'))
     check_data(config, ('train_dataloader', 'val_dataloader'))
+    check_work_dir(config.work_dir)
     is_first = is_first_process(config.launcher)
     try:
         with work_dir_lock(config.work_dir, args.force) if is_first else nullcontext():
             train(config)
     except WorkDirInUseError as error:
-        exit_with(error)
-
-
-if __name__ == '__main__':
-    main()
+        raise CommandError(str(error)) from error

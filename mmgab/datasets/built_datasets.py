@@ -41,7 +41,9 @@ def class_problem(classes: object) -> str | None:
             f'classes={classes!r} is a text, of which each letter would be a class: it must be a '
             f'tuple, add a comma: classes=({classes!r},)'
         )
-    if classes and not isinstance(classes, (list, tuple)):
+    if not classes:
+        return None
+    if not isinstance(classes, (list, tuple)):
         kind = type(classes).__name__
         return f'classes is a {kind}, which has no order of its own: it must be a tuple or a list'
     repeated = [name for index, name in enumerate(classes) if name in classes[:index]]

@@ -4,12 +4,15 @@ import json
 import mmap
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeGuard
+
+from mmengine.dataset import BaseDataset
 
 _KEY = b'"categories"'
 _LOADERS = ('mmdet.datasets.coco', 'mmdet.datasets.objects365', 'mmdet.datasets.lvis')
 
 
-def numbers_by_file(dataset: object) -> bool:
+def numbers_by_file(dataset: object) -> TypeGuard[BaseDataset]:
     """Tell whether MMDetection takes a data set's labels from the categories of a JSON file."""
     load = getattr(type(dataset), 'load_data_list', None)
     return getattr(load, '__module__', None) in _LOADERS and hasattr(dataset, 'cat_ids')

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from mmgab.atomic_file import write_text
+
 
 class SplitWriter:
     """Writes the images of one split, their label maps and, at the end, its annotation file.
@@ -21,10 +23,12 @@ class SplitWriter:
 
     def __init__(self, out: Path, split: str, categories: Sequence[str], description: str) -> None:
         self.out, self.split = out, split
+        self._images: list[dict] = []
+        self._annotations: list[dict] = []
         self._coco = dict(
             info=dict(description=description),
-            images=[],
-            annotations=[],
+            images=self._images,
+            annotations=self._annotations,
             categories=[dict(id=i, name=name) for i, name in enumerate(categories, start=1)],
         )
         for kind in ('images', 'labels'):
@@ -48,21 +52,22 @@ class SplitWriter:
         """
         cv2.imwrite(str(self.out / 'images' / self.split / name), image)
         cv2.imwrite(str(self.out / 'labels' / self.split / name), label)
-        images, annotations = self._coco['images'], self._coco['annotations']
-        image_id = len(images)
-        images.append(
+        image_id = len(self._images)
+        self._images.append(
             dict(id=image_id, file_name=name, height=image.shape[0], width=image.shape[1])
         )
         for category, mask in instances:
-            annotation = dict(id=len(annotations) + 1, image_id=image_id, category_id=category)
-            annotations.append({**annotation, **_shape(mask)})
+            annotation = dict(
+                id=len(self._annotations) + 1, image_id=image_id, category_id=category
+            )
+            self._annotations.append({**annotation, **_shape(mask)})
 
     def finish(self) -> None:
         """Write the annotation file, and say what the split holds."""
         path = self.out / 'annotations' / f'instances_{self.split}.json'
-        path.write_text(json.dumps(self._coco))
-        images, annotations = len(self._coco['images']), len(self._coco['annotations'])
-        print(f'{self.split}: {images} images, {annotations} instances')
+        write_text(path, json.dumps(self._coco))
+        images, instances = len(self._images), len(self._annotations)
+        print(f'{self.split}: {images} images, {instances} instances')
 
 
 def _shape(mask: np.ndarray) -> dict:

@@ -29,6 +29,8 @@ class LoadImage(LoadImageFromFile):
             ``file_client_args`` is given: ``backend_args`` has taken its place.
     """
 
+    backend_args: dict | None
+
     def __init__(
         self,
         *args: object,

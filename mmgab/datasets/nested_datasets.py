@@ -1,6 +1,6 @@
 """Settings of data sets inside the settings of their wrappers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 
 
 def leaf_datasets(dataset: Mapping) -> Iterator[Mapping]:
@@ -22,10 +22,11 @@ def leaf_datasets(dataset: Mapping) -> Iterator[Mapping]:
         yield from leaf_datasets(item)
 
 
-def inner_datasets(dataset: Mapping) -> Sequence[Mapping] | None:
+def inner_datasets(dataset: Mapping) -> Sequence[MutableMapping] | None:
     """Settings of what a wrapper wraps; None for a dataset that is no wrapper."""
     inner = dataset.get('dataset', dataset.get('datasets'))
-    inner = [inner] if isinstance(inner, Mapping) else inner
+    inner = [inner] if isinstance(inner, MutableMapping) else inner
     # An argument of a dataset of somebody's own may have the same name.
-    is_list = isinstance(inner, (list, tuple)) and all(isinstance(each, Mapping) for each in inner)
-    return inner if is_list else None
+    if not isinstance(inner, (list, tuple)):
+        return None
+    return inner if all(isinstance(each, MutableMapping) for each in inner) else None

@@ -12,7 +12,7 @@ def package_folder(package: str, what: str, cure: str) -> Path:
             cure.
     """
     spec = importlib.util.find_spec(package)
-    if spec is None:
+    if spec is None or spec.origin is None:
         raise ModuleNotFoundError(
             f'the {what} is part of the package {package}, which is not installed: {cure}'
         )

@@ -1,12 +1,25 @@
 """Batches that a run can go on with at any place, with the samples that it would have seen."""
 
 from collections.abc import Iterator
+from typing import Protocol
 
-from torch.utils.data import BatchSampler, Sampler
+from torch.utils.data import BatchSampler, Dataset, Sampler
 
 from mmgab.registry import DATA_SAMPLERS
 
 from .seeded_samples import SeededIndex, SeededSamples
+
+_FETCH = '__getitems__'  # PyTorch's, which its Dataset does not declare
+
+
+class SeededSampler(Protocol):
+    """Sampler that knows its data set and its seed, as MMEngine's do and PyTorch's do not."""
+
+    dataset: Dataset
+    seed: int
+
+    def __iter__(self) -> Iterator[int]:
+        """Indices of an epoch."""
 
 
 @DATA_SAMPLERS.register_module()
@@ -34,7 +47,7 @@ class ResumableBatchSampler(Sampler):
 
     def __init__(
         self,
-        sampler: Sampler,
+        sampler: SeededSampler,
         batch_size: int,
         drop_last: bool = False,
         batches: dict | None = None,
@@ -70,17 +83,17 @@ class ResumableBatchSampler(Sampler):
         return len(self.batches)
 
 
-def _known(sampler: Sampler, name: str) -> int:
+def _known(sampler: SeededSampler, name: str) -> int:
     """The sampler's process or epoch; 0 where it has none."""
     return getattr(sampler, name, 0)
 
 
-def _fetch_with_seeds(dataset: object) -> None:
+def _fetch_with_seeds(dataset: Dataset) -> None:
     """Have PyTorch's loader fetch a dataset's samples through :class:`SeededSamples`."""
-    fetch = getattr(dataset, '__getitems__', None)
+    fetch = getattr(dataset, _FETCH, None)
     if fetch is not None and not isinstance(fetch, SeededSamples):
         raise TypeError(
             f'ResumableBatchSampler: {type(dataset).__name__} fetches batches by itself '
-            '(__getitems__), with random numbers that cannot be set sample by sample'
+            f'({_FETCH}), with random numbers that cannot be set sample by sample'
         )
-    dataset.__getitems__ = SeededSamples(dataset)
+    setattr(dataset, _FETCH, SeededSamples(dataset))

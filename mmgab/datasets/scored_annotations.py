@@ -1,6 +1,6 @@
 """Annotations that COCO's evaluation is to score: what it reads of each, and cannot take."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 # Of MMDetection's metrics, whose compute_metrics reads annotations as COCO's own evaluation does.
@@ -21,7 +21,7 @@ class Unscorable(NamedTuple):
     stops: bool
 
 
-def scores_as_coco(metric: type) -> bool:
+def scores_as_coco(metric: Callable | None) -> bool:
     """Tell whether a class of metrics scores annotations with pycocotools, and in its way."""
     compute = getattr(metric, 'compute_metrics', None)
     return getattr(compute, '__qualname__', '').partition('.')[0] in _METRICS
@@ -59,7 +59,7 @@ def unscorable(
         yield from _check_id(annotation['id'], name)
 
 
-def _check_id(value: object, name: str) -> Iterator[Unscorable]:
+def _check_id(value: float | str, name: str) -> Iterator[Unscorable]:
     """The id of a matched annotation is kept in an array of zeros, where 0 is no match."""
     kind = 'annotation id that the evaluator cannot take'
     try:

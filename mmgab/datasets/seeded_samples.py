@@ -25,7 +25,9 @@ class SeededIndex(int):
         seeded.seed = seed
         return seeded
 
-    def __getnewargs__(self) -> tuple[int, tuple[int, ...]]:
+    def __getnewargs__(  # type: ignore[override]  # of int: its own arguments, whatever a class adds
+        self,
+    ) -> tuple[int, tuple[int, ...]]:
         """Arguments of a copy, which workers get."""
         return int(self), self.seed
 

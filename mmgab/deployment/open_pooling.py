@@ -10,10 +10,10 @@ class OpenAdaptiveAvgPool2d(nn.Module):
     Exporters unroll the pooling of a known size, and refuse that of an open one.
 
     Args:
-        output_size: Height and width of the output.
+        output_size: Height and width of the output; None for those of the input.
     """
 
-    def __init__(self, output_size: tuple[int, int]) -> None:
+    def __init__(self, output_size: tuple[int | None, int | None]) -> None:
         super().__init__()
         self.output_size = output_size
 
@@ -24,8 +24,10 @@ class OpenAdaptiveAvgPool2d(nn.Module):
         return rows @ x @ columns.t()
 
 
-def _averages(side: int, output_side: int, like: Tensor) -> Tensor:
+def _averages(side: int, output_side: int | None, like: Tensor) -> Tensor:
     """Weights ``(output_side, side)``: each output is the mean of the inputs in its bin."""
+    if output_side is None:
+        output_side = side
     bins = torch.arange(output_side, device=like.device)[:, None]
     places = torch.arange(side, device=like.device)[None, :]
     starts = bins * side // output_side
@@ -39,7 +41,7 @@ def open_pooling_(module: nn.Module) -> None:
     for name, child in module.named_children():
         if isinstance(child, nn.AdaptiveAvgPool2d):
             size = child.output_size
-            size = (size, size) if isinstance(size, int) else tuple(size)
-            setattr(module, name, OpenAdaptiveAvgPool2d(size))
+            height, width = size if isinstance(size, tuple) else (size, size)
+            setattr(module, name, OpenAdaptiveAvgPool2d((height, width)))
         else:
             open_pooling_(child)

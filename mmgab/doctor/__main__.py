@@ -8,7 +8,7 @@ Exits with 1 where anything fails. Notes are for what only some users need.
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from .diagnosis import Outcome, run_check
 
 def examine(work_dir: Path) -> Iterator[Outcome]:
     """Run all checks; later ones need what earlier ones look at."""
-    checks = {
+    checks: dict[str, Callable[[], Outcome]] = {
         'Python': packages.check_python,
         'torch': packages.check_torch,
         'CUDA': machine.check_accelerator,
@@ -39,16 +39,14 @@ def examine(work_dir: Path) -> Iterator[Outcome]:
         yield run_check(name, check)
 
 
-def main() -> int:
-    """Print the outcome of every check; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog='python -m mmgab.doctor',
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs'), help='of a run to come')
     parser.add_argument('--json', action='store_true', help='print JSON, for other programs')
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the outcome of every check; returns the exit code."""
     outcomes = []
     for outcome in examine(args.work_dir):
         outcomes.append(outcome)
@@ -63,6 +61,17 @@ def main() -> int:
         print(f'{len(failed)} of {len(outcomes)} checks failed' + (': ' if failed else ''),
               ', '.join(failed))  # fmt: skip
     return int(bool(failed))
+
+
+def main() -> int:
+    """Run the command; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog='python -m mmgab.doctor',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(parser)
+    return run(parser.parse_args())
 
 
 if __name__ == '__main__':

@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module, metadata, util
 
-from .diagnosis import Outcome
+from .diagnosis import Outcome, Status
 from .install import FIRST_TOO_NEW_TORCH, ONEDL, TESTED, install_command
 
 MINIMUM_PYTHON, TESTED_PYTHON = (3, 10), (3, 12)
@@ -25,10 +25,11 @@ def version_of(package: str) -> str | None:
         return None
 
 
-def numbers(version: str) -> tuple[int, ...]:
-    """Leading numbers of a version."""
-    parts = version.split('+')[0].split('.')
-    return tuple(int(part) for part in parts if part.isdigit())
+def release_of(version: str) -> tuple[int, ...]:
+    """Release number of a version, of a pre-release or a local build too."""
+    from packaging.version import Version  # it may be missing, as all that is checked here
+
+    return Version(version).release
 
 
 def check_python() -> Outcome:
@@ -46,7 +47,7 @@ def check_torch() -> Outcome:
     """PyTorch's version."""
     import torch
 
-    found = numbers(torch.__version__)
+    found = release_of(torch.__version__)
     if found < MINIMUM_TORCH:
         return Outcome('torch', 'FAIL', torch.__version__, install_command('torch'))
     if found >= FIRST_TOO_NEW_TORCH and util.find_spec('mmcv') is None:
@@ -67,7 +68,7 @@ def check_openmmlab(module: str) -> Outcome:
         cure = f'they overwrite each other: uninstall both, then install {ONEDL[module]} alone'
         return Outcome(module, 'FAIL', _listed(found), cure)
     if not found and util.find_spec(module) is None:
-        status = 'FAIL' if module in _NEEDED else 'NOTE'
+        status: Status = 'FAIL' if module in _NEEDED else 'NOTE'
         return Outcome(module, status, 'not installed', install_command(module))
     import_module(module)
     package, version = next(iter(found.items()), (module, 'of unknown version'))
@@ -111,7 +112,7 @@ def check_adafactor() -> Outcome:
     """Before 0.10.7 MMEngine registers an Adafactor that newer torch and transformers have too."""
     name, version = 'Adafactor', version_of('onedl-mmengine') or version_of('mmengine') or '0'
     transformers = version_of('transformers')
-    if transformers and (0,) < numbers(version) < (0, 10, 7):
+    if transformers and (0,) < release_of(version) < (0, 10, 7):
         found = f'mmengine {version} and transformers {transformers} both register it'
         return Outcome(name, 'FAIL', found, 'install mmengine 0.10.7 or newer')
     return Outcome(name, 'PASS', 'registered once')

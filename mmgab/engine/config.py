@@ -1,13 +1,11 @@
 """Load a config of either toolbox, with inheritance from the installed packages."""
 
-from pathlib import Path
-
 from mmengine.config import Config
 from mmengine.config.lazy import LazyObject
 from mmengine.utils import get_object_from_string
 
-from . import package_bases  # noqa: F401  has MMEngine find bases in packages
 from .config_options import merge_options
+from .package_bases import find_config  # its import has MMEngine find bases in packages
 
 
 def load_config(
@@ -18,7 +16,7 @@ def load_config(
     ``_base_='mmgab::NAME.py'`` works here, as ``mmdet::`` and ``mmseg::`` do.
 
     Args:
-        path: The config file.
+        path: The config file, or ``mmgab::NAME.py`` for one that comes with this package.
         options: Overrides, dotted keys to values; see :func:`.config_options.merge_options`.
         work_dir: Where logs and checkpoints go; by default the config's own, else
             ``./work_dirs/NAME``.
@@ -31,14 +29,15 @@ def load_config(
         FileNotFoundError: If there is no such file.
         OptionError: If an override has a key that nothing is known to read.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'config {path} does not exist (looked for {Path(path).resolve()})')
-    config = Config.fromfile(path)
+    file = find_config(path)
+    if not file.is_file():
+        raise FileNotFoundError(f'config {path} does not exist (looked for {file.resolve()})')
+    config = Config.fromfile(file)
     _restore_imports(config._cfg_dict)
     config.launcher = launcher
     if options:
         merge_options(config, options)
-    config.work_dir = work_dir or config.get('work_dir') or f'./work_dirs/{Path(path).stem}'
+    config.work_dir = work_dir or config.get('work_dir') or f'./work_dirs/{file.stem}'
     return config
 
 

@@ -5,8 +5,9 @@ misspelt setting is silently not in force. ``+KEY=VALUE`` adds a key that is not
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from functools import cache
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
@@ -23,7 +24,7 @@ from torch.utils.data import DataLoader
 
 from mmgab.config_types import type_name
 
-from .known_arguments import arguments_of, arguments_of_type
+from .known_arguments import arguments_of, arguments_of_any, arguments_of_type
 from .model_kind import kind_of_model
 
 _SHOWN = 4  # places of a variable
@@ -162,7 +163,7 @@ def _check_key(config: Config, key: str, options: Mapping[str, object]) -> None:
         node = _with_options(node, path, options)
 
 
-def _with_options(node: object, path: str, options: Mapping[str, object]) -> object:
+def _with_options(node: Any, path: str, options: Mapping[str, object]) -> Any:
     """Replace what ``_delete_`` and ``type`` among the options replace."""
     if _option(options, f'{path}._delete_'):
         node = {}
@@ -215,13 +216,13 @@ def _check_new(
         return
     beside = [f'{path}.{each}' if path else each for each in sorted({*known, *node})]
     nearest = _nearest(config, key, f'{path}.{name}' if path else name, beside)
-    what = f'{path or "the config"}' + (f' ({type_name(node)})' if 'type' in node else '')
+    what = (path or 'the config') + (f' ({type_name(node)})' if 'type' in node else '')
     raise OptionError(
         f'--cfg-options {key}: {what} has no {name}{nearest}. {ADDED}{key}=... adds it all the same'
     )
 
 
-def _known(config: Config, node: Mapping, path: str, options: Mapping) -> set[str] | None:
+def _known(config: Config, node: Mapping, path: str, options: Mapping) -> Set[str] | None:
     """Keys that are read in a dict of the config; None where any may be."""
     if not path:
         return _settings_of_runs()
@@ -230,7 +231,7 @@ def _known(config: Config, node: Mapping, path: str, options: Mapping) -> set[st
     if node.get('type') is not None:
         names = arguments_of_type(node, config.get('default_scope'))
     elif path in _BUILT:
-        names = set().union(*map(arguments_of, _BUILT[path]))
+        names = arguments_of_any(_BUILT[path])
     else:
         return _known_without_type(config, node, path, options)
     return None if names is None else names | (_LOADER if path in _LOADERS else _OF_BUILDERS)
@@ -275,7 +276,7 @@ def _known_to_model(config: Config, node: Mapping, path: str, options: Mapping) 
 
 @cache
 def _settings_of_runs() -> frozenset[str]:
-    return frozenset(_OF_CONFIGS | arguments_of(Runner))
+    return frozenset(_OF_CONFIGS).union(arguments_of(Runner) or ())
 
 
 def _entries(config: Config) -> Iterator[tuple[str, object]]:

@@ -72,7 +72,9 @@ def _unfiltered(dataset: Mapping) -> Sized | None:
     Raises:
         ValueError: If its classes are why nothing is left.
     """
-    whole = dict(pipeline=[], filter_cfg=None, indices=None, serialize_data=False, lazy_init=False)
+    whole: dict[str, object] = dict(
+        pipeline=[], filter_cfg=None, indices=None, serialize_data=False, lazy_init=False
+    )
     try:
         built = DATASETS.build({**dataset, **whole})
         len(built)

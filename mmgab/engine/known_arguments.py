@@ -3,7 +3,7 @@
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import mmengine.registry
 from mmengine.hooks import CheckpointHook
@@ -32,8 +32,17 @@ def arguments_of_type(settings: Mapping, scope: str | None) -> set[str] | None:
         if isinstance(registry, Registry) and name not in _OTHERS
     )
     found = [type_of(settings, registry, scope) for registry in registries]
-    names = [arguments_of(builder) for builder in found if builder is not None]
-    return set().union(*names) if names and None not in names else None
+    return arguments_of_any([builder for builder in found if builder is not None])
+
+
+def arguments_of_any(builders: Sequence[Callable]) -> set[str] | None:
+    """Name the arguments of any of some classes; None where one takes any, or there are none."""
+    names: set[str] = set()
+    for taken in map(arguments_of, builders):
+        if taken is None:
+            return None
+        names |= taken
+    return names if builders else None
 
 
 def arguments_of(builder: Callable) -> set[str] | None:
@@ -45,7 +54,7 @@ def arguments_of(builder: Callable) -> set[str] | None:
     names: set[str] = set()
     for function in _initializers(builder):
         if function is object.__init__:
-            return names if builder.__new__ is object.__new__ else None
+            return names if getattr(builder, '__new__', None) is object.__new__ else None
         try:
             parameters = inspect.signature(function).parameters.values()
         except (TypeError, ValueError):  # compiled code does not say
@@ -86,12 +95,16 @@ def _read_by_name(function: Callable, others: str) -> set[str] | None:
         if ast.unparse(call.func) == 'super().__init__'
         for keyword in call.keywords
     ]
-    read = [call for call in calls if _is_read(call, others)]
-    known = {id(each) for each in handed} | {id(call.func.value) for call in read}
+    read = dict(found for call in calls for found in _read(call, others))
+    known = {id(each) for each in handed} | set(read)
     uses = [node for node in nodes if isinstance(node, ast.Name) and node.id == others]
-    return {call.args[0].value for call in read} if known >= set(map(id, uses)) else None
+    return set(read.values()) if known >= set(map(id, uses)) else None
 
 
-def _is_read(call: ast.Call, others: str) -> bool:
-    is_by_name = bool(call.args) and isinstance(call.args[0], ast.Constant)
-    return is_by_name and ast.unparse(call.func) in (f'{others}.get', f'{others}.pop')
+def _read(call: ast.Call, others: str) -> Iterator[tuple[int, str]]:
+    """Where a call reads a keyword argument by its name, and that name."""
+    name = call.args[0] if call.args else None
+    if not isinstance(call.func, ast.Attribute) or not isinstance(name, ast.Constant):
+        return
+    if ast.unparse(call.func) in (f'{others}.get', f'{others}.pop'):
+        yield id(call.func.value), str(name.value)

@@ -64,11 +64,11 @@ def _is_amp(settings: Mapping, config: Config) -> bool:
     return is_type(settings, AmpOptimWrapper, OPTIM_WRAPPERS, config.get('default_scope'))
 
 
-def _optim_wrappers(settings: Mapping) -> Iterator[MutableMapping]:
+def _optim_wrappers(settings: MutableMapping) -> Iterator[MutableMapping]:
     """Settings with an optimizer: they themselves, or by name, for a constructor of several."""
     if 'optimizer' in settings or 'constructor' not in settings:
         yield settings
         return
     for inner in settings.values():
-        if isinstance(inner, Mapping) and 'optimizer' in inner:
+        if isinstance(inner, MutableMapping) and 'optimizer' in inner:
             yield inner

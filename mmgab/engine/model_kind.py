@@ -45,7 +45,8 @@ def kind_of_model(config: Config) -> ModelKind:
 
 def wrapped_settings(model: Mapping) -> Iterator[Mapping]:
     """Settings of a model, then of the model that it wraps, down to the innermost."""
-    while model is not None:
-        yield model
-        inner = (model.get(key) for key in _WRAPPED)
-        model = next((one for one in inner if isinstance(one, Mapping) and 'type' in one), None)
+    yield model
+    for inner in map(model.get, _WRAPPED):
+        if isinstance(inner, Mapping) and 'type' in inner:
+            yield from wrapped_settings(inner)
+            return

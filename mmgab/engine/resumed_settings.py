@@ -6,7 +6,8 @@ weight decay, betas, milestones and length of the checkpoint replace those of th
 
 import inspect
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from mmengine.hooks import EMAHook
 from mmengine.optim import AmpOptimWrapper, OptimWrapper, OptimWrapperDict, _ParamScheduler
@@ -17,6 +18,8 @@ from .resumed_optimizer import IMPLEMENTATION, check_optimizer
 
 # By name, a value for each parameter group, or the one of a schedule.
 Settings = dict[str, list]
+
+Each = TypeVar('Each')
 
 _INITIAL = 'initial_'  # what a scheduled setting starts from, beside its present value
 _SCHEDULE = 'param_scheduler'
@@ -36,13 +39,14 @@ def settings_of(runner: Runner) -> Settings:
     if not isinstance(wrapper, (OptimWrapper, OptimWrapperDict)):
         return {}
     found: Settings = {}
-    for prefix, each in _named(wrapper, OptimWrapperDict):
+    is_several = isinstance(wrapper, OptimWrapperDict)
+    for prefix, each in _named(dict(wrapper.items()) if is_several else wrapper):
         for key, values in _group_settings(each.optimizer.param_groups).items():
             found[prefix + key] = values
         if isinstance(each, AmpOptimWrapper):
             scaler = each.loss_scaler.state_dict()
             found |= {f'{prefix}loss_scale {k}': [scaler[k]] for k in scaler.keys() - _SCALER_STATE}
-    for prefix, schedules in _named(runner.param_schedulers or [], dict):
+    for prefix, schedules in _named(runner.param_schedulers or []):
         for number, schedule in enumerate(schedules):
             name = f'{prefix}{_SCHEDULE}[{number}] ({type(schedule).__name__})'
             found |= {f'{name} {k}': [v] for k, v in _schedule_settings(schedule).items()}
@@ -101,10 +105,12 @@ def check_resumable(runner: Runner, checkpoint: Mapping, source: str) -> None:
         )
 
 
-def _report_schedules(runner: Runner, saved: Iterable | Mapping, source: str) -> None:
-    saved = dict(_named(saved, dict))
-    for prefix, schedules in _named(runner.param_schedulers or [], dict):
-        states = saved.get(prefix, [])
+def _report_schedules(
+    runner: Runner, saved: Sequence | Mapping[str, Sequence], source: str
+) -> None:
+    saved_states = dict(_named(saved))
+    for prefix, schedules in _named(runner.param_schedulers or []):
+        states = saved_states.get(prefix, [])
         if len(states) != len(schedules):
             runner.logger.warning(
                 f'{source} has {len(states)} schedules ({prefix}param_scheduler), the config has '
@@ -121,9 +127,9 @@ def _report_schedules(runner: Runner, saved: Iterable | Mapping, source: str) ->
                 )
 
 
-def _named(value: object, kind: type) -> Iterator[tuple[str, object]]:
+def _named(value: Each | Mapping[str, Each]) -> Iterator[tuple[str, Each]]:
     """Optimizers or schedules with the names that several have, as prefixes."""
-    if isinstance(value, kind):
+    if isinstance(value, Mapping):
         yield from ((f'{name}: ', each) for name, each in value.items())
     else:
         yield '', value
@@ -150,7 +156,7 @@ def _schedule_settings(schedule: _ParamScheduler) -> dict[str, object]:
         name
         for kind in type(schedule).__mro__
         if '__init__' in vars(kind)
-        for name in inspect.signature(kind.__init__).parameters
+        for name in inspect.signature(vars(kind)['__init__']).parameters
     }
     return {
         name: getattr(schedule, name) for name in names - _NO_SETTINGS if hasattr(schedule, name)

@@ -1,6 +1,6 @@
 """An MMEngine runner that refuses checkpoints that do not fit, and runs many processes on CPUs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property
@@ -8,22 +8,23 @@ from pathlib import Path
 
 import torch
 from mmengine.device import get_device
-from mmengine.dist import broadcast_object_list, is_distributed, is_main_process
+from mmengine.dist import is_distributed
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
-from mmgab.checkpoints import load_whole_model, read_checkpoint
+from mmgab.checkpoints import load, read_checkpoint
 from mmgab.checkpoints.contents import unwrap
 from mmgab.checkpoints.mmengine_loaders import trusting
+from mmgab.hooks import AtomicCheckpointHook
 from mmgab.registry import RUNNERS
-from mmgab.reliability import AtomicCheckpointHook, newest_checkpoint
 from mmgab.reliability.launcher_watch import end_with_launcher
 from mmgab.reliability.run_state import optimizers_of
 from mmgab.reliability.wrapped_model import unwrapped
 
 from .data_loader import build_data_loader
 from .model_wrapper import wrap_on_cpu
+from .resumed_file import ResumedFile, checkpoint_hook_settings, read_newest_of_run
 from .resumed_optimizer import settle_optimizer
 from .resumed_settings import check_resumable, report_replaced, settings_of
 from .resumed_state import processes_of, reduce_to_own_files, resumed_state
@@ -48,6 +49,7 @@ class CheckedRunner(Runner):
     """
 
     _is_testing = False
+    _load_from: str | None
     build_dataloader = staticmethod(build_data_loader)
 
     def setup_env(self, env_cfg: dict) -> None:
@@ -65,44 +67,27 @@ class CheckedRunner(Runner):
             )
         super().setup_env(env_cfg)
 
-    def set_randomness(self, seed: int | None = None, **settings: object) -> None:
+    def set_randomness(
+        self,
+        seed: int | None = None,
+        diff_rank_seed: bool = False,
+        deterministic: bool = False,
+    ) -> None:
         """Set the seed, that of the resumed run if it is one; see the base class.
 
         MMEngine takes the checkpoint's seed too, but after it has built the samplers.
         """
-        path, _ = self._resumed if self.cfg.get('resume') else (None, [])
-        if path is not None:
-            with suppress(OSError, ValueError):  # told when the run is resumed
-                resumed = resumed_state(self._read(path, 'meta'), path)['meta'].get('seed')
-                seed = seed if resumed is None else resumed
-        super().set_randomness(seed=seed, **settings)
+        resumed = self._resumed.seed if self.cfg.get('resume') else None
+        seed = seed if resumed is None else resumed
+        super().set_randomness(seed, diff_rank_seed, deterministic)
 
     @cached_property
-    def _resumed(self) -> tuple[str | None, list[str]]:
-        """The checkpoint to resume from, the same in all processes, and what was skipped."""
-        if self.cfg.get('load_from') is not None:
-            return self.cfg.load_from, []
-        found = [None]
-        if is_main_process():
-            found = [self._newest_checkpoint(self.work_dir)]
-        broadcast_object_list(found)
-        return found[0]
-
-    def _checkpoint_hook_settings(self) -> Mapping:
-        return (self.cfg.get('default_hooks') or {}).get('checkpoint') or {}
-
-    def _newest_checkpoint(self, folder: str | Path) -> tuple[str | None, list[str]]:
-        hook = self._checkpoint_hook_settings()
-        return newest_checkpoint(
-            folder,
-            self.cfg.get('trust_checkpoints', False),
-            hook.get('out_dir'),
-            hook.get('filename_tmpl'),
-        )
+    def _resumed(self) -> ResumedFile:
+        return ResumedFile(self.cfg, self.work_dir)
 
     def _checkpoint_folder(self) -> Path:
         """Where MMEngine's hook saves."""
-        out_dir = self._checkpoint_hook_settings().get('out_dir')
+        out_dir = checkpoint_hook_settings(self.cfg).get('out_dir')
         return Path(out_dir, Path(self.work_dir).name) if out_dir else Path(self.work_dir)
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
@@ -145,8 +130,8 @@ class CheckedRunner(Runner):
             ValueError: If a run is to be resumed, and none of its checkpoints can be read.
         """
         if self._resume and self._load_from is None and not self._has_loaded:
-            self._load_from, skipped = self._resumed
-            for reason in skipped:
+            self._load_from = self._resumed.path
+            for reason in self._resumed.skipped:
                 self.logger.warning(reason)
             if self._load_from is None:
                 self.logger.info(f'{self.work_dir} holds no checkpoint: starting from scratch')
@@ -159,22 +144,36 @@ class CheckedRunner(Runner):
 
     def _alternative(self) -> str:
         """Name another checkpoint where the one that the user gave cannot be resumed from."""
-        if not self._resume or self.cfg.get('load_from') is None:
+        path = self.cfg.get('load_from')
+        if not self._resume or path is None:
             return ''
         with suppress(OSError, ValueError):
-            path, _ = self._newest_checkpoint(Path(self._load_from).parent)
+            path = read_newest_of_run(self.cfg, Path(path).parent).path
             if path is not None:
                 return f'. {path} can be resumed from'
         return ''
 
-    def resume(self, filename: str, *args: object, **kwargs: object) -> None:
+    def resume(
+        self,
+        filename: str,
+        resume_optimizer: bool = True,
+        resume_param_scheduler: bool = True,
+        map_location: str = 'cpu',
+    ) -> None:
         """Resume from a checkpoint, and report which of its settings differ; see the base class.
+
+        Args:
+            filename: What :func:`mmgab.checkpoints.read_checkpoint` reads.
+            resume_optimizer: Whether to resume the optimizer's state.
+            resume_param_scheduler: Whether to resume the state of schedules.
+            map_location: Device for what the file holds beside the weights. Optimizers copy their
+                state to where their parameters are, so that the file takes no memory there.
 
         Raises:
             ValueError: If it has no state of training, or one of another optimizer.
         """
         config = settings_of(self)
-        super().resume(filename, *args, **kwargs)
+        super().resume(filename, resume_optimizer, resume_param_scheduler, map_location)
         report_replaced(self, config, filename)
         for optimizer in optimizers_of(self.optim_wrapper):
             settle_optimizer(optimizer, filename)
@@ -197,8 +196,8 @@ class CheckedRunner(Runner):
         filename: str,
         map_location: str = 'cpu',
         strict: bool | None = None,
-        revise_keys: tuple = (),
-    ) -> dict:
+        revise_keys: Sequence = (),
+    ) -> Mapping:
         """Load a checkpoint into the model, and say what was loaded.
 
         Args:
@@ -217,7 +216,7 @@ class CheckedRunner(Runner):
         """
         if revise_keys:
             raise ValueError(f'revise_keys is not supported, got {revise_keys!r}')
-        checkpoint = self._read(filename, map_location)
+        checkpoint = self._take(filename, map_location)
         if self._resume:
             checkpoint = self._state_to_resume(checkpoint, filename)
         if 'state_dict' not in checkpoint:  # where MMEngine's hooks look
@@ -226,7 +225,8 @@ class CheckedRunner(Runner):
         model = unwrapped(self.model)
         model = model.module if isinstance(model, BaseTTAModel) else model
         strict = (self._resume or self._is_testing) if strict is None else strict
-        report = load_whole_model(model, checkpoint, filename, strict, resize=not self._resume)
+        resize = not self._resume
+        report = load(model, filename, strict, resize, checkpoint=checkpoint, is_whole=True)
         self._has_loaded = True
         self.logger.info(str(report))
         return checkpoint
@@ -244,9 +244,11 @@ class CheckedRunner(Runner):
             )
         return state
 
-    def _read(self, filename: str, map_location: str = 'cpu') -> Mapping:
-        trust = self.cfg.get('trust_checkpoints', False)
-        return read_checkpoint(filename, map_location, trust=trust)
+    def _take(self, filename: str, map_location: str) -> Mapping:
+        """What a file holds, read now or when the file was found; the caller alone holds it."""
+        held = self._resumed.take(filename) if self.cfg.get('resume') else None
+        is_trusted = self.cfg.get('trust_checkpoints', False)
+        return read_checkpoint(filename, map_location, is_trusted) if held is None else held
 
     def test(self) -> dict:
         """Test the checkpoint in ``load_from``, which must fit; see the base class."""

@@ -29,4 +29,5 @@ def build_runner(config: Config) -> Runner:
             'which saving, checking and resuming of checkpoints rely on here. Leave runner_type '
             'out, or replace it with --cfg-options runner_type=mmgab.CheckedRunner'
         )
-    return found.from_cfg(config)
+    runner: type[Runner] = found
+    return runner.from_cfg(config)

@@ -1,7 +1,7 @@
 """What testing can do beside metrics: draw predictions, augment, keep predictions."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from copy import deepcopy
 from pathlib import Path
 
@@ -19,7 +19,7 @@ _IMAGE_KEYS = (
 )  # fmt: skip
 # What MMDetection and MMPretrain use where a config has no tta_model; MMSegmentation has no
 # default. Written with their scopes: the config's may be another, or none.
-_TTA_MODELS = {
+_TTA_MODELS: dict[str, dict] = {
     'detector': dict(
         type='DetTTAModel',  # in MMEngine's own registry: mmdet's does not find it
         tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100),
@@ -66,7 +66,7 @@ def enable_drawing(
     return folder
 
 
-def _draw_into(folder: Path, visualizer: Mapping) -> None:
+def _draw_into(folder: Path, visualizer: MutableMapping) -> None:
     """Have a visualizer write its images into a folder, and all else where it was."""
     backends = visualizer.get('vis_backends') or []
     local = [one for one in backends if is_type(one, LocalVisBackend, VISBACKENDS)]
@@ -150,7 +150,7 @@ def _evaluators(config: Config) -> list:
     return list(evaluators) if isinstance(evaluators, (list, tuple)) else [evaluators]
 
 
-def _with_pipelines(dataset: Mapping) -> Iterator[Mapping]:
+def _with_pipelines(dataset: MutableMapping) -> Iterator[MutableMapping]:
     """Settings that hold the pipelines of a data set: its own, or those of what it wraps.
 
     Wrappers such as ConcatDataset have none, MultiImageMixDataset has one that is run last.
@@ -175,7 +175,7 @@ def _check_boxes_only(config: Config) -> None:
         )
 
 
-def _flip_pipeline(pipeline: list, kind: str) -> list:
+def _flip_pipeline(pipeline: list | None, kind: str) -> list:
     """The test pipeline with its packing replaced by one flipped and one unflipped packing."""
     if not pipeline:
         raise ValueError('--tta needs a pipeline in test_dataloader.dataset of the config')

@@ -1,16 +1,15 @@
 """The model of a config with the weights of a checkpoint, to look at and not to train."""
 
 from mmengine.config import Config
-from mmengine.model import revert_sync_batchnorm
+from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import MODELS
-from torch import nn
 
-from mmgab.checkpoints import LoadReport, load_whole_model, read_checkpoint
+from mmgab.checkpoints import LoadReport, load
 
 from .default_scope import set_default_scope
 
 
-def build_model(config: Config) -> nn.Module:
+def build_model(config: Config) -> BaseModel:
     """Build the model of a config, in evaluation mode and its parameters without gradients."""
     set_default_scope(config)
     if config.get('data_preprocessor'):  # beside the model, as MMPretrain's configs have it
@@ -19,7 +18,7 @@ def build_model(config: Config) -> nn.Module:
 
 
 def load_weights(
-    model: nn.Module, checkpoint: str | None, trust: bool = False
+    model: BaseModel, checkpoint: str | None, trust: bool = False
 ) -> LoadReport | None:
     """Load a whole model, or draw weights as before training.
 
@@ -38,6 +37,4 @@ def load_weights(
     if checkpoint is None:
         model.init_weights()
         return None
-    return load_whole_model(
-        model, read_checkpoint(checkpoint, trust=trust), checkpoint, strict=True
-    )
+    return load(model, checkpoint, trust=trust, is_whole=True)

@@ -1,10 +1,11 @@
 """Checks of built data sets before the first step: classes, something to learn, evaluators."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Sized
 from itertools import islice
 
-from mmengine.evaluator import Evaluator
+from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.runner import BaseLoop
 
 from mmgab.datasets.built_datasets import (
     class_names,
@@ -32,7 +33,8 @@ def check_classes(dataset: object) -> None:
         problem = class_problem(classes)
         if problem is not None:
             raise ValueError(f'{described(leaf)}: {problem}')
-        unknown = _categories(leaf) if getattr(leaf, 'cat_ids', None) == [] else []
+        keeps_none = getattr(leaf, 'cat_ids', None) == []
+        unknown = _categories(getattr(leaf, 'ann_file', '')) if keeps_none else []
         if classes and unknown:
             raise ValueError(
                 f'{described(leaf)}: none of the {len(classes)} classes {_some(classes)} is a '
@@ -40,10 +42,10 @@ def check_classes(dataset: object) -> None:
             )
 
 
-def _categories(dataset: object) -> list[str]:
+def _categories(file: str) -> list[str]:
     """Names in a local annotation file; none where it cannot be read again."""
     try:
-        return list(categories_of(dataset.ann_file).values())
+        return list(categories_of(file).values())
     except (OSError, ValueError, KeyError, TypeError):
         return []
 
@@ -61,7 +63,8 @@ def check_targets(dataset: object) -> None:
         images = infos(part)
         if images is None or any(map(has_a_target, images)):
             return
-    names = ', '.join(f'{described(part)} with {len(part)} images' for part in parts)
+    sized = (part for part in parts if isinstance(part, Sized))
+    names = ', '.join(f'{described(part)} with {len(part)} images' for part in sized)
     raise ValueError(
         f'{names}: there is nothing to learn, no instance reaches the loss. The data set leaves '
         'out those of other categories, outside their image, smaller than a pixel, with area <= 0 '
@@ -69,7 +72,7 @@ def check_targets(dataset: object) -> None:
     )
 
 
-def check_evaluation(loop: object, training_set: object | None) -> None:
+def check_evaluation(loop: BaseLoop, training_set: object | None) -> None:
     """Check that a loop's evaluator belongs to its data set and to what the network learns.
 
     Args:
@@ -155,7 +158,7 @@ def _evaluated_names(
             yield source, _scored_names(metric), _classes_of(metric)
 
 
-def _scored_names(metric: object) -> Sequence[str]:
+def _scored_names(metric: BaseMetric) -> Sequence[str]:
     """Names by label of MMDetection's ``CocoMetric``, of its file or its data set."""
     classes, coco = _classes_of(metric), metric._coco_api
     if coco is None:
@@ -163,7 +166,7 @@ def _scored_names(metric: object) -> Sequence[str]:
     return [coco.cats[i]['name'] for i in coco.get_cat_ids(cat_names=classes)]
 
 
-def check_images(evaluator: Evaluator, dataset: object) -> None:
+def check_images(evaluator: Evaluator, dataset: Sized) -> None:
     """Check that metrics with an annotation file have the images that their loader gives.
 
     No image is opened.
@@ -181,7 +184,9 @@ def check_images(evaluator: Evaluator, dataset: object) -> None:
     if type(evaluator) is not Evaluator or not metrics:
         return
     given = _image_ids(dataset)
-    for metric in metrics if given is not None else []:
+    if given is None:
+        return
+    for metric in metrics:
         images, objects = metric._coco_api.imgs, metric._coco_api.imgToAnns
         name, source = type(metric).__name__, ', '.join(map(described, leaves(dataset)))
         unknown = [image for image in given if image not in images]
@@ -226,15 +231,15 @@ def check_scored(evaluator: Evaluator) -> None:
             log(message, logging.WARNING)
 
 
-def _classes_of(metric: object) -> Sequence[str]:
+def _classes_of(metric: BaseMetric) -> Sequence[str]:
     """Classes that a metric has from its data set."""
     meta = metric.dataset_meta
     return (meta.get('classes') or ()) if isinstance(meta, Mapping) else ()
 
 
-def _image_ids(dataset: object) -> dict | None:
+def _image_ids(dataset: object) -> dict[Hashable, None] | None:
     """Ids of all images, in order; None where a data set does not say them."""
-    ids = {}
+    ids: dict[Hashable, None] = {}
     for leaf in leaves(dataset):
         images = infos(leaf)
         if images is None:

@@ -6,13 +6,11 @@ one node to ``torch.compile``, which need not know how windows follow from the s
 
 A backward pass that is differentiated itself computes it again in plain operators. Transforms of
 ``torch.func`` and forward-mode differentiation do not know the operator: callers ask
-:func:`~.derivatives.is_transformed`.
+:func:`~.tracing.is_transformed`.
 """
 
 import math
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -20,12 +18,8 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 from torch.utils.flop_counter import register_flop_formula
 
-from .derivatives import is_backward_differentiated
-from .token_order import WindowOrder, window_order
-
-# Queries, keys and values ``(windows, heads, N, head_dim)``, bias ``(heads, N, N)`` and the mask of
-# these windows, to values of the same shape.
-Attend = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor | None], Tensor]
+from .tracing import is_backward_differentiated
+from .windows import WindowOrder, window_order
 
 
 def mask_bias(bias: Tensor, mask: Tensor | None) -> Tensor:
@@ -36,29 +30,9 @@ def mask_bias(bias: Tensor, mask: Tensor | None) -> Tensor:
     return bias if mask is None else bias.masked_fill(mask, -math.inf)
 
 
-def attend_in_windows(
-    qkv: Tensor, padding: Tensor | None, bias: Tensor, order: WindowOrder, attend: Attend
-) -> Tensor:
-    """Attend inside every window, one kind of windows after the other.
-
-    Args:
-        qkv: Queries, keys and values of all tokens ``(B * H * W, 3 * C)``.
-        padding: Those of a token of padding, ``(3 * C,)``; None for zeros.
-        bias: ``(heads, N, N)``, query before key, in logits.
-        order: The windows.
-        attend: What is done inside them.
-
-    Returns:
-        ``(B * H * W, C)``.
-    """
-    q, k, v = _split_heads(order.to_windows(qkv, padding), order, 3, len(bias))
-    parts = [
-        attend(q[group.windows], k[group.windows], v[group.windows], bias, group.mask)
-        for group in order.groups
-    ]
-    parts = [part.transpose(1, 2) for part in parts]  # (windows, N, heads, head_dim)
-    windows = parts[0] if len(parts) == 1 else torch.cat(parts)
-    return order.to_tokens(windows.flatten(2).flatten(0, 1))
+def split_heads(x: Tensor, parts: int, heads: int) -> tuple[Tensor, ...]:
+    """Cut ``(windows, N, parts * heads * head_dim)`` into ``(windows, heads, N, head_dim)``."""
+    return x.unflatten(2, (parts, heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
 
 
 @torch.library.custom_op('mmgab::window_attention', mutates_args=())
@@ -71,7 +45,7 @@ def window_attention(
     shift: list[int],
     scale: float,
 ) -> Tensor:
-    """Attend inside every window with torch's fused kernel.
+    """Attend inside every window with torch's fused kernel, one kind of windows after the other.
 
     Args:
         qkv: Queries, keys and values of all tokens ``(B * H * W, 3 * C)``.
@@ -86,10 +60,17 @@ def window_attention(
         ``(B * H * W, C)``.
     """
     order = _order(grid, window_size, shift, qkv)
+    q, k, v = split_heads(order.to_windows(qkv, padding), 3, len(bias))
     # Detached: of a bias that has a gradient, the kernel would keep the probabilities.
     bias = _in_type(bias.detach(), qkv.dtype)
+    parts = []
     with _own_precision(qkv):
-        return attend_in_windows(qkv, padding, bias, order, partial(_attend, scale=scale))
+        for group in order.groups:
+            own = group.windows
+            masked = mask_bias(bias, group.mask).expand(len(q[own]), -1, -1, -1)
+            part = F.scaled_dot_product_attention(q[own], k[own], v[own], masked, scale=scale)
+            parts.append(part.transpose(1, 2))  # (windows, N, heads, head_dim)
+    return order.to_tokens(parts[0] if len(parts) == 1 else torch.cat(parts))
 
 
 @torch.library.custom_op('mmgab::window_attention_backward', mutates_args=())
@@ -105,10 +86,8 @@ def _window_attention_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of ``qkv``, ``padding`` and ``bias``."""
     order, heads = _order(grid, window_size, shift, qkv), len(bias)
-    q, k, v = (
-        part.contiguous() for part in _split_heads(order.to_windows(qkv, padding), order, 3, heads)
-    )
-    (grad_out,) = _split_heads(order.to_windows(grad, None), order, 1, heads)
+    q, k, v = (part.contiguous() for part in split_heads(order.to_windows(qkv, padding), 3, heads))
+    (grad_out,) = split_heads(order.to_windows(grad, None), 1, heads)
 
     with _own_precision(qkv):
         weights = _scores(q, k, bias, order, scale).softmax(dim=-1)
@@ -122,8 +101,8 @@ def _window_attention_backward(
         grad_q.copy_(grad_scores @ k)
         grad_k.copy_(grad_scores.transpose(-2, -1) @ q)
 
-    grad_qkv = grad_qkv.flatten(2).flatten(0, 1)  # (P, 3 * C)
-    grad_padding = grad_qkv.index_select(0, order.padding).sum(dim=0)
+    rows = grad_qkv.flatten(2).flatten(0, 1)  # (P, 3 * C)
+    grad_padding = rows.index_select(0, order.padding).sum(dim=0)
     return order.to_tokens(grad_qkv), grad_padding, grad_bias
 
 
@@ -158,17 +137,31 @@ def _differentiable_grads(
     ctx: FunctionCtx, grad: Tensor, *inputs: Tensor | None
 ) -> list[Tensor | None]:
     """Gradients of ``qkv``, ``padding`` and ``bias``, which can be differentiated again."""
-    *geometry, scale = ctx.geometry
     needs = ctx.needs_input_grad[: len(inputs)]
     with torch.enable_grad():
         # Views, so that none is made of another: of a projection's bias are both padding and qkv.
         inputs = [None if tensor is None else tensor.view_as(tensor) for tensor in inputs]
         learned = [tensor for tensor, is_needed in zip(inputs, needs, strict=True) if is_needed]
-        order = _order(*geometry, inputs[0])
-        out = attend_in_windows(*inputs, order, partial(_attend_by_softmax, scale=scale))
+        out = _attend_by_steps(*inputs, *ctx.geometry)
         grads = torch.autograd.grad(out, learned, grad, create_graph=True, allow_unused=True)
     found = iter(grads)
     return [next(found) if is_needed else None for is_needed in needs]
+
+
+def _attend_by_steps(
+    qkv: Tensor,
+    padding: Tensor | None,
+    bias: Tensor,
+    grid: list[int],
+    window_size: list[int],
+    shift: list[int],
+    scale: float,
+) -> Tensor:
+    """:func:`window_attention` in plain operators."""
+    order = _order(grid, window_size, shift, qkv, by_kind=False)
+    q, k, v = split_heads(order.to_windows(qkv, padding), 3, len(bias))
+    scores = (q * scale) @ k.transpose(-2, -1) + mask_bias(bias, order.groups[0].mask)
+    return order.to_tokens((scores.softmax(dim=-1).to(q.dtype) @ v).transpose(1, 2))
 
 
 window_attention.register_autograd(_backward, setup_context=_keep)
@@ -200,23 +193,12 @@ def _own_precision(qkv: Tensor) -> AbstractContextManager:
     return torch.autocast(device, enabled=False) if is_known else nullcontext()
 
 
-def _order(grid: list[int], window_size: list[int], shift: list[int], like: Tensor) -> WindowOrder:
+def _order(
+    grid: list[int], window_size: list[int], shift: list[int], like: Tensor, by_kind: bool = True
+) -> WindowOrder:
     batch, height, width = grid
-    return window_order(batch, (height, width), tuple(window_size), tuple(shift), like.device)
-
-
-def _attend(
-    q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, scale: float
-) -> Tensor:
-    bias = mask_bias(bias, mask).expand(len(q), -1, -1, -1)
-    return F.scaled_dot_product_attention(q, k, v, bias, scale=scale)
-
-
-def _attend_by_softmax(
-    q: Tensor, k: Tensor, v: Tensor, bias: Tensor, mask: Tensor | None, scale: float
-) -> Tensor:
-    scores = (q * scale) @ k.transpose(-2, -1) + mask_bias(bias, mask)
-    return scores.softmax(dim=-1).to(q.dtype) @ v
+    place = dict(device=like.device, by_kind=by_kind)
+    return window_order(batch, (height, width), tuple(window_size), tuple(shift), **place)
 
 
 def _scores(q: Tensor, k: Tensor, bias: Tensor, order: WindowOrder, scale: float) -> Tensor:
@@ -237,11 +219,3 @@ def _in_type(bias: Tensor, dtype: torch.dtype) -> Tensor:
         return bias
     limit = torch.finfo(dtype).max / 2
     return bias.clamp(-limit, limit).to(dtype)
-
-
-def _split_heads(windows: Tensor, order: WindowOrder, parts: int, heads: int) -> tuple[Tensor, ...]:
-    """Cut ``(P, parts * heads * head_dim)`` into parts ``(windows, heads, N, head_dim)``."""
-    windows = windows.reshape(
-        -1, order.window_tokens, parts, heads, windows.shape[1] // parts // heads
-    )
-    return windows.permute(2, 0, 3, 1, 4).unbind(0)

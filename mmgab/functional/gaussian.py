@@ -1,9 +1,11 @@
-"""The Gaussian attention bias (Kim et al., BMVC 2023, arXiv 2305.04722), and its fit to a table."""
+"""The Gaussian of a relative-position table: its fit, and a table split into it and a remainder."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from .relative_position import gaussian_table
 
 _MIN_SIGMA = 0.3  # narrower, the Gaussian is 0 at all offsets but zero
 # An amplitude of 0 has no gradient, nor has its sigma: what layers without a Gaussian start from.
@@ -12,31 +14,6 @@ _PAPER_SIGMA = 5.0
 _WEAK = 0.1  # part of the variance below which one would not call it a Gaussian
 _GRID = 65  # widths looked at in one round of the search
 _ROUNDS = 5  # each round narrows the search to two steps of the grid before
-
-
-def gaussian_table(offsets: Tensor, amplitude: Tensor, sigma: Tensor) -> Tensor:
-    r"""Gaussian bias of every relative offset.
-
-    .. math:: B(dy, dx) = a^2 \exp\left(-\frac{dy^2 + dx^2}{2 \sigma^2}\right)
-
-    (arXiv 2305.04722, the Gaussian attention bias, as the authors' code parametrises it: the
-    amplitude enters squared, and the peak is not normalised). Finite, with finite gradients, for
-    any sigma; at 0 it is the limit, ``a^2`` at offset zero and 0 elsewhere.
-
-    Args:
-        offsets: ``(T, 2)``, ``(dy, dx)`` in tokens.
-        amplitude: ``(1,)`` or ``(heads,)``, the ``a`` above; ``a^2`` is in logits.
-        sigma: ``(1,)`` or ``(heads,)``, in tokens; its sign does not matter.
-
-    Returns:
-        ``(T, 1)`` or ``(T, heads)``, in logits.
-    """
-    squared_distance = offsets.square().sum(dim=1, keepdim=True)  # (T, 1), tokens^2
-    # exp(-1 / 1e-6) is exactly 0 in single and double precision, so a smaller variance has the same
-    # values and the same (zero) gradient, without dividing by zero. (A literal: TorchScript reads
-    # no globals.)
-    twice_variance = (2 * sigma.square()).clamp_min(1e-6)
-    return amplitude.square() * torch.exp(-squared_distance / twice_variance)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Relative positions inside a window: offsets, the index into a table of them, and its resize.
+"""Relative positions inside a window: offsets, tables over them, the pairs of tokens in a table.
 
 A table has one row for each offset ``(dy, dx)`` that two tokens of a window can have, ``dy`` from
 ``-(Wh - 1)`` to ``Wh - 1`` and within it ``dx`` from ``-(Ww - 1)`` to ``Ww - 1``: the row order of
@@ -10,6 +10,10 @@ import math
 import torch
 from torch import Tensor
 
+from .tracing import remember
+
+# Tokens of a window up to which pairs are read from a table by an index: of 12 x 12 at most.
+_INDEXED = 144
 _RATIO_LIMITS = (1.01, 1.5)  # those of the BEiT code
 
 
@@ -31,6 +35,54 @@ def relative_offsets(window_size: tuple[int, int], device: torch.device | None =
     return pairs.view(-1, 2)
 
 
+@remember(16)
+def window_offsets(window_size: tuple[int, int], device: torch.device) -> Tensor:
+    """:func:`relative_offsets`, computed once and shared by all layers."""
+    return relative_offsets(window_size, device)
+
+
+def gaussian_table(offsets: Tensor, amplitude: Tensor, sigma: Tensor) -> Tensor:
+    r"""Gaussian bias of every relative offset.
+
+    .. math:: B(dy, dx) = a^2 \exp\left(-\frac{dy^2 + dx^2}{2 \sigma^2}\right)
+
+    (arXiv 2305.04722, the Gaussian attention bias, as the authors' code parametrises it: the
+    amplitude enters squared, and the peak is not normalised). Finite, with finite gradients, for
+    any sigma; at 0 it is the limit, ``a^2`` at offset zero and 0 elsewhere.
+
+    Args:
+        offsets: ``(T, 2)``, ``(dy, dx)`` in tokens.
+        amplitude: ``(1,)`` or ``(heads,)``, the ``a`` above; ``a^2`` is in logits.
+        sigma: ``(1,)`` or ``(heads,)``, in tokens; its sign does not matter.
+
+    Returns:
+        ``(T, 1)`` or ``(T, heads)``, in logits.
+    """
+    squared_distance = offsets.square().sum(dim=1, keepdim=True)  # (T, 1), tokens^2
+    # exp(-1 / 1e-6) is exactly 0 in single and double precision, so a smaller variance has the same
+    # values and the same (zero) gradient, without dividing by zero. (A literal: TorchScript reads
+    # no globals.)
+    twice_variance = (2 * sigma.square()).clamp_min(1e-6)
+    return amplitude.square() * torch.exp(-squared_distance / twice_variance)
+
+
+def pairs_of_table(table: Tensor, window_size: tuple[int, int]) -> Tensor:
+    """Value of every pair of tokens of a window.
+
+    Args:
+        table: ``((2Wh-1)(2Ww-1), heads)``.
+        window_size: Height and width of the window, in tokens.
+
+    Returns:
+        ``(heads, N, N)``, query before key: ``table[index].permute(2, 0, 1)`` with
+        :func:`relative_position_index`.
+    """
+    # An index has N * N integers, which at 64 x 64 tokens are 134 MB; small ones are faster.
+    if math.prod(window_size) <= _INDEXED:
+        return table[window_index(window_size, table.device)].permute(2, 0, 1)
+    return _crops_of_table(table, window_size)
+
+
 def relative_position_index(
     window_size: tuple[int, int], device: torch.device | None = None
 ) -> Tensor:
@@ -45,22 +97,20 @@ def relative_position_index(
     """
     wh, ww = window_size
     rows = torch.arange((2 * wh - 1) * (2 * ww - 1), device=device)
-    return pairs_of_table(rows[:, None], window_size)[0]
+    return _crops_of_table(rows[:, None], window_size)[0]
 
 
-def pairs_of_table(table: Tensor, window_size: tuple[int, int]) -> Tensor:
-    """Value of every pair of tokens of a window, cut out of a table without an index.
+@remember(8)
+def window_index(window_size: tuple[int, int], device: torch.device) -> Tensor:
+    """:func:`relative_position_index`, computed once and shared by all layers."""
+    return relative_position_index(window_size, device)
 
-    An index has ``N * N`` integers, which at 64 x 64 tokens are 134 MB. Turned over, the table's
-    rows of one query are a crop of it, and the crops of all queries are views.
 
-    Args:
-        table: ``((2Wh-1)(2Ww-1), heads)``.
-        window_size: Height and width of the window, in tokens.
+def _crops_of_table(table: Tensor, window_size: tuple[int, int]) -> Tensor:
+    """:func:`pairs_of_table` without an index.
 
-    Returns:
-        ``(heads, N, N)``, query before key: the same as ``table[index].permute(2, 0, 1)`` with
-        :func:`relative_position_index`.
+    Turned over, the table's rows of one query are a crop of it, and the crops of all queries are
+    views.
     """
     wh, ww = window_size
     grid = table.t().unflatten(1, (2 * wh - 1, 2 * ww - 1)).flip(1, 2)

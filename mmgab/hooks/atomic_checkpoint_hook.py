@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import EMAHook
+from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
 from mmgab.registry import HOOKS
@@ -92,7 +93,7 @@ class AtomicCheckpointHook(WholeCheckpoints):
         self,
         runner: Runner,
         batch_idx: int,
-        data_batch: dict | None = None,
+        data_batch: DATA_BATCH = None,
         outputs: dict | None = None,
     ) -> None:
         """Save where that is due, and end where that was asked for."""
@@ -105,7 +106,7 @@ class AtomicCheckpointHook(WholeCheckpoints):
         self,
         runner: Runner,
         batch_idx: int,
-        data_batch: dict | None = None,
+        data_batch: DATA_BATCH = None,
         outputs: Sequence | None = None,
     ) -> None:
         """End where that was asked for."""

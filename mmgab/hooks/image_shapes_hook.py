@@ -1,5 +1,6 @@
 """A hook that tells a backbone which part of a batch is its images, and which is padding."""
 
+import inspect
 import threading
 from collections.abc import Sequence
 
@@ -13,7 +14,9 @@ from mmgab.registry import HOOKS
 
 @HOOKS.register_module()
 class ImageShapesHook(Hook):
-    """Give the backbone, one of :mod:`mmgab.models`, the ``img_shape`` of every data sample.
+    """Call the backbone, one of :mod:`mmgab.models`, with the ``img_shape`` of every data sample.
+
+    They are the argument ``image_shapes`` of its ``forward``.
 
     Images of a batch are padded to a common canvas. With this hook Context Broadcasting takes its
     means over real pixels only, so that an image's features do not depend on the size of the image
@@ -50,7 +53,7 @@ class ImageShapesHook(Hook):
 
 
 def _takes_shapes(backbone: nn.Module | None) -> bool:
-    return getattr(backbone, 'image_shapes', None) is not None
+    return backbone is not None and 'image_shapes' in inspect.signature(backbone.forward).parameters
 
 
 class _Batch(threading.local):
@@ -59,10 +62,11 @@ class _Batch(threading.local):
     shapes: Sequence[tuple[int, int]] | None = None
 
     def note_shapes(self, model: nn.Module, args: tuple, kwargs: dict) -> None:
-        samples = kwargs.get('data_samples', args[1] if len(args) > 1 else None)
-        shapes = [getattr(sample, 'img_shape', None) for sample in samples or []]
-        if shapes and None not in shapes:
-            self.shapes = [tuple(shape[:2]) for shape in shapes]
+        samples = kwargs.get('data_samples', args[1] if len(args) > 1 else None) or []
+        shapes = [getattr(sample, 'img_shape', None) for sample in samples]
+        known = [(shape[0], shape[1]) for shape in shapes if shape is not None]
+        if known and len(known) == len(shapes):
+            self.shapes = known
 
     def give_shapes(self, backbone: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
         return args, {'image_shapes': self.shapes, **kwargs}

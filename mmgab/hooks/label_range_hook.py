@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from mmgab.datasets.built_datasets import class_names, leaves
@@ -52,11 +53,9 @@ class LabelRangeHook(Hook):
             _compare(
                 f'{name} predicts {number} things and {stuff} stuff', number + stuff, numbers, set()
             )
-        for name, kind, head in _class_heads(model):
+        for name, kind, number in _class_heads(model):
             allowed = things if kind in _INSTANCE_HEADS else set()
-            _compare(
-                f'{name}.num_classes is {head.num_classes}', head.num_classes, numbers, allowed
-            )
+            _compare(f'{name}.num_classes is {number}', number, numbers, allowed)
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
@@ -110,24 +109,24 @@ def _either(numbers: set[int]) -> str:
 
 def _panoptic_heads(model: nn.Module) -> Iterator[tuple[str, int, int]]:
     """Name, number of things and of stuff of each head that has both."""
-    for name, _, head in _heads(model, _PANOPTIC_HEADS, 'num_things_classes'):
-        yield name, head.num_things_classes, head.num_stuff_classes
+    for name, _, head, things in _heads(model, _PANOPTIC_HEADS, 'num_things_classes'):
+        yield name, things, getattr(head, 'num_stuff_classes', 0)
 
 
-def _class_heads(model: nn.Module) -> Iterator[tuple[str, str, nn.Module]]:
-    """Name, kind and module of each head whose classes are the dataset's."""
-    for name, kind, head in _heads(model, _CLASS_HEADS, 'num_classes'):
+def _class_heads(model: nn.Module) -> Iterator[tuple[str, str, int]]:
+    """Name, kind and number of classes of each head whose classes are the dataset's."""
+    for name, kind, head, number in _heads(model, _CLASS_HEADS, 'num_classes'):
         if not _is_agnostic(head):
-            yield name, kind, head
+            yield name, kind, number
 
 
 def _heads(
     model: nn.Module, kinds: Sequence[str], attribute: str
-) -> Iterator[tuple[str, str, nn.Module]]:
+) -> Iterator[tuple[str, str, nn.Module, int]]:
     for name, module in model.named_modules():
         parts = [part for part in name.split('.') if not part.isdigit()]
         if parts and parts[-1] in kinds and hasattr(module, attribute):
-            yield name, parts[-1], module
+            yield name, parts[-1], module, getattr(module, attribute)
 
 
 def _is_agnostic(head: nn.Module) -> bool:
@@ -135,7 +134,7 @@ def _is_agnostic(head: nn.Module) -> bool:
     return getattr(head, 'class_agnostic', False) or hasattr(head, 'boundary_threshold')
 
 
-def _label_tensors(sample: object) -> Iterator[Tensor]:
+def _label_tensors(sample: BaseDataElement) -> Iterator[Tensor]:
     """Labels of an MMSegmentation or MMDetection data sample, whichever it has."""
     if 'gt_sem_seg' in sample:
         yield sample.gt_sem_seg.data

@@ -1,12 +1,14 @@
 """A hook that ends a run, or leaves out a step, where numbers stop being finite."""
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import torch
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mmgab.registry import HOOKS
@@ -22,6 +24,8 @@ from mmgab.reliability.processes import Agreement
 from mmgab.reliability.random_states import random_states, set_random_states
 from mmgab.reliability.run_state import optimizers_of, run_state, saved_buffers
 from mmgab.reliability.wrapped_model import unwrapped
+
+Found = TypeVar('Found')
 
 
 @HOOKS.register_module()
@@ -118,6 +122,7 @@ class NumericsGuardHook(Hook):
             if self.every_n_train_iters(runner, self.interval):
                 self._check_state(runner, f'after iteration {runner.iter + 1}')
             return
+        assert data_batch is not None  # MMEngine's loops give each batch
         self._skipped += 1
         message = self._diagnose(runner, data_batch, outputs, bad)
         if self._skipped > self.max_skips:
@@ -148,7 +153,8 @@ class NumericsGuardHook(Hook):
     @torch.no_grad()
     def _look_at_gradients(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
         """Called by the optimizer before its step, which has nothing to do without gradients."""
-        if getattr(optimizer, 'found_inf', None) is not None and optimizer.found_inf.any():
+        found_inf = getattr(optimizer, 'found_inf', None)
+        if found_inf is not None and found_inf.any():
             return  # a fused optimizer is called even where the loss scaler leaves out the step
         bad = too_large(
             [
@@ -163,11 +169,11 @@ class NumericsGuardHook(Hook):
             optimizer.zero_grad(set_to_none=True)
 
     def _diagnose(
-        self, runner: Runner, data_batch: Mapping | None, outputs: Mapping, bad: list[str]
+        self, runner: Runner, data_batch: Mapping, outputs: Mapping, bad: list[str]
     ) -> str:
         """Find and write down where a step went bad; all processes call it and get one message."""
         first = self._run_again(first_bad_module, runner, data_batch)
-        gradients = []
+        gradients: list[str] = []
         if not self._agreement.largest(int(bool(bad or first))):
             gradients = self._run_again(bad_gradients, runner, data_batch)
         scaler = getattr(runner.optim_wrapper, 'loss_scaler', None)
@@ -192,7 +198,12 @@ class NumericsGuardHook(Hook):
         write_report(diagnosis, runner.work_dir)
         return sentence(all_gather_object(diagnosis), runner.work_dir)
 
-    def _run_again(self, find: Callable, runner: Runner, data_batch: Mapping | None) -> object:
+    def _run_again(
+        self,
+        find: Callable[[nn.Module, Mapping, OptimWrapper], Found],
+        runner: Runner,
+        data_batch: Mapping,
+    ) -> Found:
         """Run the batch with the random numbers that it had, and leave them as they are now."""
         now = random_states()
         set_random_states(self._random_states)

@@ -1,6 +1,7 @@
 """A hook that adds patch diversity losses to any detector or segmentor."""
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Mapping, Sequence
 
 from mmengine.hooks import Hook
 from mmengine.registry import MODELS
@@ -46,19 +47,19 @@ class PatchDiversityHook(Hook):
         """
         model = unwrapped(runner.model)
         backbone = getattr(model, 'backbone', None)
-        # A plain ViT is one stage.
-        stages = [backbone] if hasattr(backbone, 'blocks') else getattr(backbone, 'stages', ())
+        # A plain ViT's blocks are one stage.
+        blocks = getattr(backbone, 'blocks', None)
+        stages = getattr(backbone, 'stages', ()) if blocks is None else [blocks]
         if not stages or not -len(stages) <= (self.stage or 0) < len(stages):
             raise ValueError(
                 f'PatchDiversityHook: stage is {self.stage}, and the backbone has {len(stages)}; '
                 'is it a mmgab.SwinGAB or ViTGAB?'
             )
-        depths = [len(stage.blocks) for stage in stages]
+        depths = [len(getattr(stage, 'blocks', stage)) for stage in stages]
         deepest = max(range(len(stages)), key=lambda index: (depths[index], index))
-        blocks = stages[deepest if self.stage is None else self.stage].blocks
+        stage = stages[deepest if self.stage is None else self.stage]
         self._handles = [
-            blocks[0].register_forward_pre_hook(self._keep_first),
-            blocks[-1].register_forward_hook(self._keep_last),
+            stage.register_forward_hook(self._keep_tokens, with_kwargs=True),
             model.register_forward_hook(self._add),
         ]
 
@@ -68,12 +69,12 @@ class PatchDiversityHook(Hook):
             handle.remove()
         self._handles.clear()
 
-    def _keep_first(self, block: nn.Module, inputs: tuple) -> None:
-        self._tokens['first'] = inputs[0]
-        self._is_real = inputs[2] if len(inputs) > 2 else None
-
-    def _keep_last(self, block: nn.Module, inputs: tuple, output: Tensor) -> None:
-        self._tokens['last'] = output
+    def _keep_tokens(self, stage: nn.Module, args: tuple, kwargs: dict, output: Sequence) -> None:
+        given = inspect.signature(stage.forward).bind(*args, **kwargs).arguments
+        self._is_real = given.get('is_real')
+        # A Swin's stage returns its own tokens and their grid last, a plain ViT's the last block's.
+        last = output[-1] if isinstance(output, list) else output[2]
+        self._tokens = dict(first=given['x'], last=last)
 
     def _add(self, model: nn.Module, inputs: tuple, output: object) -> object:
         first, last = (self._tokens.pop(name, None) for name in ('first', 'last'))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -25,6 +26,18 @@ _LABELS = re.compile('Annotation|LoadSegmentation|LoadProposals')  # types of a 
 Source = tuple[str, Callable[[], Tensor]]
 
 
+def check_images(images: str, count: int | None) -> None:
+    """Check what can be checked before a network is built.
+
+    Raises:
+        ValueError: If no image is asked for, or the folder does not exist.
+    """
+    if count is not None and count < 1:
+        raise ValueError(f'--num must be at least 1, got {count}')
+    if images not in ('noise', 'val') and not Path(images).is_dir():
+        raise ValueError(f'--images {images}: the folder does not exist')
+
+
 def chosen_images(images: str, count: int | None, seed: int, subject: Subject) -> list[Source]:
     """Images as users name them: a folder, ``val`` or ``noise``; so many, drawn by a seed.
 
@@ -32,8 +45,7 @@ def chosen_images(images: str, count: int | None, seed: int, subject: Subject) -
         FileNotFoundError: If the config's validation set is not there.
         ValueError: If there are none.
     """
-    if count is not None and count < 1:
-        raise ValueError(f'--num must be at least 1, got {count}')
+    check_images(images, count)
     if images == 'noise':
         return noise_images(100 if count is None else count, seed, subject)
     if images == 'val':
@@ -49,15 +61,15 @@ def folder_images(folder: Path, subject: Subject) -> list[Source]:
     """
     files = sorted(file for file in folder.rglob('*') if file.suffix.lower() in _SUFFIXES)
     if not files:
-        found = 'does not exist' if not folder.is_dir() else 'has no image'
-        raise ValueError(f'--images {folder}: the folder {found} ({", ".join(sorted(_SUFFIXES))})')
+        allowed = ', '.join(sorted(_SUFFIXES))
+        raise ValueError(f'--images {folder}: the folder has no image ({allowed})')
 
     pipeline = Compose(image_steps(subject.config))
 
     def read(file: Path) -> Tensor:
         return subject.prepare(_packed_image(pipeline(dict(img_path=str(file), img_id=0))))
 
-    return [(str(file.relative_to(folder)), lambda file=file: read(file)) for file in files]
+    return [(str(file.relative_to(folder)), partial(read, file)) for file in files]
 
 
 def image_steps(config: Config | None) -> list[Mapping]:
@@ -66,7 +78,7 @@ def image_steps(config: Config | None) -> list[Mapping]:
         loader = (config or {}).get(name) or {}
         for dataset in leaf_datasets(loader.get('dataset') or {}):
             if dataset.get('pipeline'):
-                return [step for step in dataset.pipeline if not _LABELS.search(type_name(step))]
+                return [step for step in dataset['pipeline'] if not _LABELS.search(type_name(step))]
     return [dict(type='LoadImageFromFile')]
 
 
@@ -93,7 +105,7 @@ def validation_images(subject: Subject) -> list[Source]:
         return subject.prepare(_packed_image(dataset[index]))
 
     names = [_image_name(dataset, i) for i in range(len(dataset))]
-    return [(name, lambda i=i: read(i)) for i, name in enumerate(names)]
+    return [(name, partial(read, i)) for i, name in enumerate(names)]
 
 
 def _image_name(dataset: Dataset, index: int) -> str:
@@ -109,7 +121,7 @@ def noise_images(count: int, seed: int, subject: Subject) -> list[Source]:
         generator = torch.Generator().manual_seed(seed * 1_000_003 + index)
         return torch.randn(channels, *subject.size, generator=generator)
 
-    return [(f'noise {i}', lambda i=i: draw(i)) for i in range(count)]
+    return [(f'noise {i}', partial(draw, i)) for i in range(count)]
 
 
 def choose(sources: Sequence[Source], count: int | None, seed: int) -> list[Source]:
@@ -130,7 +142,7 @@ def batches(
             try:
                 yield name, read()
             except Exception as error:  # of any loader, decoder or step of a pipeline
-                refused[name] = f'unreadable: {error or type(error).__name__}'
+                refused[name] = f'unreadable: {str(error) or type(error).__name__}'
 
     images = readable()
     while batch := list(islice(images, batch_size)):

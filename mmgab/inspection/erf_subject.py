@@ -1,9 +1,10 @@
 """Networks whose receptive fields are measured: of a config and a checkpoint, or of timm."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeGuard
 
 import cv2
 import numpy as np
@@ -39,7 +40,7 @@ class Target:
     layer: str | None = None
     out_index: int | None = None
     size: tuple[int, int] | None = None
-    options: Mapping | None = None
+    options: dict | None = None
     device: str = 'cpu'
 
 
@@ -82,10 +83,14 @@ def build_subject(target: Target) -> Subject:
         source=target.source if is_timm else Path(target.source).name,
         checkpoint=checkpoint and Path(checkpoint).name,
         # A URL or a folder has none of its own.
-        checkpoint_sha256=file_sha256(checkpoint) if Path(checkpoint or '').is_file() else None,
+        checkpoint_sha256=file_sha256(checkpoint) if _is_file(checkpoint) else None,
         torch=torch.__version__,
     )
     return subject
+
+
+def _is_file(checkpoint: str | None) -> TypeGuard[str]:
+    return checkpoint is not None and Path(checkpoint).is_file()
 
 
 def _of_config(target: Target) -> Subject:
@@ -139,7 +144,7 @@ def prepare_image(
         image = image.astype(np.float32)
     scale = max(want / have for want, have in zip(size, image.shape, strict=False))
     height, width = (max(round(side * scale), 1) for side in image.shape[:2])
-    channels = np.moveaxis(image, 2, 0)
+    channels = list(np.moveaxis(image, 2, 0))
     if (height, width) != image.shape[:2]:
         # One at a time: OpenCV does not reduce images of more than four.
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
@@ -153,11 +158,12 @@ def prepare_image(
 
 def _window(model: nn.Module) -> tuple[int, int] | None:
     """Size of the attention windows of a Swin, in tokens."""
-    sizes = {
-        tuple(module.window_size)
+    windows = (
+        getattr(module, 'window_size', None)
         for module in model.modules()
-        if hasattr(module, 'relative_position_bias_table') and len(module.window_size) == 2
-    }
+        if hasattr(module, 'relative_position_bias_table')
+    )
+    sizes = {(window[0], window[1]) for window in windows if window and len(window) == 2}
     return sizes.pop() if len(sizes) == 1 else None
 
 
@@ -169,30 +175,37 @@ def _of_timm(target: Target) -> Subject:
     name, size, checkpoint = target.source.removeprefix(TIMM), target.size, target.checkpoint
     if not timm.is_model(name):
         raise ValueError(f'timm {timm.__version__} has no model {name!r}')
-    resized = {} if size is None else dict(img_size=size)
+    create = partial(timm.create_model, name, checkpoint_path=checkpoint or '')
     # What timm does not take is an error of its own: a convolutional network has no img_size.
     try:
-        model = timm.create_model(name, checkpoint_path=checkpoint or '', **resized)
+        model = create() if size is None else create(img_size=size)
     except TypeError:
-        model = timm.create_model(name, checkpoint_path=checkpoint or '')
+        model = create()
     except RuntimeError as error:
         raise ValueError(f'{checkpoint} does not fit timm:{name}: {error}') from error
     model.eval().requires_grad_(False)
     data = timm.data.resolve_model_data_config(model)
     size = size or tuple(data['input_size'][1:])
     transform = timm.data.create_transform(**data | dict(input_size=(data['input_size'][0], *size)))
-    if target.layer is None:
-
-        def features(images: Tensor) -> Tensor:
-            out = model.forward_features(images)
-            return as_map(out, tuple(images.shape[-2:]), f"{name}'s forward_features")
-    else:
-        features = layer_features(model, target.layer, out_index=target.out_index)
     return Subject(
         model,
-        features,
+        _timm_features(model, target),
         lambda image: transform(Image.fromarray(image[..., ::-1])),
         size,
         dict(network=name, layer=target.layer or 'forward_features', timm=timm.__version__),
         _window(model),
     )
+
+
+def _timm_features(model: nn.Module, target: Target) -> Callable[[Tensor], Tensor]:
+    if target.layer is not None:
+        return layer_features(model, target.layer, out_index=target.out_index)
+    forward = model.forward_features
+    assert callable(forward)  # a method of each of timm's networks
+    source = f"{target.source.removeprefix(TIMM)}'s forward_features"
+
+    def features(images: Tensor) -> Tensor:
+        height, width = images.shape[-2:]
+        return as_map(forward(images), (height, width), source)
+
+    return features

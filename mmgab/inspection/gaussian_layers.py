@@ -55,8 +55,9 @@ def layers_of(contents: Contents) -> list[Layer]:
     layers = []
     for name in contents.tables():
         beside = f'{name.rpartition(".")[0]}.gaussian.'
-        own = {kind: contents.swin.get(f'{beside}{kind}') for kind in ('amplitude', 'sigma')}
-        gaussian = {} if None in own.values() else {k: v.float() for k, v in own.items()}
+        names = {kind: f'{beside}{kind}' for kind in ('amplitude', 'sigma')}
+        is_there = all(each in contents.swin for each in names.values())
+        gaussian = {k: contents.swin[n].float() for k, n in names.items()} if is_there else {}
         place = name.removesuffix('.attn.w_msa.relative_position_bias_table')
         table = contents.swin[name].float()
         layers.append(make_layer(place, table, contents.window(name), gaussian))

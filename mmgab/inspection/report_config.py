@@ -38,8 +38,9 @@ def read_config(path: Path) -> Config:
 
 def _assignment(node: ast.stmt) -> tuple[str, object]:
     """Name and value of ``name = value``."""
-    if isinstance(node, ast.Assign) and [type(target) for target in node.targets] == [ast.Name]:
-        return node.targets[0].id, _Literals().visit(node.value)
+    names = node.targets if isinstance(node, ast.Assign) else []
+    if isinstance(node, ast.Assign) and len(names) == 1 and isinstance(names[0], ast.Name):
+        return names[0].id, _Literals().visit(node.value)
     raise _not_data(node)
 
 
@@ -64,9 +65,10 @@ class _Literals(ast.NodeVisitor):
         return {self.visit(element) for element in node.elts}
 
     def visit_Dict(self, node: ast.Dict) -> dict:
-        if None in node.keys:  # **
+        keys = [key for key in node.keys if key is not None]
+        if len(keys) < len(node.keys):  # **
             raise _not_data(node)
-        return {self.visit(k): self.visit(v) for k, v in zip(node.keys, node.values, strict=True)}
+        return {self.visit(k): self.visit(v) for k, v in zip(keys, node.values, strict=True)}
 
     def visit_Call(self, node: ast.Call) -> dict:
         """``dict(name=value)`` or ``dict({key: value})``."""
@@ -90,4 +92,5 @@ class _Literals(ast.NodeVisitor):
         return f'{self.visit(node.value)}.{node.attr}'
 
     def generic_visit(self, node: ast.AST) -> None:
+        assert isinstance(node, ast.expr)  # nothing else is visited
         raise _not_data(node)

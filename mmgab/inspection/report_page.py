@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from mmengine.config import Config
 from tqdm import tqdm
 
@@ -17,10 +15,12 @@ from mmgab.checkpoints import read_checkpoint
 from mmgab.checkpoints.contents import unwrap
 from mmgab.checkpoints.download import file_sha256
 from mmgab.config_types import type_name
+from mmgab.html_template import render
 
 from .report_pictures import Figure, picture
 from .report_runs import Run
 
+_TEMPLATE = Path(__file__).with_name('report.html.j2')
 MAX_PICTURES = 8  # of one run; a validation set has thousands
 Made = TypeVar('Made')
 
@@ -97,18 +97,18 @@ class Parts:
         self.run = run
         self.failed: dict[str, str] = {}
 
-    def make(self, part: str, maker: Callable[[], Made], nothing: Made) -> Made:
-        """Make a part; ``nothing`` where that fails."""
+    def make(self, part: str, maker: Callable[[], Made]) -> Made | None:
+        """Make a part; None where that fails."""
         try:
             return maker()
         except Exception as error:  # of the data, of the config's own code, of a library
             self.failed[part] = reason(error)
             print(f'{self.run.folder.name}, {part}: {reason(error)}', file=sys.stderr)
-            return nothing
+            return None
 
     def draw(self, part: str, *args: object) -> list[Figure]:
         """Draw figures; matplotlib is imported here, so that without it the rest is made."""
-        return self.make(part, lambda: _figures(part)(self.run, *args), [])
+        return self.make(part, lambda: _figures(part)(self.run, *args)) or []
 
 
 def _figures(part: str) -> Callable[..., list[Figure]]:
@@ -124,7 +124,7 @@ def reason(error: Exception) -> str:
 def sections(run: Run, args: argparse.Namespace) -> dict:
     """Everything that the page says about a run."""
     parts, notes = Parts(run), []
-    facts = parts.make('weights', lambda: checkpoint_facts(run), {})
+    facts = parts.make('weights', lambda: checkpoint_facts(run)) or {}
     monitored = parts.draw('gaussians')
     if not monitored and 'gaussians' not in parts.failed:
         notes.append(
@@ -140,23 +140,23 @@ def sections(run: Run, args: argparse.Namespace) -> dict:
                 'Receptive fields were not measured: that runs what the config of the work dir '
                 'names. --run-config allows it.'
             )
-    metrics = parts.make('metrics', lambda: run.metrics, {})
+    metrics = parts.make('metrics', lambda: run.metrics) or {}
     if run.unread:
         parts.failed['metrics'] = '; '.join(run.unread)
     return dict(
         name=run.folder.resolve().name,
         failed=parts.failed,
-        settings=parts.make('settings', lambda: settings(run), {}) | facts,
+        settings=(parts.make('settings', lambda: settings(run)) or {}) | facts,
         metrics=metrics,
-        tests=parts.make('metrics', lambda: run.tests, {}),
+        tests=parts.make('metrics', lambda: run.tests) or {},
         curves=parts.draw('curves'),
         monitored=monitored,
         trained=trained,
-        pictures=parts.make('pictures', lambda: pictures_of(run.pictures, notes), []),
+        pictures=parts.make('pictures', lambda: pictures_of(run.pictures, notes)) or [],
         notes=notes,
-        commands=parts.make('commands', lambda: run.commands, []),
-        environment=parts.make('environment', lambda: run.environment, {}),
-        config=parts.make('config', lambda: run.config.pretty_text, ''),
+        commands=parts.make('commands', lambda: run.commands) or [],
+        environment=parts.make('environment', lambda: run.environment) or {},
+        config=parts.make('config', lambda: run.config.pretty_text) or '',
     )
 
 
@@ -173,17 +173,11 @@ def page(work_dir: Path, runs: list[Run], args: argparse.Namespace) -> str:
     notes: list[str] = []
     if runs[0].folder != work_dir:
         overview = pictures_of(sorted(work_dir.glob('*.png')), notes)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= dict(markup=Markup, readable=readable)
-    return environment.get_template('report.html.j2').render(
+    return render(
+        _TEMPLATE,
         title=work_dir.resolve().name,
         when=datetime.datetime.now().astimezone().strftime('%Y-%m-%d %H:%M %Z'),
+        readable=readable,
         overview=overview,
         notes=notes,
         runs=[sections(run, args) for run in tqdm(runs, 'report', unit='run')],

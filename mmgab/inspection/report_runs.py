@@ -12,6 +12,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from mmgab.reliability.checkpoint_note import last_checkpoint
+
 from .report_config import read_config
 
 _SCALARS, _CONFIG = 'vis_data/scalars.json', 'vis_data/config.py'
@@ -52,10 +54,9 @@ class Run:
     @property
     def checkpoint(self) -> Path | None:
         """The last one that is there."""
-        note = self.folder / 'last_checkpoint'
-        named = [self.folder / Path(note.read_text().strip()).name] if note.is_file() else []
-        newest = sorted(self.folder.glob('*.pth'), key=lambda file: file.stat().st_mtime)
-        return next((file for file in [*named, *newest[::-1]] if file.is_file()), None)
+        files = [file for file in self.folder.glob('*.pth') if file.is_file()]
+        newest = max(files, key=lambda file: file.stat().st_mtime, default=None)
+        return last_checkpoint(self.folder) or newest
 
     @property
     def scalars(self) -> list[dict]:

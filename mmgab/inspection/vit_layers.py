@@ -50,12 +50,11 @@ def vit_layers(
         noted = notes.get(f'{backbone}{block}.attn.rel_pos.', {}).get('window_size')
         if _TABLE in own:
             table, window = _square(own[_TABLE], noted, f'{source}: {block}')
+        elif f'{_NETWORK}fc1.weight' in own:
+            table, window = _of_network(own, grid), grid
         else:
-            window = grid
-            table = _of_network(own, window) if f'{_NETWORK}fc1.weight' in own else None
-        if table is None:
             heads = len(gaussian['sigma']) if gaussian else 1
-            table = torch.zeros((2 * window[0] - 1) * (2 * window[1] - 1), heads)
+            table, window = torch.zeros((2 * grid[0] - 1) * (2 * grid[1] - 1), heads), grid
         yield block, table, window, gaussian
 
 
@@ -71,12 +70,12 @@ def _square(
     """A table without rows of a class token, and its window."""
     for rows in (table, table[:-_CLASS_TOKEN_ROWS]):
         if window := table_window(rows, None, noted):
-            return rows, tuple(window)
+            return rows, window
     raise ValueError(f'{place} has a table of {len(table)} rows, which is for no square window')
 
 
 def _of_network(own: Mapping[str, Tensor], window: tuple[int, int]) -> Tensor:
-    """Table of a network, as :class:`mmgab.layers.relative_positions.RelPosMlp` makes it."""
+    """Table of a network, as :class:`mmgab.layers.grid_attention.RelPosMlp` makes it."""
     offsets = relative_offsets(window)
     hidden = offsets.sign() * offsets.abs().log1p()
     weights = {n.removeprefix(_NETWORK): t for n, t in own.items() if n.startswith(_NETWORK)}

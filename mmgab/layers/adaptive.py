@@ -1,17 +1,24 @@
 """Modules that adapt a checkpoint's tensors to themselves, whichever way it is loaded."""
 
 from collections.abc import Mapping, MutableMapping
+from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
-class AdaptiveModule:
-    """Mix-in of an ``nn.Module`` whose tensors come in several forms.
+class AdaptiveModule(nn.Module):
+    """Base of a module whose tensors come in several forms.
 
-    Both ways of loading lead here: torch's (and MMEngine's) call the load hook below;
-    :func:`mmgab.checkpoints.load` calls :meth:`adapt_state_dict` first, compares the result with
-    the model, and marks it, so that nothing is adapted twice.
+    Tensors are adapted once in each load. Torch's ``load_state_dict`` (and MMEngine's) leads to the
+    load hook below, which adapts them. :func:`mmgab.checkpoints.load` calls
+    :meth:`adapt_state_dict` itself, compares the result with the model, and has the hook take it.
+
+    Attributes:
+        takes_as_they_are: Whether the load hook gets tensors that are adapted; True during
+            :func:`mmgab.checkpoints.load` alone.
     """
+
+    takes_as_they_are: bool = False
 
     def adapt_state_dict(
         self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping
@@ -32,8 +39,8 @@ class AdaptiveModule:
         raise NotImplementedError
 
     def _load_from_state_dict(
-        self, state_dict: dict, prefix: str, local_metadata: dict, *args
+        self, state_dict: dict, prefix: str, local_metadata: dict, *args: Any
     ) -> None:
-        if not local_metadata.get('is_adapted'):
+        if not self.takes_as_they_are:
             self.adapt_state_dict(state_dict, prefix, local_metadata)
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)

@@ -1,14 +1,30 @@
-"""The feed-forward network of a Swin block."""
+"""The feed-forward network of a Swin block, of which backward keeps less than of its layers.
+
+Between its layers it computes the activation again, as :mod:`~.fused_norms` does the norm before.
+"""
 
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from mmcv.cnn import build_activation_layer
 from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import FunctionCtx
 
-from mmgab.functional import feed_forward
+from mmgab.functional import is_backward_differentiated
 
-from .lean_layers import ReadsNormed, has_lean_form, is_off, norm_inputs
+from .fused_norms import (
+    NormInputs,
+    ReadsNormed,
+    autocast,
+    bias_grad,
+    has_lean_form,
+    is_off,
+    norm_inputs,
+    weight_grad,
+)
+from .linear import make_linear
 
 
 class FeedForward(ReadsNormed):
@@ -37,11 +53,11 @@ class FeedForward(ReadsNormed):
         self.feedforward_channels = feedforward_channels
         self.keep_hidden = keep_hidden
         hidden = nn.Sequential(
-            nn.Linear(embed_dims, feedforward_channels),
+            make_linear(embed_dims, feedforward_channels),
             build_activation_layer(act_cfg),
             nn.Dropout(drop_rate),
         )
-        contract = nn.Linear(feedforward_channels, embed_dims)
+        contract = make_linear(feedforward_channels, embed_dims)
         self.layers = nn.Sequential(hidden, contract, nn.Dropout(drop_rate))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,3 +81,81 @@ class FeedForward(ReadsNormed):
         is_gelu = has_lean_form(activation, nn.GELU) and activation.approximate == 'none'
         are_linear = has_lean_form(expand, nn.Linear) and has_lean_form(contract, nn.Linear)
         return is_gelu and are_linear and is_off(drop) and is_off(output_drop)
+
+
+def feed_forward(
+    normed: Tensor,
+    norm: NormInputs | None,
+    weights: tuple[Tensor, Tensor],
+    biases: tuple[Tensor | None, Tensor | None],
+    keep_hidden: bool = True,
+) -> Tensor:
+    """Apply linear layer, exact GELU and linear layer to a layer norm's output.
+
+    Args:
+        normed: ``(..., C)``, what the norm made of its inputs.
+        norm: Those inputs, kept for backward; may be None without gradients.
+        weights: ``(D, C)`` and ``(C, D)``.
+        biases: ``(D,)`` and ``(C,)``, each may be None.
+        keep_hidden: Keep what the first layer makes, ``(..., D)``, as well. Without, backward has
+            one more product to compute, a third of the forward pass.
+
+    Returns:
+        ``(..., C)``.
+    """
+    (expand, contract), (expand_bias, contract_bias) = weights, biases
+    if not torch.is_grad_enabled():
+        hidden = F.linear(normed, expand, expand_bias)
+        return F.linear(torch.ops.aten.gelu_(hidden), contract, contract_bias)
+    tensors = autocast(normed, expand, expand_bias, contract, contract_bias)
+    return _FeedForward.apply(keep_hidden, normed.dtype, *tensors, *norm)
+
+
+class _FeedForward(Function):
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx,
+        keep_hidden: bool,
+        norm_dtype: torch.dtype,
+        normed: Tensor,
+        expand: Tensor,
+        expand_bias: Tensor | None,
+        contract: Tensor,
+        contract_bias: Tensor | None,
+        *norm: Tensor | float | None,
+    ) -> Tensor:
+        *tensors, ctx.eps = norm
+        hidden = F.linear(normed, expand, expand_bias)
+        kept = hidden if keep_hidden else None
+        ctx.save_for_backward(expand, expand_bias, contract, kept, *tensors)
+        ctx.norm_dtype = norm_dtype
+        return F.linear(F.gelu(hidden), contract, contract_bias)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        expand, expand_bias, contract, hidden, *norm = ctx.saved_tensors
+        needs_normed, needs_expand, needs_bias, needs_contract, needs_last = ctx.needs_input_grad[
+            2:7
+        ]
+        is_differentiated = is_backward_differentiated(grad)
+        normed = NormInputs(*norm, ctx.eps).norm(ctx.norm_dtype).to(grad.dtype)
+        if hidden is None or is_differentiated:  # what was kept has no history
+            hidden = F.linear(normed, expand, expand_bias)
+        activated = F.gelu(hidden)
+        grad_contract = weight_grad(grad, activated) if needs_contract else None
+        if is_differentiated:
+            grad_hidden = torch.ops.aten.gelu_backward(grad @ contract, hidden)
+        else:
+            # In the place of what is no longer needed: on a CPU, new memory costs as much as sums.
+            grad_hidden = torch.matmul(grad, contract, out=activated)
+            torch.ops.aten.gelu_backward.grad_input(grad_hidden, hidden, grad_input=grad_hidden)
+        return (
+            None,
+            None,
+            grad_hidden @ expand if needs_normed else None,
+            weight_grad(grad_hidden, normed) if needs_expand else None,
+            bias_grad(grad_hidden) if needs_bias else None,
+            grad_contract,
+            bias_grad(grad) if needs_last else None,
+            *[None] * 4,
+        )

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
-from .lean_layers import apply_linear, apply_norm
+from .fused_norms import apply_linear, apply_norm
+from .linear import make_linear
 
 _SIDE = 2  # tokens of a patch, in each direction
 
@@ -30,7 +31,7 @@ class PatchMerging(nn.Module):
         joined = _SIDE * _SIDE * in_channels
         self.norm = nn.Identity() if norm_cfg is None else build_norm_layer(norm_cfg, joined)[1]
         self.in_channels, self.out_channels = in_channels, 2 * in_channels
-        self.reduction = nn.Linear(joined, self.out_channels, bias=False)
+        self.reduction = make_linear(joined, self.out_channels, bias=False)
 
     def forward(self, x: Tensor, hw_shape: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
         """Merge.

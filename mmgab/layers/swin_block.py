@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from .checkpointed_block import CheckpointedBlock
 from .drop_path import DropPath
 from .feed_forward import FeedForward
-from .lean_layers import apply_norm
+from .fused_norms import apply_norm
 from .patch_merging import PatchMerging
 from .window_attention import ShiftWindowMSA
 
@@ -16,7 +16,7 @@ GELU = dict(type='GELU')
 LAYER_NORM = dict(type='LN')
 
 
-class SwinBlock(CheckpointedBlock):
+class SwinBlock(nn.Module):
     """Window attention and a feed-forward network, each behind a norm and beside a residual.
 
     Args:
@@ -29,8 +29,9 @@ class SwinBlock(CheckpointedBlock):
         drop_path_rate: Probability that an image's whole branch is dropped in training.
         act_cfg: Activation of the feed-forward network.
         norm_cfg: Norm layers.
-        with_cp: Compute the block again in backward instead of keeping what it makes; with
-            ``'selective'`` the hidden channels of its feed-forward network alone, half of that.
+        with_cp: Have the stage compute the block again in backward instead of keeping what it
+            makes; with ``'selective'`` the hidden channels of its feed-forward network alone, half
+            of that.
         broadcast: One of :mod:`~.context_broadcast`, the last step of the feed-forward network;
             None for none.
         attention: Further arguments of :class:`~.window_attention.WindowMSA`.
@@ -68,7 +69,19 @@ class SwinBlock(CheckpointedBlock):
         self.broadcast = None if broadcast is None else broadcast(embed_dims)
         self.drop_path = DropPath(drop_path_rate)
 
-    def _forward(self, x: Tensor, hw_shape: tuple[int, int], is_real: Tensor | None) -> Tensor:
+    def forward(
+        self, x: Tensor, hw_shape: tuple[int, int], is_real: Tensor | None = None
+    ) -> Tensor:
+        """Transform tokens.
+
+        Args:
+            x: ``(B, H * W, C)``.
+            hw_shape: ``(H, W)``.
+            is_real: ``(B, H * W)``, which of them are not padding of the batch; None where all are.
+
+        Returns:
+            ``(B, H * W, C)``.
+        """
         w_msa = getattr(self.attn, 'w_msa', self.attn)  # another attention may have none
         normed = apply_norm(self.norm1, x, self.attn, w_msa)
         x = self.drop_path(x, self.attn(normed, hw_shape))
@@ -83,6 +96,8 @@ class SwinBlock(CheckpointedBlock):
 
 class SwinBlockSequence(nn.Module):
     """The blocks of one stage, every second one shifted, and the merge that follows them.
+
+    A block ``with_cp`` is computed again in backward (activation checkpointing).
 
     Args:
         depth: Number of blocks.
@@ -113,7 +128,7 @@ class SwinBlockSequence(nn.Module):
         Args:
             x: ``(B, H * W, C)``.
             hw_shape: ``(H, W)``.
-            is_real: See :meth:`CheckpointedBlock.forward`.
+            is_real: See :meth:`SwinBlock.forward`.
 
         Returns:
             Input of the next stage and its ``(H, W)``; output of this one and its ``(H, W)``, the
@@ -121,7 +136,10 @@ class SwinBlockSequence(nn.Module):
         """
         mask = () if is_real is None else (is_real,)
         for block in self.blocks:
-            x = block(x, hw_shape, *mask)
+            if getattr(block, 'with_cp', False):
+                x = checkpoint(block, x, hw_shape, *mask, use_reentrant=False)
+            else:
+                x = block(x, hw_shape, *mask)
         if self.downsample is None:
             return x, hw_shape, x, hw_shape
         return *self.downsample(x, hw_shape), x, hw_shape

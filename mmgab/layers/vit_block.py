@@ -1,15 +1,16 @@
 """One block of a plain ViT (arXiv 2010.11929, Figure 1), its names as in timm."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from mmcv.cnn import build_activation_layer, build_norm_layer
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from .biased_attention import BiasedMSA
-from .checkpointed_block import CheckpointedBlock
+from .attention import BiasedMSA
 from .drop_path import DropPath
-from .lean_layers import apply_norm
+from .fused_norms import apply_norm
+from .linear import make_linear
 
 
 class LayerScale(nn.Module):
@@ -41,9 +42,9 @@ class Mlp(nn.Module):
 
     def __init__(self, embed_dims: int, hidden: int, act_cfg: Mapping, drop_rate: float) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(embed_dims, hidden)
+        self.fc1 = make_linear(embed_dims, hidden)
         self.act = build_activation_layer(act_cfg)
-        self.fc2 = nn.Linear(hidden, embed_dims)
+        self.fc2 = make_linear(hidden, embed_dims)
         self.drop = nn.Dropout(drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,7 +52,7 @@ class Mlp(nn.Module):
         return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
 
 
-class ViTBlock(CheckpointedBlock):
+class ViTBlock(nn.Module):
     """Attention and a feed-forward network, each behind a norm and beside a residual.
 
     Args:
@@ -65,7 +66,8 @@ class ViTBlock(CheckpointedBlock):
         layer_scale: What the factors of both branches start from; None for no factors.
         act_cfg: Activation of the feed-forward network.
         norm_cfg: Norm layers.
-        with_cp: Compute the block again in backward instead of keeping what it makes.
+        with_cp: Have the blocks' sequence compute it again in backward instead of keeping what it
+            makes.
         attention: Arguments of the attention.
     """
 
@@ -98,10 +100,58 @@ class ViTBlock(CheckpointedBlock):
         self.ls2 = scale()
         self.drop_path = DropPath(drop_path_rate)
 
-    def _forward(self, x: Tensor, hw_shape: tuple[int, int], is_real: Tensor | None) -> Tensor:
+    def forward(
+        self, x: Tensor, hw_shape: tuple[int, int], is_real: Tensor | None = None
+    ) -> Tensor:
+        """Transform tokens.
+
+        Args:
+            x: ``(B, H * W, C)``.
+            hw_shape: ``(H, W)``.
+            is_real: ``(B, H * W)``, which of them are not padding of the batch; None where all are.
+
+        Returns:
+            ``(B, H * W, C)``.
+        """
         normed = apply_norm(self.norm1, x, self.attn)
         x = self.drop_path(x, self.ls1(self.attn(normed, hw_shape)))
         branch = self.mlp(self.norm2(x))
         if self.broadcast is not None:
             branch = self.broadcast(branch, is_real)
         return self.drop_path(x, self.ls2(branch))
+
+
+class ViTBlockSequence(nn.ModuleList):
+    """The blocks of a plain ViT: its one stage.
+
+    A block ``with_cp`` is computed again in backward (activation checkpointing).
+    """
+
+    def forward(
+        self,
+        x: Tensor,
+        hw_shape: tuple[int, int],
+        out_indices: Sequence[int],
+        is_real: Tensor | None = None,
+    ) -> list[Tensor]:
+        """Transform tokens; other arguments are those of :meth:`ViTBlock.forward`.
+
+        Args:
+            x: ``(B, H * W, C)``.
+            hw_shape: ``(H, W)``.
+            out_indices: Blocks whose output is returned.
+            is_real: ``(B, H * W)``, or None.
+
+        Returns:
+            Of each of these blocks, ``(B, H * W, C)``.
+        """
+        mask = () if is_real is None else (is_real,)
+        outs = []
+        for i, block in enumerate(self):
+            if getattr(block, 'with_cp', False):
+                x = checkpoint(block, x, hw_shape, *mask, use_reentrant=False)
+            else:
+                x = block(x, hw_shape, *mask)
+            if i in out_indices:
+                outs.append(x)
+        return outs

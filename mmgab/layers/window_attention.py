@@ -4,29 +4,28 @@ import math
 from collections.abc import Callable, Mapping, MutableMapping
 
 import torch
-from mmengine.model.weight_init import trunc_normal_
 from torch import Tensor, nn
 
 from mmgab.functional import (
-    attend_in_exported_windows,
+    relative_offsets,
+    relative_position_index,
     resize_table,
     table_window,
 )
 
 from .adaptive import AdaptiveModule
-from .biased_attention import BiasedMSA
+from .attention import BiasedMSA
+from .fused_norms import ReadsNormed
+from .gated_attention import build_gates
 from .gaussian_bias import GaussianBias
-from .geometry import window_geometry
-from .lean_layers import ReadsNormed, is_exporting, linear_parts
 
 
 class WindowMSA(AdaptiveModule, BiasedMSA):
     """Multi-head self-attention inside one window, with a relative-position bias.
 
     The bias is a learned table over the relative offsets, to which the Gaussian, itself a table
-    over the same offsets, is added where there is one. A new bias overrides
-    :meth:`position_bias`, a new way from scores to weights overrides :meth:`~.BiasedMSA.weights`;
-    nothing else has to change.
+    over the same offsets, is added where there is one. How to add to it is said in
+    :class:`~.attention.BiasedMSA`.
 
     Parameter names are those of every OpenMMLab checkpoint.
 
@@ -40,6 +39,7 @@ class WindowMSA(AdaptiveModule, BiasedMSA):
         proj_drop_rate: Dropout probability of the output.
         gab_cfg: Arguments of :class:`GaussianBias`, or ``None`` for plain Swin.
         attn_backend: One of ``ATTENTION_BACKENDS``, see :attr:`~.BiasedMSA.is_fused`.
+        gpsa_cfg: Arguments of :class:`~.gated_attention.LocalPosition`, or None for no gates.
     """
 
     def __init__(
@@ -53,58 +53,40 @@ class WindowMSA(AdaptiveModule, BiasedMSA):
         proj_drop_rate: float = 0.0,
         gab_cfg: Mapping | None = None,
         attn_backend: str = 'auto',
+        gpsa_cfg: Mapping | None = None,
     ) -> None:
-        super().__init__()
-        self.window_size = window_size
+        super().__init__(
+            embed_dims,
+            num_heads,
+            window_size,
+            qkv_bias,
+            qk_scale,
+            attn_drop_rate,
+            proj_drop_rate,
+            attn_backend,
+            gaussian=None if gab_cfg is None else GaussianBias.from_cfg(gab_cfg, num_heads),
+        )
         self._table_rows = (2 * window_size[0] - 1) * (2 * window_size[1] - 1)
         self.relative_position_bias_table = nn.Parameter(torch.empty(self._table_rows, num_heads))
-        trunc_normal_(self.relative_position_bias_table, std=0.02)
-        self.gaussian = None if gab_cfg is None else GaussianBias.from_cfg(gab_cfg, num_heads)
+        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
+        self.local = build_gates(gpsa_cfg, num_heads, self.qkv)
 
-        rates = (attn_drop_rate, proj_drop_rate)
-        self.make_projections_(embed_dims, num_heads, qkv_bias, qk_scale, rates, attn_backend)
+    def learned_table(self, window_size: tuple[int, int], like: Tensor) -> Tensor:
+        """The table, resized for another window, see :meth:`BiasedMSA.learned_table`."""
+        return resize_table(self.relative_position_bias_table, self.window_size, window_size)
 
-    def position_bias(self) -> Tensor:
-        """Bias of every pair of tokens of a window: ``(heads, N, N)``, query before key."""
-        table = self.relative_position_bias_table  # (T, heads)
-        offsets, index = window_geometry(self.window_size, table.device)  # (T, 2), (N, N)
-        if self.gaussian is not None:
-            table = table + self.gaussian(offsets)
-        return table[index].permute(2, 0, 1)  # (heads, N, N)
+    @property
+    def has_terms(self) -> bool:
+        """Whether the bias is more than the table: something can be folded."""
+        return any(getattr(self, name) is not None for name in self.position_terms)
 
+    @torch.no_grad()
     def fold_(self) -> None:
-        """Add the Gaussian to the table and drop it: the same function, without its cost."""
-        offsets, _ = window_geometry(self.window_size, self.relative_position_bias_table.device)
-        with torch.no_grad():
-            self.relative_position_bias_table += self.gaussian(offsets)
-        self.gaussian = None
-
-    def forward(self, x: Tensor, hw_shape: tuple[int, int], shift: tuple[int, int]) -> Tensor:
-        """Attend inside every window of a token grid.
-
-        Args:
-            x: Normed tokens ``(B, H * W, C)``.
-            hw_shape: ``(H, W)``.
-            shift: Rows and columns by which windows are shifted.
-
-        Returns:
-            Tokens ``(B, H * W, C)``.
-        """
-        if is_exporting():
-            return self._forward_exported(x, hw_shape, shift)
-        return self.attend(x, self.position_bias(), hw_shape, self.window_size, shift)
-
-    def _forward_exported(
-        self, x: Tensor, hw_shape: tuple[int, int], shift: tuple[int, int]
-    ) -> Tensor:
-        """:meth:`forward`, as runtimes of exported graphs are fast at it."""
-        padding = x.new_zeros(x.shape[0], 1, x.shape[2])
-        parts = linear_parts(torch.cat((x, padding), dim=1), self.qkv, 3)
-        grid, bias = (x.shape[0], *hw_shape), self.position_bias()
-        attended = attend_in_exported_windows(
-            parts, bias, grid, self.window_size, shift, self.attend_by_steps
-        )
-        return self.proj_drop(self.proj(attended))
+        """Add all terms of the bias to the table and drop them: the same function, less to do."""
+        table = self.relative_position_bias_table
+        table.copy_(self.position_table(self.window_size, table))
+        for name in self.position_terms:
+            setattr(self, name, None)
 
     def adapt_state_dict(
         self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping
@@ -125,7 +107,7 @@ class WindowMSA(AdaptiveModule, BiasedMSA):
         resized = resize_table(table, source, self.window_size)
         state_dict[name] = resized
         if self.gaussian is not None:
-            offsets = window_geometry(self.window_size, table.device)[0]
+            offsets = relative_offsets(self.window_size, table.device)
             ratio = math.sqrt(math.prod(self.window_size) / math.prod(source))
             self.gaussian.adapt_to_table(state_dict, f'{prefix}gaussian.', name, offsets, ratio)
         return [] if resized is table else [name]
@@ -136,7 +118,7 @@ class WindowMSA(AdaptiveModule, BiasedMSA):
         """Window that a table comes from; its own where nothing says another."""
         is_own = len(table) == self._table_rows
         if is_own and noted is None:
-            own_index = window_geometry(self.window_size, table.device)[1]
+            own_index = relative_position_index(self.window_size, table.device)
             if index is None or torch.equal(index.flatten(), own_index.flatten()):
                 return self.window_size
         return table_window(table, index, noted) or (self.window_size if is_own else None)

@@ -6,7 +6,9 @@ owner is, and follows when timm changes the window.
 """
 
 import inspect
+from collections.abc import Callable
 from functools import cache
+from typing import TYPE_CHECKING, Protocol, SupportsIndex
 
 import torch
 from torch import Tensor, nn
@@ -15,23 +17,25 @@ from mmgab.functional import relative_offsets, relative_position_index
 from mmgab.layers.gaussian_bias import GaussianBias
 
 TABLE = 'relative_position_bias_table'
+_WINDOW = 'window_size'
 
 
 def add_to_table(owner: nn.Module, gaussian: GaussianBias) -> None:
     """Have the table ``(T, heads)`` of a module read with a Gaussian; rows behind ``T`` stay."""
-    table = owner._parameters.pop(TABLE)
-    addend = _WindowGaussian(gaussian, tuple(owner.window_size), len(table), table.device)
+    table = owner.get_parameter(TABLE)
+    del owner._parameters[TABLE]
+    addend = _WindowGaussian(gaussian, _window(owner), len(table), table.device)
     owner.parametrizations = nn.ModuleDict({TABLE: _TablePlusGaussian(table, addend)})
-    owner.__class__ = _subclass(_ReadsTable, type(owner))
+    _mix_in(owner, _ReadsTable)
 
 
 def add_to_network(owner: nn.Module, gaussian: GaussianBias) -> None:
     """Have what a network (RelPosMlp) makes of coordinates read with a Gaussian."""
     device = next(owner.parameters()).device
-    gain = owner.bias_gain or 1.0  # timm multiplies by it afterwards
-    window = tuple(owner.window_size)
-    owner.bias_act = _BiasPlusGaussian(owner.bias_act, gaussian, window, gain, device)
-    owner.__class__ = _subclass(_HasNetwork, type(owner))
+    gain = getattr(owner, 'bias_gain', None) or 1.0  # timm multiplies by it afterwards
+    activation = owner.get_submodule('bias_act')
+    owner.bias_act = _BiasPlusGaussian(activation, gaussian, _window(owner), gain, device)
+    _mix_in(owner, _HasNetwork)
 
 
 def has_gaussian(owner: nn.Module) -> bool:
@@ -43,19 +47,22 @@ def take_away(owner: nn.Module, keep_sum: bool) -> None:
     """Undo the above; a table keeps the sum if that is asked for."""
     if isinstance(owner, _ReadsTable):
         position = owner.parametrizations[TABLE]
+        assert isinstance(position, _TablePlusGaussian)
         with torch.no_grad():
             total = position() if keep_sum else position.original
             position.original.copy_(total)
         del owner.parametrizations
         owner.__class__ = _base(owner)
         owner.register_parameter(TABLE, position.original)
-    else:
-        owner.bias_act = owner.bias_act.activation
+    elif isinstance(owner, _HasNetwork):
+        owner.register_module('bias_act', owner.bias_act.activation)
         owner.__class__ = _base(owner)
 
 
 class _WindowGaussian(nn.Module):
     """The Gaussian of every row of a table: 0 in rows behind the offsets, of a class token."""
+
+    offsets: Tensor
 
     def __init__(
         self, gaussian: GaussianBias, window: tuple[int, int], rows: int, device: torch.device
@@ -77,7 +84,7 @@ class _TablePlusGaussian(nn.ModuleList):
         self.original = original
 
     def forward(self) -> Tensor:
-        table = self.original
+        table: Tensor = self.original
         for addend in self:
             table = table + addend().to(table.dtype)
         return table
@@ -86,6 +93,7 @@ class _TablePlusGaussian(nn.ModuleList):
     def set_sum(self, total: Tensor, window: tuple[int, int]) -> None:
         """Set the table so that the sum, for another window, is this one."""
         addend = self[0]
+        assert isinstance(addend, _WindowGaussian)
         addend.offsets = relative_offsets(window, total.device).to(addend.offsets.dtype)
         table = total - addend().to(total.dtype)
         self.original = nn.Parameter(table, requires_grad=self.original.requires_grad)
@@ -93,6 +101,9 @@ class _TablePlusGaussian(nn.ModuleList):
 
 class _BiasPlusGaussian(nn.Module):
     """What RelPosMlp does to its biases ``(heads, N, N)``, and the Gaussian."""
+
+    offsets: Tensor
+    index: Tensor
 
     def __init__(
         self,
@@ -121,26 +132,52 @@ class _BiasPlusGaussian(nn.Module):
 class _ReadsSum:
     """Mix-in of a module whose position is read with a Gaussian; pickled by the module's class."""
 
-    def __reduce_ex__(self, protocol: int) -> tuple:
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple:
         return _new, type(self).__bases__, self.__dict__
 
 
+class _Positions(Protocol):
+    """A ``nn.ModuleDict`` of a table; compiled code has no other way to its entry."""
+
+    relative_position_bias_table: Callable[[], Tensor]
+
+    def __getitem__(self, name: str) -> nn.Module:
+        """An entry."""
+
+
 class _ReadsTable(_ReadsSum):
+    if TYPE_CHECKING:  # TorchScript would read them too
+        parametrizations: _Positions
+
     @property
     def relative_position_bias_table(self) -> Tensor:
         return self.parametrizations.relative_position_bias_table()
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name == TABLE:
-            self.parametrizations[TABLE].set_sum(value, tuple(self.window_size))
+        position = self.parametrizations[TABLE] if name == TABLE else None
+        if isinstance(position, _TablePlusGaussian) and isinstance(value, Tensor):
+            position.set_sum(value, _window(self))
         else:
             super().__setattr__(name, value)
 
 
 class _HasNetwork(_ReadsSum):
+    if TYPE_CHECKING:
+        bias_act: _BiasPlusGaussian
+
     def set_window_size(self, window_size: tuple[int, int]) -> None:
-        super().set_window_size(window_size)
-        self.bias_act.set_window(tuple(self.window_size))
+        super().set_window_size(window_size)  # type: ignore[misc]  # of timm's RelPosMlp behind it
+        self.bias_act.set_window(_window(self))
+
+
+def _window(owner: object) -> tuple[int, int]:
+    height, width = getattr(owner, _WINDOW)
+    return height, width
+
+
+def _mix_in(owner: nn.Module, mixin: type) -> None:
+    base: type = type(owner)
+    owner.__class__ = _subclass(mixin, base)
 
 
 @cache
@@ -157,5 +194,5 @@ def _base(owner: nn.Module) -> type:
 
 
 def _new(mixin: type, base: type) -> nn.Module:
-    kind = _subclass(mixin, base)
-    return kind.__new__(kind)
+    module: nn.Module = object.__new__(_subclass(mixin, base))
+    return module

@@ -2,28 +2,25 @@
 
 import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
-from mmengine.model import PretrainedInit
+from mmengine.model import BaseModule, PretrainedInit
 from mmengine.registry import WEIGHT_INITIALIZERS
 
+from mmgab.checkpoints import load
 from mmgab.config_types import is_type
 from mmgab.layers.arguments import check_keys
 from mmgab.log import log
 
-# Beside the arguments of a loader: MMEngine's last one has the same meaning for any device.
+# Beside the arguments of load: MMEngine's last one has the same meaning for any device.
 _KEYS = ('type', 'checkpoint', 'map_location')
-_GIVEN = ('model', 'source')
+_GIVEN = ('model', 'source', 'checkpoint', 'is_whole')
 
 
-class StartsFromCheckpoint:
-    """Mix-in of MMEngine's ``BaseModule`` whose ``init_cfg`` names a checkpoint, or is None.
+class StartsFromCheckpoint(BaseModule):
+    """Base of a module whose ``init_cfg`` names a checkpoint, or is None."""
 
-    Attributes:
-        loader: What loads it, such as :func:`mmgab.checkpoints.load`; a static method.
-    """
-
-    loader: Callable
     init_cfg: Mapping | None
 
     def init_weights(self) -> None:
@@ -37,20 +34,18 @@ class StartsFromCheckpoint:
             name = type(self).__name__
             log(f'{name}: no init_cfg, training from scratch')
         else:
-            report = self.loader(self, **load_arguments(self.init_cfg))
+            report = load(self, **load_arguments(self.init_cfg))
             log(str(report))
         self.is_init = True
 
 
-def checked_init_cfg(
-    pretrained: str | None, init_cfg: Mapping | None, loader: Callable
-) -> Mapping | None:
+def checked_init_cfg(pretrained: str | None, init_cfg: Mapping | None) -> Mapping | None:
     """Check ``init_cfg``, and turn the deprecated ``pretrained`` into it.
 
     Args:
         pretrained: A path or URL, or None.
-        init_cfg: As a config has it, or None.
-        loader: What will load it, whose arguments it may have.
+        init_cfg: As a config has it, or None; with any argument of
+            :func:`mmgab.checkpoints.load`.
 
     Raises:
         TypeError: If ``pretrained`` is not a string.
@@ -64,7 +59,7 @@ def checked_init_cfg(
         raise ValueError(f"init_cfg must be None or have type='Pretrained', got {init_cfg!r}")
     if not isinstance(init_cfg.get('checkpoint'), str):
         raise ValueError(f'init_cfg must name a checkpoint, a path or URL, got {init_cfg!r}')
-    options = [name for name in inspect.signature(loader).parameters if name not in _GIVEN]
+    options = [name for name in inspect.signature(load).parameters if name not in _GIVEN]
     check_keys('init_cfg', init_cfg, [*_KEYS, *options])
     return init_cfg
 
@@ -83,7 +78,7 @@ def _from_pretrained(pretrained: str, init_cfg: Mapping | None) -> Mapping:
     return dict(type='Pretrained', checkpoint=pretrained)
 
 
-def load_arguments(init_cfg: Mapping) -> dict:
-    """Arguments of a loader, but for the model."""
+def load_arguments(init_cfg: Mapping) -> dict[str, Any]:
+    """Arguments of :func:`mmgab.checkpoints.load`, but for the model."""
     options = {key: value for key, value in init_cfg.items() if key not in _KEYS}
     return dict(source=init_cfg['checkpoint'], **options)

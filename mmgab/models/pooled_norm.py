@@ -6,7 +6,6 @@ from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mmgab.checkpoints import load_fc_norm
 from mmgab.layers.arguments import check_positive
 from mmgab.registry import MODELS
 
@@ -26,13 +25,11 @@ class PooledNorm(StartsFromCheckpoint, BaseModule):
         in_channels: Channels of the map.
         norm_cfg: The norm layer.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` or ``None``, with any argument of
-            :func:`mmgab.checkpoints.load_fc_norm`.
+            :func:`mmgab.checkpoints.load`.
 
     Raises:
         ValueError: If ``in_channels`` is not positive, or ``init_cfg`` names no checkpoint.
     """
-
-    loader = staticmethod(load_fc_norm)
 
     def __init__(
         self,
@@ -40,7 +37,7 @@ class PooledNorm(StartsFromCheckpoint, BaseModule):
         norm_cfg: Mapping = _LAYER_NORM,
         init_cfg: Mapping | None = None,
     ) -> None:
-        super().__init__(init_cfg=checked_init_cfg(None, init_cfg, load_fc_norm))
+        super().__init__(init_cfg=checked_init_cfg(None, init_cfg))
         check_positive('in_channels', in_channels)
         self.fc_norm = build_norm_layer(norm_cfg, in_channels)[1]
 

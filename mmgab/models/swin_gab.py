@@ -1,15 +1,11 @@
 """SwinGAB: the stock Swin backbone with a Gaussian attention bias in every window attention."""
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 
-import torch
 from mmcv.cnn import build_norm_layer
-from mmengine.model import BaseModule
-from mmengine.model.weight_init import trunc_normal_
 from torch import Tensor, nn
 
-from mmgab.checkpoints import as_stock_state_dict, load, rename_to_openmmlab
-from mmgab.layers.adaptive import AdaptiveModule
+from mmgab.checkpoints import as_stock_state_dict, rename_to_openmmlab
 from mmgab.layers.arguments import (
     check_choice,
     check_flags,
@@ -21,27 +17,26 @@ from mmgab.layers.arguments import (
     check_widths,
     positive_pair,
 )
-from mmgab.layers.biased_attention import check_backend
+from mmgab.layers.attention import check_backend
 from mmgab.layers.context_broadcast import build_broadcasts
 from mmgab.layers.drop_path import linear_rates
-from mmgab.layers.gated_attention import GatedWindowMSA, build_attentions
-from mmgab.layers.image_shapes import ImageShapes
+from mmgab.layers.gated_attention import gates_of_places
+from mmgab.layers.padding_mask import PaddingMask
 from mmgab.layers.patch_embedding import PatchEmbedding
 from mmgab.layers.patch_merging import PatchMerging
-from mmgab.layers.position_embedding import fit_tokens, resize_tokens
 from mmgab.layers.swin_block import GELU, LAYER_NORM, SwinBlockSequence
 from mmgab.layers.window_attention import WindowMSA
 from mmgab.registry import MODELS
 
-from .frozen_stages import FrozenStages
-from .init_cfg import StartsFromCheckpoint, checked_init_cfg
+from .backbone import Backbone, attention_maker
+from .init_cfg import checked_init_cfg
 from .layer_depth import swin_layer_depth
 
 _PAPER_GAUSSIAN: dict = {}  # GaussianBias' own defaults
 
 
 @MODELS.register_module()
-class SwinGAB(AdaptiveModule, FrozenStages, StartsFromCheckpoint, BaseModule):
+class SwinGAB(Backbone):
     """Swin Transformer (arXiv 2103.14030) with a Gaussian attention bias (arXiv 2305.04722).
 
     Takes every argument of MMDetection's and MMSegmentation's ``SwinTransformer`` with the same
@@ -81,28 +76,32 @@ class SwinGAB(AdaptiveModule, FrozenStages, StartsFromCheckpoint, BaseModule):
             output norms; -1 freezes nothing. Takes effect here, before an optimizer is built.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` or ``None``, with any argument of
             :func:`mmgab.checkpoints.load`, which says what may be loaded.
-        gab_cfg: Arguments of :class:`~.gaussian_bias.GaussianBias`, the same for all layers, by
-            default the paper's; ``None`` is plain Swin, as in the stock backbones.
+        gab_cfg: Arguments of :class:`~mmgab.layers.gaussian_bias.GaussianBias`, the same for all
+            layers, by default the paper's; ``None`` is plain Swin, as in the stock backbones.
         attn_backend: How attention is computed: ``'sdpa'`` with torch's fused kernel, keeping only
             its inputs for backward; ``'explicit'`` step by step, keeping the probabilities;
             ``'auto'`` fused unless attention weights are dropped.
         cb_cfg: Context Broadcasting (arXiv 2210.08457): ``type`` is ``'CB'``, ``'CBS'`` or
-            ``'CBG'``, see :mod:`~.context_broadcast`; ``stages`` are those that have it, by default
-            all. ``None`` is none. Means are over an image without the batch's padding where
-            :class:`mmgab.engine.ImageShapesHook` tells its shape, else over all tokens.
+            ``'CBG'``, see :mod:`mmgab.layers.context_broadcast`; ``stages`` are those that have
+            it, by default all. ``None`` is none. Means are over an image without the batch's
+            padding where ``image_shapes`` of :meth:`forward` tell of it, which
+            :class:`mmgab.hooks.ImageShapesHook` brings; else over all tokens.
         gpsa_cfg: Gated positional self-attention (arXiv 2103.10697): arguments of
-            :class:`~.gated_attention.Gates`, and ``stages``, by default all; ``None`` is
-            plain window attention.
+            :class:`~mmgab.layers.gated_attention.LocalPosition`, and ``stages``, by default all;
+            ``None`` is plain window attention.
         shift_single_window: Shift windows also along a side of a map that one window covers, as the
             stock detectors and segmentors do. The stock classifiers do not, whose last map at 224 x
             224 pixels is a single window: their weights fit a network with False there.
+        attention: An attention of your own, ``dict(type='my_package.MyAttention', ...)``: a
+            subclass of :class:`~mmgab.layers.window_attention.WindowMSA` and further arguments of
+            it, see docs/adding_a_method.md.
 
     Raises:
         TypeError: If an argument is of the wrong type.
         ValueError: If an argument is out of range or does not fit another one.
     """
 
-    loader = staticmethod(load)
+    position_name = 'absolute_pos_embed'
 
     def __init__(
         self,
@@ -135,8 +134,9 @@ class SwinGAB(AdaptiveModule, FrozenStages, StartsFromCheckpoint, BaseModule):
         cb_cfg: Mapping | None = None,
         gpsa_cfg: Mapping | None = None,
         shift_single_window: bool = True,
+        attention: Mapping | None = None,
     ) -> None:
-        super().__init__(init_cfg=checked_init_cfg(pretrained, init_cfg, load))
+        super().__init__(init_cfg=checked_init_cfg(pretrained, init_cfg))
         patch_size = positive_pair('patch_size', patch_size)
         check_stages(depths, num_heads, strides, embed_dims)
         check_patch(patch_size, strides)
@@ -156,23 +156,29 @@ class SwinGAB(AdaptiveModule, FrozenStages, StartsFromCheckpoint, BaseModule):
 
         patch_norm_cfg = norm_cfg if patch_norm else None
         self.patch_embed = PatchEmbedding(in_channels, embed_dims, patch_size, patch_norm_cfg)
-        height, width = positive_pair('pretrain_img_size', pretrain_img_size)
-        self.pretrain_grid = positive_pair(
-            'pretrain_img_size // patch_size', (height // patch_size[0], width // patch_size[1])
+        self._make_position(
+            use_abs_pos_embed, patch_size, embed_dims, pretrain_img_size=pretrain_img_size
         )
-        shape = (1, self.pretrain_grid[0] * self.pretrain_grid[1], embed_dims)
-        position = nn.Parameter(torch.empty(shape)) if use_abs_pos_embed else None
-        self.register_parameter('absolute_pos_embed', position)
         self.drop_after_pos = nn.Dropout(drop_rate)
 
-        attention = dict(qkv_bias=qkv_bias, qk_scale=qk_scale, attn_drop_rate=attn_drop_rate)
-        attention.update(attn_backend=attn_backend, shift_single_window=shift_single_window)
-        block = dict(drop_rate=drop_rate, act_cfg=act_cfg, norm_cfg=norm_cfg, with_cp=with_cp)
-        block.update(attention, window_size=positive_pair('window_size', window_size))
+        block = dict(
+            window_size=positive_pair('window_size', window_size),
+            drop_rate=drop_rate,
+            act_cfg=act_cfg,
+            norm_cfg=norm_cfg,
+            with_cp=with_cp,
+            qkv_bias=qkv_bias,
+            qk_scale=qk_scale,
+            attn_drop_rate=attn_drop_rate,
+            attn_backend=attn_backend,
+            shift_single_window=shift_single_window,
+            make_attention=attention_maker(attention, WindowMSA),
+            gab_cfg=gab_cfg,
+        )
         drop_path_rates = linear_rates(drop_path_rate, depths)
         broadcasts = build_broadcasts(cb_cfg, len(depths))
-        attentions = build_attentions(gpsa_cfg, len(depths))
-        self.image_shapes = ImageShapes(patch_size, strides[1 : len(depths)])
+        gates = gates_of_places(gpsa_cfg, len(depths))
+        self.padding_mask = PaddingMask(patch_size, strides[1 : len(depths)])
         merges = [positive_pair('strides', stride) for stride in strides[1 : len(depths)]] + [None]
         self.stages = nn.ModuleList()
         for i, channels in enumerate(self.num_features):
@@ -183,29 +189,14 @@ class SwinGAB(AdaptiveModule, FrozenStages, StartsFromCheckpoint, BaseModule):
                 embed_dims=channels,
                 num_heads=num_heads[i],
                 feedforward_channels=int(mlp_ratio * channels),
-                gab_cfg=gab_cfg,
                 broadcast=broadcasts[i],
-                make_attention=attentions[i],
+                gpsa_cfg=gates[i],
                 **block,
             )
             self.stages.append(stage)
         for i in out_indices:
             self.add_module(f'norm{i}', build_norm_layer(norm_cfg, self.num_features[i])[1])
-        self._reset_parameters()
         self.freeze_()
-
-    def _reset_parameters(self) -> None:
-        """Initialise as the stock backbones do; bias tables and Gaussians have done so already."""
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                trunc_normal_(module.weight, std=0.02)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-        for module in self.modules():
-            if isinstance(module, GatedWindowMSA):
-                module.init_values_()
-        if self.absolute_pos_embed is not None:
-            trunc_normal_(self.absolute_pos_embed, std=0.02)
 
     def forward(
         self, x: Tensor, image_shapes: Sequence[tuple[int, int]] | None = None
@@ -223,12 +214,10 @@ class SwinGAB(AdaptiveModule, FrozenStages, StartsFromCheckpoint, BaseModule):
             halved, rounding up, by each patch merging of stride 2.
         """
         x, hw_shape = self.patch_embed(x)  # (B, H0 * W0, C)
-        if self.absolute_pos_embed is not None:
-            x = x + self._position_embedding(hw_shape)
-        x = self.drop_after_pos(x)
+        x = self.drop_after_pos(self._add_position(x, hw_shape))
         outs = []
         for i, stage in enumerate(self.stages):
-            is_real = self.image_shapes.real_tokens(image_shapes, i, x, hw_shape)
+            is_real = self.padding_mask.real_tokens(image_shapes, i, x, hw_shape)
             # As the stock one is called, where there is no padding to tell of.
             mask = () if is_real is None else (is_real,)
             x, hw_shape, out, out_shape = stage(x, hw_shape, *mask)
@@ -237,30 +226,13 @@ class SwinGAB(AdaptiveModule, FrozenStages, StartsFromCheckpoint, BaseModule):
                 outs.append(out.permute(0, 3, 1, 2).contiguous())  # (B, Ci, Hi, Wi)
         return tuple(outs)
 
-    def _position_embedding(self, hw_shape: tuple[int, int]) -> Tensor:
-        """Absolute position embedding ``(1, H * W, C)`` for a grid of any size."""
-        return resize_tokens(self.absolute_pos_embed, self.pretrain_grid, hw_shape)
-
-    def fold_(self) -> 'SwinGAB':
-        """Add every Gaussian to its table and drop it: a stock Swin, the same function.
-
-        For deployment; :func:`mmgab.checkpoints.fold` does the same to a checkpoint.
-
-        Returns:
-            The network itself.
-
-        Raises:
-            ValueError: If it has no Gaussian: it was folded before, or is a plain Swin.
-        """
-        layers = [m for m in self.modules() if isinstance(m, WindowMSA) and m.gaussian is not None]
-        if not layers:
-            raise ValueError(
-                'nothing to fold: no layer has a Gaussian (folded already, or plain; gates of '
-                'gpsa_cfg are no part of a table)'
-            )
-        for layer in layers:
-            layer.fold_()
-        return self
+    def _frozen_modules(self) -> Iterator[nn.Module]:
+        if self.frozen_stages >= 0:
+            yield from (self.patch_embed, self.drop_after_pos)
+        for i in range(self.frozen_stages):
+            yield self.stages[i]
+            if i in self.out_indices:
+                yield getattr(self, f'norm{i}')
 
     def as_stock_state_dict(self) -> dict[str, Tensor]:
         """Make a stock Swin's state dict, see :func:`mmgab.checkpoints.as_stock_state_dict`."""
@@ -281,15 +253,4 @@ class SwinGAB(AdaptiveModule, FrozenStages, StartsFromCheckpoint, BaseModule):
             ValueError: If two tensors have one name after that.
         """
         rename_to_openmmlab(state_dict, prefix)
-        name = f'{prefix}absolute_pos_embed'
-        if name not in state_dict or self.absolute_pos_embed is None:
-            return []
-        noted = local_metadata.get('pretrain_grid')
-        state_dict[name], is_resized = fit_tokens(state_dict[name], self.pretrain_grid, noted)
-        return [name] if is_resized else []
-
-    def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
-        """Note the grid of a position embedding, whose length does not tell it."""
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        if self.absolute_pos_embed is not None and hasattr(destination, '_metadata'):
-            destination._metadata[prefix[:-1]]['pretrain_grid'] = self.pretrain_grid
+        return super().adapt_state_dict(state_dict, prefix, local_metadata)

@@ -4,6 +4,7 @@ Nothing of timm is patched: see :mod:`mmgab.models.gaussian_positions`.
 """
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 from torch import nn
 
@@ -11,8 +12,10 @@ from mmgab.layers.gaussian_bias import GaussianBias
 
 from .gaussian_positions import TABLE, add_to_network, add_to_table, has_gaussian, take_away
 
+Network = TypeVar('Network', bound=nn.Module)
 
-def add_gaussian_bias(model: nn.Module, **gab_cfg) -> nn.Module:
+
+def add_gaussian_bias(model: Network, **gab_cfg: object) -> Network:
     """Add a learnable Gaussian to every relative position of a timm network, in place.
 
     timm's ``set_input_size`` works before and after. It resizes the table that it reads, which is
@@ -40,13 +43,14 @@ def add_gaussian_bias(model: nn.Module, **gab_cfg) -> nn.Module:
     for owner in owners:
         is_mlp = _is_mlp(owner)
         heads = owner.num_heads if is_mlp else getattr(owner, TABLE).shape[1]
+        assert isinstance(heads, int)
         gaussian = GaussianBias.from_cfg(gab_cfg, heads).to(next(owner.parameters()).device)
         add = add_to_network if is_mlp else add_to_table
         add(owner, gaussian)
     return model
 
 
-def remove_gaussian_bias(model: nn.Module) -> nn.Module:
+def remove_gaussian_bias(model: Network) -> Network:
     """Take the Gaussians away again, in place: the network as it was, but for what it has learned.
 
     Raises:
@@ -55,7 +59,7 @@ def remove_gaussian_bias(model: nn.Module) -> nn.Module:
     return _take_away(model, keep_sum=False)
 
 
-def fold_gaussian_bias(model: nn.Module) -> nn.Module:
+def fold_gaussian_bias(model: Network) -> Network:
     """Add the Gaussians to the tables for good, in place: the same function, timm's own tensors.
 
     Raises:
@@ -81,7 +85,7 @@ def _is_mlp(module: nn.Module) -> bool:
     return all(hasattr(module, name) for name in ('get_bias', 'mlp', 'bias_act', 'rel_coords_log'))
 
 
-def _take_away(model: nn.Module, keep_sum: bool) -> nn.Module:
+def _take_away(model: Network, keep_sum: bool) -> Network:
     owners = [owner for owner in _owners(model) if has_gaussian(owner)]
     if not owners:
         raise ValueError(f'{type(model).__name__} has no Gaussians')

@@ -2,14 +2,9 @@
 
 from collections.abc import Mapping, MutableMapping, Sequence
 
-import torch
 from mmcv.cnn import build_norm_layer
-from mmengine.model import BaseModule
-from mmengine.model.weight_init import trunc_normal_
 from torch import Tensor, nn
 
-from mmgab.checkpoints import load_vit
-from mmgab.layers.adaptive import AdaptiveModule
 from mmgab.layers.arguments import (
     check_flags,
     check_heads,
@@ -20,19 +15,19 @@ from mmgab.layers.arguments import (
     check_widths,
     positive_pair,
 )
-from mmgab.layers.biased_attention import check_backend
+from mmgab.layers.attention import check_backend
 from mmgab.layers.context_broadcast import build_broadcasts
 from mmgab.layers.drop_path import linear_rates
-from mmgab.layers.gated_attention import GatedGridMSA, Gates, build_attentions
+from mmgab.layers.gated_attention import gates_of_places
 from mmgab.layers.grid_attention import GridMSA, block_windows
-from mmgab.layers.image_shapes import ImageShapes
-from mmgab.layers.position_embedding import fit_tokens, resize_tokens, without_other_tokens
-from mmgab.layers.relative_positions import RelPosMlp
-from mmgab.layers.vit_block import ViTBlock
+from mmgab.layers.padding_mask import PaddingMask
+from mmgab.layers.position_embedding import without_other_tokens
+from mmgab.layers.vit_block import ViTBlock, ViTBlockSequence
 from mmgab.layers.vit_patches import ViTPatches
 from mmgab.registry import MODELS
 
-from .init_cfg import StartsFromCheckpoint, checked_init_cfg
+from .backbone import Backbone, attention_maker
+from .init_cfg import checked_init_cfg
 from .layer_depth import vit_layer_depth
 
 _OTHER_TOKENS = ('cls_token', 'dist_token', 'reg_token')  # of timm's, which we do not have
@@ -42,7 +37,7 @@ _LAYER_NORM = dict(type='LN', eps=1e-6)
 
 
 @MODELS.register_module()
-class ViTGAB(AdaptiveModule, StartsFromCheckpoint, BaseModule):
+class ViTGAB(Backbone):
     """Vision Transformer (arXiv 2010.11929) with a Gaussian attention bias (arXiv 2305.04722).
 
     Names and values of its tensors are timm's; by default it is the paper's ViT-S, timm's
@@ -80,21 +75,23 @@ class ViTGAB(AdaptiveModule, StartsFromCheckpoint, BaseModule):
         frozen_stages: 0 freezes the patch embedding, ``n`` also the first ``n`` blocks; -1 freezes
             nothing. Takes effect here, before an optimizer is built.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` or ``None``, with any argument of
-            :func:`mmgab.checkpoints.load_vit`.
-        gab_cfg: Arguments of :class:`~.gaussian_bias.GaussianBias`, the same for all layers, by
-            default the paper's; ``None`` for none.
+            :func:`mmgab.checkpoints.load`.
+        gab_cfg: Arguments of :class:`~mmgab.layers.gaussian_bias.GaussianBias`, the same for all
+            layers, by default the paper's; ``None`` for none.
         attn_backend: As of :class:`~.swin_gab.SwinGAB`.
         cb_cfg: Context Broadcasting, as of :class:`~.swin_gab.SwinGAB`, with ``blocks`` in place of
             ``stages``.
         gpsa_cfg: Gated positional self-attention (arXiv 2103.10697), as of SwinGAB, with ``blocks``
             in place of ``stages``: ConViT has it in the first 10 of 12.
+        attention: An attention of your own, as of SwinGAB, here a subclass of
+            :class:`~mmgab.layers.grid_attention.GridMSA`.
 
     Raises:
         TypeError: If an argument is of the wrong type.
         ValueError: If an argument is out of range or does not fit another one.
     """
 
-    loader = staticmethod(load_vit)
+    position_name = 'pos_embed'
 
     def __init__(
         self,
@@ -125,8 +122,9 @@ class ViTGAB(AdaptiveModule, StartsFromCheckpoint, BaseModule):
         attn_backend: str = 'auto',
         cb_cfg: Mapping | None = None,
         gpsa_cfg: Mapping | None = None,
+        attention: Mapping | None = None,
     ) -> None:
-        super().__init__(init_cfg=checked_init_cfg(None, init_cfg, load_vit))
+        super().__init__(init_cfg=checked_init_cfg(None, init_cfg))
         check_heads(embed_dims, depth, num_heads)
         check_stage_choices(out_indices, frozen_stages, depth)
         check_widths(in_channels, embed_dims, mlp_ratio)
@@ -139,28 +137,23 @@ class ViTGAB(AdaptiveModule, StartsFromCheckpoint, BaseModule):
         check_start('layer_scale', layer_scale)
         check_backend(attn_backend, attn_drop_rate, gpsa_cfg is not None)
         patch_size = positive_pair('patch_size', patch_size)
-        height, width = positive_pair('img_size', img_size)
-        self.pretrain_grid = positive_pair(
-            'img_size // patch_size', (height // patch_size[0], width // patch_size[1])
-        )
         self.out_indices = out_indices
         self.frozen_stages = frozen_stages
-        self.image_shapes = ImageShapes(patch_size, ())
+        self.padding_mask = PaddingMask(patch_size, ())
 
         self.patch_embed = ViTPatches(in_channels, embed_dims, patch_size)
-        shape = (1, self.pretrain_grid[0] * self.pretrain_grid[1], embed_dims)
-        position = nn.Parameter(torch.empty(shape)) if use_abs_pos_embed else None
-        self.register_parameter('pos_embed', position)
+        self._make_position(use_abs_pos_embed, patch_size, embed_dims, img_size=img_size)
         self.pos_drop = nn.Dropout(drop_rate)
         windows = block_windows(window_size, global_blocks, depth)
         rates = linear_rates(drop_path_rate, [depth])[0]
         broadcasts = build_broadcasts(cb_cfg, depth, 'blocks')
-        attentions = build_attentions(gpsa_cfg, depth, GridMSA, GatedGridMSA, 'blocks')
-        self.blocks = nn.ModuleList(
+        gates = gates_of_places(gpsa_cfg, depth, 'blocks')
+        make_attention = attention_maker(attention, GridMSA)
+        self.blocks = ViTBlockSequence(
             ViTBlock(
                 embed_dims,
                 int(mlp_ratio * embed_dims),
-                attentions[i],
+                make_attention,
                 broadcasts[i],
                 drop_rate,
                 rates[i],
@@ -176,41 +169,12 @@ class ViTGAB(AdaptiveModule, StartsFromCheckpoint, BaseModule):
                 rel_pos_cfg=rel_pos_cfg,
                 gab_cfg=gab_cfg,
                 attn_backend=attn_backend,
+                gpsa_cfg=gates[i],
             )
             for i in range(depth)
         )
         self.norm = build_norm_layer(norm_cfg, embed_dims)[1] if final_norm else nn.Identity()
-        self._reset_parameters()
-        self._freeze()
-
-    def _freeze(self) -> None:
-        """Take gradients from what is frozen."""
-        for module in self._frozen_modules():
-            module.requires_grad_(False)
-        if self.frozen_stages >= 0 and self.pos_embed is not None:
-            self.pos_embed.requires_grad_(False)
-
-    def _reset_parameters(self) -> None:
-        """Initialise as timm does; tables, networks of positions and Gaussians have done so."""
-        positions = [m for m in self.modules() if isinstance(m, RelPosMlp)]
-        kept = {id(module) for position in positions for module in position.modules()}
-        for module in self.modules():
-            if isinstance(module, nn.Linear) and id(module) not in kept:
-                trunc_normal_(module.weight, std=0.02)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-        for module in self.modules():
-            if isinstance(module, Gates):
-                module.init_values_()
-        if self.pos_embed is not None:
-            trunc_normal_(self.pos_embed, std=0.02)
-
-    def train(self, mode: bool = True) -> 'ViTGAB':
-        """Set training mode everywhere but in what is frozen; returns the module itself."""
-        super().train(mode)
-        for module in self._frozen_modules():
-            module.eval()
-        return self
+        self.freeze_()
 
     def _frozen_modules(self) -> list[nn.Module]:
         stem = [self.patch_embed, self.pos_drop] if self.frozen_stages >= 0 else []
@@ -231,18 +195,12 @@ class ViTGAB(AdaptiveModule, StartsFromCheckpoint, BaseModule):
             patch side).
         """
         x, hw_shape = self.patch_embed(x)  # (B, H * W, C)
-        if self.pos_embed is not None:
-            x = x + resize_tokens(self.pos_embed, self.pretrain_grid, hw_shape)
-        x = self.pos_drop(x)
-        is_real = self.image_shapes.real_tokens(image_shapes, 0, x, hw_shape)
+        x = self.pos_drop(self._add_position(x, hw_shape))
+        is_real = self.padding_mask.real_tokens(image_shapes, 0, x, hw_shape)
         mask = () if is_real is None else (is_real,)
-        outs = []
-        for i, block in enumerate(self.blocks):
-            x = block(x, hw_shape, *mask)
-            if i in self.out_indices:
-                out = self.norm(x) if i == len(self.blocks) - 1 else x
-                outs.append(out.unflatten(1, hw_shape).permute(0, 3, 1, 2).contiguous())
-        return tuple(outs)
+        outs = self.blocks(x, hw_shape, self.out_indices, *mask)
+        outs[-1] = self.norm(outs[-1])
+        return tuple(out.unflatten(1, hw_shape).permute(0, 3, 1, 2).contiguous() for out in outs)
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Depth of a parameter, and number of depths, see :mod:`~.layer_depth`."""
@@ -261,17 +219,16 @@ class ViTGAB(AdaptiveModule, StartsFromCheckpoint, BaseModule):
             for i in range(len(self.blocks)):
                 state_dict[f'{prefix}blocks.{i}.attn.rel_pos.{name.removeprefix(shared)}'] = tensor
         name = f'{prefix}pos_embed'
-        if name not in state_dict or self.pos_embed is None:
-            return []
-        extra = (state_dict.get(f'{prefix}{token}') for token in _OTHER_TOKENS)
-        extra = sum(token.shape[1] for token in extra if token is not None and token.ndim == 3)
-        noted = local_metadata.get('pretrain_grid')
-        position = without_other_tokens(state_dict[name], extra, self.pretrain_grid, noted)
-        state_dict[name], is_resized = fit_tokens(position, self.pretrain_grid, noted)
-        return [name] if is_resized else []
+        if name in state_dict and self.pos_embed is not None:
+            extra = (state_dict.get(f'{prefix}{token}') for token in _OTHER_TOKENS)
+            extra = sum(token.shape[1] for token in extra if token is not None and token.ndim == 3)
+            noted = local_metadata.get('pretrain_grid')
+            position = without_other_tokens(state_dict[name], extra, self.pretrain_grid, noted)
+            state_dict[name] = position
+        return super().adapt_state_dict(state_dict, prefix, local_metadata)
 
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
-        """Note the grid of a position embedding, whose length does not tell it, and whose it is."""
+        """Note the grid always: it says whose file it is."""
         super()._save_to_state_dict(destination, prefix, keep_vars)
         if hasattr(destination, '_metadata'):
             destination._metadata[prefix[:-1]]['pretrain_grid'] = self.pretrain_grid

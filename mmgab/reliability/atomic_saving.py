@@ -3,16 +3,17 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
+from mmgab.atomic_file import replacing
 from mmgab.checkpoints import read_checkpoint
-from mmgab.checkpoints.atomic_file import replacing
 
-from .checkpoint_search import LAST
+from .checkpoint_note import LAST
 from .disk_failures import DiskFailures, of_main_process, reason
 from .listed_files import KEPT_STEPS, OUTDATED
 from .own_files import ANY_METRIC, OwnFiles
@@ -48,7 +49,7 @@ class AtomicSaving(CheckpointHook):
         ValueError: If ``on_failure`` is neither.
     """
 
-    def __init__(self, *args: object, on_failure: str = 'stop', **kwargs: object) -> None:
+    def __init__(self, *args: Any, on_failure: str = 'stop', **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.newest: Resumable | None = None
         self.missing: str | None = None

@@ -5,12 +5,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from mmengine.dist import broadcast_object_list, is_main_process
 
 from mmgab.log import log
 
 _CHOICES = ('stop', 'go_on')
+Value = TypeVar('Value')
 
 
 class DiskFailures:
@@ -93,7 +95,7 @@ def reason(error: Exception, folder: str | os.PathLike) -> str:
         return text
 
 
-def of_main_process(value: object) -> object:
+def of_main_process(value: Value) -> Value:
     """What the main process has, in all processes; all of them call it."""
     values = [value]
     broadcast_object_list(values)

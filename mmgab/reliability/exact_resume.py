@@ -31,6 +31,7 @@ class ExactResume:
 
     def enter_training(self) -> None:
         """Go on with those that were kept."""
+        assert self._left is not None, 'leave_training comes first'
         set_random_states(self._left)
         self._left = None
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from itertools import count
 
 import torch
+from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
@@ -15,7 +16,7 @@ _GAUSSIAN = ('.gaussian.amplitude', '.gaussian.sigma')
 
 
 def first_bad_module(
-    model: nn.Module, data_batch: Mapping, optim_wrapper: OptimWrapper
+    model: BaseModel, data_batch: Mapping, optim_wrapper: OptimWrapper
 ) -> dict | None:
     """Run a training batch through a model and find where numbers stop being finite.
 
@@ -57,7 +58,7 @@ def first_bad_module(
     return found or None
 
 
-def bad_gradients(model: nn.Module, data_batch: Mapping, optim_wrapper: OptimWrapper) -> list[str]:
+def bad_gradients(model: BaseModel, data_batch: Mapping, optim_wrapper: OptimWrapper) -> list[str]:
     """Run a training batch forward and backward, and name the gradients no optimizer may have.
 
     They are those of this process's batch alone, before clipping: distributed training has the
@@ -102,7 +103,7 @@ def is_finite(values: object) -> bool:
     return all(bool(torch.isfinite(tensor).all()) for _, tensor in named_floats(values))
 
 
-def _losses(model: nn.Module, data_batch: Mapping, optim_wrapper: OptimWrapper) -> dict:
+def _losses(model: BaseModel, data_batch: Mapping, optim_wrapper: OptimWrapper) -> dict:
     """Losses of a training batch, in the precision of the first optimizer."""
     with wrappers_in(optim_wrapper)[0].optim_context(model):
         return model._run_forward(model.data_preprocessor(data_batch, True), mode='loss')

@@ -5,6 +5,8 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mmgab.atomic_file import write_text
+
 LISTED = 20  # names in a message or file; all of a network's tensors may be bad
 _RANKS = 4  # in a message
 
@@ -16,9 +18,7 @@ def write_report(diagnosis: Mapping, work_dir: str) -> None:
         diagnosis: With ``iteration`` and ``rank``.
         work_dir: The run's.
     """
-    path = _path(diagnosis, work_dir)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(_plain(diagnosis), indent=2) + '\n')
+    write_text(_path(diagnosis, work_dir), json.dumps(_plain(diagnosis), indent=2) + '\n')
 
 
 def sentence(diagnoses: Sequence[Mapping], work_dir: str) -> str:

@@ -12,7 +12,9 @@ def random_states() -> dict:
     Returns:
         Numbers and tensors only, which are read from a file without running code.
     """
-    kind, keys, *rest = np.random.get_state()
+    of_numpy = np.random.get_state()
+    assert isinstance(of_numpy, tuple)  # a dict is what legacy=False gives
+    kind, keys, *rest = of_numpy
     states = dict(
         python=random.getstate(),
         numpy=(kind, torch.from_numpy(keys.astype(np.int64)), *rest),

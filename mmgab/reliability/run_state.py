@@ -1,6 +1,6 @@
 """The numbers that a run resumes with: weights, buffers, averages, optimizers and schedules."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 import torch
@@ -25,7 +25,7 @@ def run_state(runner: Runner) -> NamedTensors:
         runner: A run whose training has been set up.
     """
     model = unwrapped(runner.model)
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names: dict[Tensor, str] = {p: name for name, p in model.named_parameters()}
     optimizers = optimizers_of(runner.optim_wrapper)
     return [
         *named_floats(model.state_dict()),
@@ -55,10 +55,12 @@ def wrappers_in(wrapper: OptimWrapper) -> list[OptimWrapper]:
     return list(wrapper.values()) if isinstance(wrapper, OptimWrapperDict) else [wrapper]
 
 
-def _state(optimizer: Optimizer, names: dict[nn.Parameter, str]) -> Iterator[tuple[str, Tensor]]:
+def _state(optimizer: Optimizer, names: Mapping[Tensor, str]) -> Iterator[tuple[str, Tensor]]:
     """State of each parameter, and learning rates."""
-    is_shared = isinstance(optimizer, ZeroRedundancyOptimizer)
-    states = optimizer.optim.state if is_shared else optimizer.state
+    if isinstance(optimizer, ZeroRedundancyOptimizer):
+        states = optimizer.optim.state  # a share of it
+    else:
+        states = optimizer.state
     for parameter, state in states.items():
         name = names.get(parameter, 'a parameter outside the model')
         yield from ((f'{key} of {name}', tensor) for key, tensor in named_floats(state))

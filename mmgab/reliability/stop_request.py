@@ -19,6 +19,8 @@ from .processes import Agreement, speaks
 # sysexits.h: a temporary failure, "the user is invited to retry".
 STOPPED_EXIT_CODE = 75
 _SAME_REQUEST = 1.0  # seconds
+# What signal.signal takes and returns; None of a handler that Python has not installed.
+_Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
 
 
 class StopRequest:
@@ -43,7 +45,7 @@ class StopRequest:
         if unknown:
             raise ValueError(f'stop_signals: {unknown[0]!r} is no signal; SIGTERM would be one')
         self._signals = [getattr(signal, name) for name in signals]
-        self._before: dict[int, object] = {}
+        self._before: dict[int, _Handler] = {}
         self._received: signal.Signals | None = None
         self._time = 0.0
         self._agreement = Agreement()

@@ -3,17 +3,19 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmgab.atomic_file import remove_abandoned
 from mmgab.checkpoints import read_checkpoint
-from mmgab.checkpoints.atomic_file import remove_abandoned
 from mmgab.checkpoints.publication import publish
 
 from .atomic_saving import AtomicSaving, Resumable
-from .checkpoint_search import INTERRUPTED, LAST
+from .checkpoint_note import LAST
+from .checkpoint_search import INTERRUPTED
 from .disk_failures import of_main_process, reason
 from .listed_files import KEPT_STEPS, LAST_CHECKPOINT, OUTDATED, best_key, reduce_lists, score_key
 from .watched_logs import WatchedLogs
@@ -32,7 +34,7 @@ class WholeCheckpoints(AtomicSaving):
         **kwargs: MMEngine's arguments, all of them, and ``on_failure``; see the base class.
     """
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._logs = WatchedLogs(self._disk)
 
@@ -88,9 +90,9 @@ class WholeCheckpoints(AtomicSaving):
 
     def _restore_lists(self, runner: Runner, listed: Mapping[str, object]) -> None:
         """Put what is the hook's own of them back."""
-        path, facts, problems = of_main_process(
-            self._reduce(runner, listed) if is_main_process() else None
-        )
+        reduced = of_main_process(self._reduce(runner, listed) if is_main_process() else None)
+        assert reduced is not None  # the main process has it
+        path, facts, problems = reduced
         for problem in problems:
             runner.logger.warning(problem)
         for key, value in facts.items():

@@ -6,4 +6,4 @@ from torch import nn
 
 def unwrapped(model: nn.Module) -> nn.Module:
     """The model itself, where it is in a wrapper such as MMDistributedDataParallel."""
-    return model.module if is_model_wrapper(model) else model
+    return model.get_submodule('module') if is_model_wrapper(model) else model

@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 
 from mmgab.analysis.plots import plot_benchmark
+from mmgab.atomic_file import write_text
 
 from . import sections
 from .detector import measure_detector
@@ -117,9 +118,9 @@ def main() -> None:
         results[name] = SECTIONS[name](peers, device, args)
         results['versions'] |= versions()
         print(f'\r{"":<70}\n{report(name, results[name])}')
-        file.write_text(json.dumps(results, indent=2) + '\n')
+        write_text(file, json.dumps(results, indent=2) + '\n')
         done = [report(name, results[name]) for name in SECTIONS if name in results]
-        (work_dir / 'benchmark.md').write_text('\n'.join([f'{headline(results)}\n', *done]))
+        write_text(work_dir / 'benchmark.md', '\n'.join([f'{headline(results)}\n', *done]))
     if {'inference', 'training', 'scaling'} <= set(results):
         picture = work_dir / 'benchmark.png'
         times = results['inference'] | results['training']

@@ -21,7 +21,7 @@ import torch
 from mmgab.checkpoints import Contents, export, write_checkpoint
 from mmgab.models import SwinGAB
 
-TOOL = 'mmgab.cli.convert'
+TOOL = 'mmgab'
 SWIN_S = dict(depths=(2, 2, 18, 2))
 SOURCES = ('microsoft', 'timm', 'torchvision', 'transformers')
 TARGETS = ('mmdet', 'timm', 'transformers')

@@ -1,6 +1,8 @@
 """The benchmark's numbers as Markdown tables: what the terminal shows is what the docs hold."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+
+from projects.markdown import markdown_table
 
 from .swin_peers import REFERENCE
 
@@ -8,11 +10,6 @@ from .swin_peers import REFERENCE
 def report(section: str, results: Mapping) -> str:
     """One section's tables."""
     return _WRITERS[section](results)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ['---'] * len(header), *rows]
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines) + '\n'
 
 
 def _seconds_and_ratios(results: Mapping) -> str:
@@ -23,7 +20,7 @@ def _seconds_and_ratios(results: Mapping) -> str:
         cells = [results[mode][name] for mode in modes]
         rows.append([name, *(f'{c["seconds"]:#.4g} ({c["ours"]:.2f})' for c in cells)])
     first = next(iter(results[modes[0]]))
-    return _table([f'seconds ({first}, by it)', *modes], rows)
+    return markdown_table([f'seconds ({first}, by it)', *modes], rows)
 
 
 def _times(results: Mapping) -> str:
@@ -38,7 +35,7 @@ def _times(results: Mapping) -> str:
             [name, *(f'{results[mode][name]["peak bytes"] / 2**20:.0f}' for mode in modes)]
             for name in peaks
         ]
-        text += '\n' + _table(['memory at its peak, MiB', *modes], rows)
+        text += '\n' + markdown_table(['memory at its peak, MiB', *modes], rows)
     return text
 
 
@@ -52,13 +49,13 @@ def _counts(results: Mapping) -> str:
             amount = f'{row[what] / 2**20:.0f} MiB' if is_bytes else str(row[what])
             cells.append(f'{amount} ({row[what] / reference:.2f})')
         rows.append([what, *cells])
-    return _table([f'(by {REFERENCE})', *results], rows)
+    return markdown_table([f'(by {REFERENCE})', *results], rows)
 
 
 def _geometry(results: Mapping) -> str:
     whats = list(next(iter(results.values())))
     rows = [[what, *(f'{row[what] / 1024:.1f} KiB' for row in results.values())] for what in whats]
-    return _table(['one image', *results], rows)
+    return markdown_table(['one image', *results], rows)
 
 
 def _scaling(results: Mapping) -> str:
@@ -68,7 +65,7 @@ def _scaling(results: Mapping) -> str:
         for name, row in results.items()
     ]
     header = ['seconds, fp32 inference', *(f'{side}x{side}' for side in sides)]
-    return _table([*header, 'exponent over pixels'], rows)
+    return markdown_table([*header, 'exponent over pixels'], rows)
 
 
 def _compiled(results: Mapping) -> str:
@@ -81,7 +78,8 @@ def _compiled(results: Mapping) -> str:
         ]
         for name, row in next(iter(results.values())).items()
     ]
-    return _table([next(iter(results)), 'seconds', f'by {REFERENCE}', 'seconds to compile'], rows)
+    header = [next(iter(results)), 'seconds', f'by {REFERENCE}', 'seconds to compile']
+    return markdown_table(header, rows)
 
 
 _WRITERS: dict[str, Callable[[Mapping], str]] = {

@@ -24,13 +24,15 @@ from tqdm import tqdm
 
 from mmgab.analysis.erf import PROTOCOLS, Erf, centre, describe_sums, measure_erf
 from mmgab.analysis.plots import ErfPicture, plot_erfs
+from mmgab.atomic_file import write_text
 from mmgab.checkpoints import read_checkpoint
 from mmgab.inspection.erf_images import batches, folder_images
 from mmgab.inspection.erf_subject import Target, build_subject, prepare_image
+from mmgab.reliability.checkpoint_note import last_checkpoint
 
 from .claims_page import Row, redrawn_name, write_page
 from .measures import SAMPLES, beyond, beyond_map
-from .networks import BIASES, NETWORKS, REDRAWN, SIDE, Bias, set_bias_
+from .untrained_networks import BIASES, NETWORKS, REDRAWN, SIDE, Bias, set_bias_
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOGRAPHS = {
@@ -41,12 +43,12 @@ PHOTOGRAPHS = {
 }  # fmt: skip
 IMAGENET = ImgDataPreprocessor((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), bgr_to_rgb=True)
 SEEDS = (0, 1, 2)
-# Side of the images that the config trains with, and the checkpoint that it ends with.
+# Side of the images that a config trains with, in pixels.
 NUCLEI = {
-    'mask_rcnn_swin_gab_nuclei': (192, 'epoch_27.pth'),
-    'mask_rcnn_swin_nuclei': (192, 'epoch_27.pth'),
-    'upernet_swin_gab_nuclei': (128, 'iter_100.pth'),
-    'upernet_swin_nuclei': (128, 'iter_100.pth'),
+    'mask_rcnn_swin_gab_nuclei': 192,
+    'mask_rcnn_swin_nuclei': 192,
+    'upernet_swin_gab_nuclei': 128,
+    'upernet_swin_nuclei': 128,
 }
 # Before its norm, which makes a constant of the mean over channels until it is trained.
 LAST_STAGE = 'backbone.stages.3'
@@ -105,8 +107,8 @@ def untrained() -> dict[str, list[Row]]:
 def trained(work_dir: Path, data: Path) -> dict[str, list[Row]]:
     """The nuclei models before and after training, and with positions drawn anew after it."""
     rows = {}
-    for name, (_, checkpoint) in NUCLEI.items():
-        weights = str(work_dir / name / checkpoint)
+    for name in NUCLEI:
+        weights = str(last_checkpoint(work_dir / name))
         rows[name] = [of_nuclei(name, data, None), of_nuclei(name, data, weights)]
         if '_gab_' not in name:
             rows[name] += [of_nuclei(name, data, weights, bias) for bias in REDRAWN]
@@ -116,7 +118,7 @@ def trained(work_dir: Path, data: Path) -> dict[str, list[Row]]:
 def of_nuclei(name: str, data: Path, weights: str | None, redrawn: Bias | None = None) -> Row:
     """A nuclei model, before training or with trained weights, its tables drawn anew or not."""
     torch.manual_seed(0)
-    side, _ = NUCLEI[name]
+    side = NUCLEI[name]
     config = str(ROOT / 'configs' / f'{name}.py')
     subject = build_subject(Target(config, weights, LAST_STAGE, size=(side, side)))
     title = 'after training' if weights else 'before training'
@@ -129,12 +131,11 @@ def of_nuclei(name: str, data: Path, weights: str | None, redrawn: Bias | None =
 
 
 def train(work_dir: Path, data: Path) -> None:
-    """Train what was not trained."""
+    """Train what was not trained; a training that was stopped is resumed."""
     if not data.is_dir():
         _run('tools/dataset_converters/nuclei.py', '-o', data)
-    for name, (_, checkpoint) in NUCLEI.items():
-        if not (work_dir / name / checkpoint).exists():
-            _run('tools/train.py', f'configs/{name}.py', '--work-dir', work_dir / name)
+    for name in NUCLEI:
+        _run('tools/train.py', f'configs/{name}.py', '--work-dir', work_dir / name, '--resume')
 
 
 def _run(*words: str | Path) -> None:
@@ -144,8 +145,8 @@ def _run(*words: str | Path) -> None:
 def learned_sigmas(work_dir: Path) -> dict[str, list[float]]:
     """Sigma of every layer of the trained models that have one."""
     found = {}
-    for name, (_, checkpoint) in NUCLEI.items():
-        tensors = read_checkpoint(str(work_dir / name / checkpoint))['state_dict']
+    for name in NUCLEI:
+        tensors = read_checkpoint(last_checkpoint(work_dir / name))['state_dict']
         sigmas = [abs(float(t)) for key, t in tensors.items() if key.endswith('gaussian.sigma')]
         if sigmas:
             found[name] = sigmas
@@ -189,7 +190,7 @@ def main() -> None:
         for network, own in (fresh | nuclei).items()
     }
     results = dict(fields=numbers, sigmas=sigmas)
-    (args.work_dir / 'results.json').write_text(json.dumps(results, indent=2) + '\n')
+    write_text(args.work_dir / 'results.json', json.dumps(results, indent=2) + '\n')
     write_page(args.docs / 'erf.md', fresh, nuclei, sigmas)
     print(f'Written to {args.docs / "erf.md"} and {args.work_dir / "results.json"}')
 

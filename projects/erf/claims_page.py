@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmgab.analysis.plots import ErfPicture
+from mmgab.atomic_file import write_text
+from projects.markdown import markdown_table
 
-from .networks import GAUSSIANS, MORE, NO_POSITION, REDRAWN, TABLE, Bias
+from .untrained_networks import GAUSSIANS, MORE, NO_POSITION, REDRAWN, TABLE, Bias
 
 MARK = '<!-- What follows is written by `make erf-study`. -->\n'
 GAUSSIAN = 0.5  # R^2 from which on a field is called one
@@ -23,7 +25,7 @@ class Row:
     Attributes:
         name: What is special about it.
         whole: Numbers of the field, as :func:`mmgab.analysis.erf.describe_sums`.
-        beyond: Of the field without the unit's own patch, as :func:`erf_study_measures.beyond`.
+        beyond: Of the field without the unit's own patch, as :func:`projects.erf.measures.beyond`.
         others: R^2 beyond the own patch with other initial weights.
         picture: The field.
         picture_beyond: Without the own patch.
@@ -101,7 +103,7 @@ def write_page(path: Path, fresh: Rows, nuclei: Rows, sigmas: dict[str, list[flo
     Raises:
         ValueError: If the page has no mark where the part begins.
     """
-    kept, mark, _ = path.read_text().partition(MARK)
+    kept, mark, _ = path.read_text(encoding='utf-8').partition(MARK)
     if not mark:
         raise ValueError(f'{path} has no line {MARK.strip()}')
     untrained = '\n'.join(_table(name, rows) for name, rows in fresh.items())
@@ -110,12 +112,12 @@ def write_page(path: Path, fresh: Rows, nuclei: Rows, sigmas: dict[str, list[flo
         _distance(fresh), *_from_the_start(fresh), _training(nuclei), _redrawn(nuclei),
         _layers(sigmas), *_UNTESTED,
     ]  # fmt: skip
-    table = '| claim | verdict |\n| --- | --- |\n' + '\n'.join(
-        f'| {claim} | **{word}.** {why} |' for claim, word, why in verdicts
+    table = markdown_table(
+        ('claim', 'verdict'), ((claim, f'**{word}.** {why}') for claim, word, why in verdicts)
     )
     text = _UNTRAINED.format(images=_images(fresh)) + untrained
-    text += _NUCLEI.format(images=_images(nuclei)) + trained + _VERDICTS + table + '\n'
-    path.write_text(kept + mark + text)
+    text += _NUCLEI.format(images=_images(nuclei)) + trained + _VERDICTS + table
+    write_text(path, kept + mark + text)
 
 
 def redrawn_name(bias: Bias) -> str:
@@ -132,7 +134,7 @@ def _table(network: str, rows: list[Row]) -> str:
     head = [network, 'R² of the whole', 'own patch, part of the whole', 'R² beyond',
             'sigma beyond, pixels', *(['near / far'] if has_far else []),
             *(['R² beyond, other weights'] if has_others else [])]  # fmt: skip
-    lines = [head, ['---'] * len(head)]
+    lines = []
     for row in rows:
         cells = [row.name, _interval(row.whole['fit_r_squared'])]
         cells += [_interval(row.beyond[name]) for name in ('own_patch', 'r_squared')]
@@ -143,7 +145,7 @@ def _table(network: str, rows: list[Row]) -> str:
         if has_others:
             cells.append(', '.join(f'{round(value, 2) + 0:.2f}' for value in row.others))
         lines.append(cells)
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines) + '\n'
+    return markdown_table(head, lines)
 
 
 def _interval(number: dict[str, float]) -> str:

@@ -4,12 +4,10 @@ A network that was not trained passes most of the gradient along its residual co
 down to the patch above which the unit stands: numbers of the whole field are numbers of that patch.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from scipy.optimize import curve_fit
 
-from mmgab.analysis.erf import ContributionSums, Erf, normalised
+from mmgab.analysis.erf import Erf, normalised, with_intervals
 
 CELL = 8  # pixels: means of so many by so many, which average out the weights of single pixels
 SAMPLES = 100
@@ -36,7 +34,9 @@ def beyond(erf: Erf) -> dict[str, dict[str, float]]:
             found['near_by_far'] = near / far
         return {name: float(value) for name, value in found.items()}
 
-    return _with_intervals(describe, erf.sums[0])
+    sums, draws = erf.sums[0], np.random.default_rng(0)
+    drawn = [describe(sums.resampled(draws)) for _ in range(SAMPLES)]
+    return with_intervals(describe(sums.mean), drawn)
 
 
 def beyond_map(erf: Erf) -> np.ndarray:
@@ -77,15 +77,3 @@ def _places(erf: Erf) -> tuple[np.ndarray, np.ndarray]:
 def _cells(contributions: np.ndarray) -> np.ndarray:
     height, width = (side // CELL for side in contributions.shape)
     return contributions.reshape(height, CELL, width, CELL).mean(axis=(1, 3))
-
-
-def _with_intervals(
-    describe: Callable[[np.ndarray], dict[str, float]], sums: ContributionSums
-) -> dict[str, dict[str, float]]:
-    draws = np.random.default_rng(0)
-    drawn = [describe(sums.resampled(draws)) for _ in range(SAMPLES)]
-    found = {}
-    for name, value in describe(sums.mean).items():
-        low, high = np.quantile([sample[name] for sample in drawn], (0.025, 0.975))
-        found[name] = dict(value=value, low=float(low), high=float(high))
-    return found

@@ -26,8 +26,8 @@ import torch
 
 from .grid import ROOT, Run, all_runs, config_hash
 from .plan import print_plan
-from .results import Result, read_results, write_results
 from .results_page import write_page
+from .results_table import Result, read_results, write_results
 from .train_arm import train
 
 RESULTS = ROOT / 'docs' / 'study.csv'

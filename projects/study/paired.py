@@ -1,14 +1,13 @@
 """What the study's numbers say: differences to the plain network, seed by seed, with intervals."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import mean, median, stdev
+from statistics import mean, median
 
 import numpy as np
-from scipy.stats import bootstrap, t
+from scipy.stats import bootstrap, ttest_1samp
 
-from .results import Result
+from .results_table import Result
 
 PLAIN = 'none'
 ENOUGH = 5  # seeds for a verdict
@@ -67,20 +66,27 @@ def bootstrap_interval(values: Sequence[float]) -> Interval | None:
     """
     if len(values) < 2:
         return None
-    if len(set(values)) == 1:
-        return values[0], values[0]
     found = bootstrap(
-        (np.array(values),), np.mean, n_resamples=_SAMPLES, method='percentile', random_state=0
-    ).confidence_interval
-    return float(found.low), float(found.high)
+        (np.array(values),),
+        np.mean,
+        n_resamples=_SAMPLES,
+        confidence_level=_SHARE,
+        method='percentile',
+        random_state=0,
+    )
+    return _floats(found.confidence_interval)
 
 
 def student_interval(values: Sequence[float]) -> Interval | None:
     """95 % interval of a mean by Student's t; None for fewer than two values."""
     if len(values) < 2:
         return None
-    half = t.ppf((1 + _SHARE) / 2, len(values) - 1) * stdev(values) / math.sqrt(len(values))
-    return mean(values) - half, mean(values) + half
+    return _floats(ttest_1samp(values, 0).confidence_interval(_SHARE))
+
+
+def _floats(interval: tuple[np.float64, np.float64]) -> Interval:
+    low, high = interval
+    return float(low), float(high)
 
 
 def compare(results: Sequence[Result], task: str, arms: Sequence[str]) -> list[Comparison]:

@@ -5,7 +5,7 @@ from statistics import mean
 
 from .grid import ARMS, ROOT, SEEDS, TASKS, with_arm
 from .paired import compare
-from .results import Result
+from .results_table import Result
 
 _IMAGES = 36 * 117_266  # of COCO's training set that have annotations, in 36 epochs
 _STEPS = 160_000  # of ADE20K, on however many GPUs

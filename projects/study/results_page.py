@@ -5,10 +5,12 @@ from pathlib import Path
 from statistics import mean
 
 from mmgab.analysis.plots import MethodPicture, plot_comparison
+from mmgab.atomic_file import write_text
+from projects.markdown import markdown_table
 
 from .grid import SEEDS, TASKS, Run, Task
 from .paired import BETTER, PLAIN, TOO_FEW, UNSEEN, WORSE, Comparison, Interval, compare
-from .results import Result
+from .results_table import Result
 
 MARK = '<!-- What follows is written by `make study`. -->\n'
 METRICS = {
@@ -31,7 +33,7 @@ def write_page(page: Path, figures: Path, results: Sequence[Result], runs: Seque
     Raises:
         ValueError: If the page has no mark.
     """
-    text = page.read_text()
+    text = page.read_text(encoding='utf-8')
     if MARK not in text:
         raise ValueError(f'{page} has no line {MARK!r}')
     compared = {task: compare(results, task.name, task.arms) for task in TASKS}
@@ -46,7 +48,7 @@ def write_page(page: Path, figures: Path, results: Sequence[Result], runs: Seque
             picture,
         )
         sections += _task_section(task, rows, results, picture.relative_to(page.parent))
-    page.write_text(text[: text.index(MARK) + len(MARK)] + ''.join(sections))
+    write_text(page, text[: text.index(MARK) + len(MARK)] + ''.join(sections))
 
 
 def _picture(results: Sequence[Result], task: Task, row: Comparison) -> MethodPicture:
@@ -79,14 +81,14 @@ def _verdicts(compared: dict[Task, list[Comparison]]) -> Iterator[str]:
         'the mean difference holds 0.\n\n'
     )
     names = list(dict.fromkeys(row.arm for row in rows))
-    yield '| arm | ' + ' | '.join(task.title for task in compared) + ' |\n'
-    yield '|---' * (1 + len(compared)) + '|\n'
-    for name in names:
-        cells = []
-        for task_rows in compared.values():
-            row = next((row for row in task_rows if row.arm == name), None)
-            cells.append('' if row is None else f'{row.difference:+.1f} {row.verdict}')
-        yield f'| {name} | ' + ' | '.join(cells) + ' |\n'
+    lines = [[name, *(_verdict(own, name) for own in compared.values())] for name in names]
+    yield markdown_table(['arm', *(task.title for task in compared)], lines)
+
+
+def _verdict(rows: Sequence[Comparison], arm: str) -> str:
+    """Difference and verdict of an arm; nothing for one that a task does not have."""
+    row = next((row for row in rows if row.arm == arm), None)
+    return '' if row is None else f'{row.difference:+.1f} {row.verdict}'
 
 
 def _task_section(
@@ -95,7 +97,8 @@ def _task_section(
     first, second = (METRICS[metric] for metric in task.metrics)
     yield f'\n### {task.title}\n\n'
     yield f'![Differences to the plain network, and scores over iterations]({picture})\n\n'
-    heads = (
+    header = (
+        'arm',
         first,
         'difference',
         'bootstrap 95 %',
@@ -105,16 +108,21 @@ def _task_section(
         'CPU time',
         'learned',
     )
-    yield '| arm | ' + ' | '.join(heads) + ' |\n'
-    yield '|---' * len(heads) + '|\n'
-    for row in rows:
-        is_plain = row.arm == PLAIN
-        intervals = ' | '.join(map(_words, (row.bootstrap, row.student)))
-        yield (
-            f'| {row.arm} | {mean(row.scores):.2f} | '
-            f'{"" if is_plain else f"{row.difference:+.2f}"} | {intervals} | {len(row.scores)} | '
-            f'{row.second:.2f} | {row.cost:.2f} | {_learned(results, task, row.arm)} |\n'
+    lines = [
+        (
+            row.arm,
+            f'{mean(row.scores):.2f}',
+            '' if row.arm == PLAIN else f'{row.difference:+.2f}',
+            _words(row.bootstrap),
+            _words(row.student),
+            str(len(row.scores)),
+            f'{row.second:.2f}',
+            f'{row.cost:.2f}',
+            _learned(results, task, row.arm),
         )
+        for row in rows
+    ]
+    yield markdown_table(header, lines)
     if min(len(row.scores) for row in rows) < len(SEEDS):
         yield '\nSome seeds are not trained yet.\n'
 

@@ -16,7 +16,7 @@ from torch import nn
 from mmgab.engine import CheckedRunner
 
 from .grid import Run, Task, config_hash
-from .results import Result
+from .results_table import Result
 
 # What the methods learn, and how a layer's mean of it is told.
 LEARNED = {

@@ -138,6 +138,7 @@ def test_there_and_back_is_the_identity_on_every_tensor(name):
         assert torch.equal(back[tensor_name], tensor), tensor_name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('variant', PUBLISHED)
 @pytest.mark.parametrize('name', PROJECTS)
 def test_names_and_shapes_of_the_published_sizes_are_complete(name, variant):

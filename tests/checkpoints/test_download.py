@@ -284,6 +284,7 @@ def test_a_server_that_drips_ends_in_an_error(answer, server, hub, monkeypatch):
     assert names(hub) == []
 
 
+@pytest.mark.process
 def test_the_limits_are_those_of_https_too(certificate, content, monkeypatch):
     with serving(content, certificate) as secure:
         secure.answers.update({'/slow.pth': SLOW[0], '/endless.pth': ENDLESS[0]})
@@ -338,6 +339,7 @@ def test_a_file_that_has_no_room_is_refused_before_it_comes(server, hub, monkeyp
     assert names(hub) == []
 
 
+@pytest.mark.process
 def test_a_disk_that_is_full_is_named(server, hub):
     """In a process that may write 1000 bytes."""
     done = run_download(FULL_DISK, hub, f'{server.url}/swin.pth')
@@ -432,6 +434,7 @@ def test_credentials_are_not_sent_where_a_server_redirects_to(server, content):
         assert 'Authorization' not in other.requests[0].headers
 
 
+@pytest.mark.process
 def test_https_is_redirected_to_https_only(certificate, server, hub, content):
     with serving(content, certificate) as secure:
         secure.answers['/there.pth'] = redirects(f'{secure.url}/swin.pth')
@@ -445,6 +448,7 @@ def test_https_is_redirected_to_https_only(certificate, server, hub, content):
         download(f'{server.url}/up.pth')
 
 
+@pytest.mark.process
 def test_a_certificate_that_is_not_trusted_is_named(certificate, content, monkeypatch):
     monkeypatch.delenv('SSL_CERT_FILE')
     with serving(content, certificate) as secure, pytest.raises(ConnectionError, match='CERTIF'):
@@ -505,6 +509,7 @@ def meeting(server):
     both.abort()
 
 
+@pytest.mark.process
 def test_a_killed_download_leaves_nothing_behind_the_next_one(meeting, server, hub, content):
     client = run_download(DOWNLOAD, hub, f'{server.url}/swin.pth')
     assert meeting.wait(timeout=60)
@@ -518,6 +523,7 @@ def test_a_killed_download_leaves_nothing_behind_the_next_one(meeting, server, h
     assert names(hub) == [path.name]
 
 
+@pytest.mark.process
 def test_two_processes_that_download_at_once_have_the_complete_file(meeting, server, hub, content):
     url = f'{server.url}/swin.pth'
     client = run_download(DOWNLOAD, hub, url)
@@ -561,6 +567,7 @@ torch.distributed.destroy_process_group()
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(('name', 'word'), [('swin.pth', 'tensors: '), ('none.pth', 'refused: ')])
 def test_all_processes_of_a_run_get_the_download_or_the_error(name, word, server, tmp_path):
     server.answers['/none.pth'] = sends(b'', 404)

@@ -153,6 +153,7 @@ def test_what_timm_has_not_is_named(name, message):
         read_checkpoint(f'timm://{name}')
 
 
+@pytest.mark.process
 def test_without_network_timms_weights_are_an_error_that_says_so():
     """In a process of its own, whose hub is told that there is no network: here there is none."""
     run = """
@@ -197,6 +198,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(path):
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
+@pytest.mark.process
 def test_a_writer_that_is_killed_leaves_the_old_file(path):
     """A real process, killed while it writes."""
     before = path.read_bytes()

@@ -39,9 +39,12 @@ PROJECTS = {
 PRETRAINED = 'SwinForMaskedImageModeling'
 ONE_NORM = ('SwinModel', 'SwinForImageClassification', 'microsoft')
 
-pytestmark = pytest.mark.skipif(
-    not PEERS.exists(), reason=f'needs requirements/peers.txt in {PEERS}, as make setup does'
-)
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(
+        not PEERS.exists(), reason=f'needs requirements/peers.txt in {PEERS}, as make setup does'
+    ),
+]
 
 
 def run_peers(folder, do, more_jobs=()):

@@ -11,8 +11,8 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 
+from mmgab.atomic_file import PARTIAL, remove_abandoned
 from mmgab.checkpoints import load, read_checkpoint
-from mmgab.checkpoints.atomic_file import PARTIAL, remove_abandoned
 from mmgab.checkpoints.publication import publish
 from mmgab.models import SwinGAB
 
@@ -68,6 +68,7 @@ module.publish(dict(state_dict=dict(weight=torch.zeros(3))), Path(sys.argv[1]))
 """
 
 
+@pytest.mark.process
 def test_publishing_that_is_killed_leaves_a_partial_file_which_is_deleted_then(path, tmp_path):
     """And not before: another process sees that its writer lives."""
     command = [sys.executable, '-c', KILLED, str(path)]

@@ -4,10 +4,13 @@ import shutil
 
 import cv2
 import numpy as np
+import pytest
 import torch
 
 from ..conftest import ROOT, start_tool
 from .runs import DETECTION, SEGMENTATION, options
+
+pytestmark = pytest.mark.process
 
 CONFIG = 'configs/upernet_swin_gab_nuclei.py'
 
@@ -22,7 +25,7 @@ def failure(*words, **kwargs):
 def test_training_without_data_says_what_was_looked_for_and_where_to_get_it(tmp_path):
     config = ROOT / 'configs' / 'mask_rcnn_swin_s_gab_coco.py'
     line = failure('tools/train.py', config, cwd=tmp_path)
-    assert 'FileNotFoundError: train_dataloader: data/coco/ does not exist' in line
+    assert 'error: train_dataloader: data/coco/ does not exist' in line
     assert 'docs/datasets.md' in line
 
 

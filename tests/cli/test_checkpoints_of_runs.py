@@ -10,6 +10,8 @@ import torch
 from ..conftest import ROOT, run_tool, start_tool
 from .runs import SEGMENTATION, options
 
+pytestmark = pytest.mark.process
+
 CONFIG = 'configs/upernet_swin_gab_nuclei.py'
 
 

@@ -15,6 +15,8 @@ from ..checkpoints.projects import OURS, PROJECTS, images, randomise
 from ..conftest import run_tool, start_tool
 from .runs import call
 
+pytestmark = pytest.mark.process
+
 TOOL = 'tools/model_converters/convert.py'
 
 

@@ -23,6 +23,8 @@ from mmgab.engine import load_config
 from ..conftest import ROOT, run_tool
 from .runs import DETECTION, SEGMENTATION, options
 
+pytestmark = pytest.mark.process
+
 # All candidates: after a few iterations, few scores are above the usual threshold.
 ALL_BOXES = ('model.test_cfg.rcnn.score_thr=0.0',)
 

@@ -23,6 +23,8 @@ from mmgab.models import SwinGAB, ViTGAB
 from ..conftest import ROOT
 from .runs import call
 
+pytestmark = pytest.mark.slow
+
 SIDE = 64  # of images, pixels
 # How images of so many channels are written, and the loader of the config that reads them.
 KINDS = {
@@ -93,7 +95,7 @@ def subject(tmp_path_factory):
 def tool(capsys, monkeypatch):
     def run(name, *words):
         code, output = call(f'tools/{name}.py', words, capsys, monkeypatch)
-        assert code is None, output
+        assert code == 0, output
         return output
 
     return run

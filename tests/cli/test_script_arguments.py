@@ -6,6 +6,8 @@ import pytest
 
 from ..conftest import ROOT, start_tool
 
+pytestmark = pytest.mark.process
+
 CONFIG = ROOT / 'configs' / 'upernet_swin_gab_nuclei.py'
 URL = 'https://127.0.0.1:9/a.pth'
 

@@ -6,9 +6,9 @@ packages. Models are small and so are images: what is tried is what these read o
 
 import contextlib
 import json
-import runpy
 import sys
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +20,8 @@ from PIL import Image
 
 from ..conftest import IS_ORIGINAL, ROOT
 from ..test_configs import WHOLE, shrunk
+
+pytestmark = pytest.mark.slow
 
 CONFIGS = [*WHOLE, *sorted(ROOT.glob('configs/study/*.py'))]  # twins have the same but the Gaussian
 # One of each base of models and data.
@@ -155,8 +157,11 @@ def stock_tool(capsys, monkeypatch):
     def run(package, tool, *words):
         path = Path(import_module(package).__file__).parent / '.mim' / 'tools' / tool
         monkeypatch.setattr('sys.argv', [str(path), *map(str, words)])
+        spec = spec_from_file_location('stock_tool', path)
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
         with contextlib.suppress(SystemExit):
-            runpy.run_path(str(path), run_name='__main__')
+            module.main()
         return capsys.readouterr().out
 
     return run

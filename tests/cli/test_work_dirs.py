@@ -16,13 +16,15 @@ import numpy as np
 import pytest
 import torch
 
-from mmgab.checkpoints.atomic_file import PARTIAL
+from mmgab.atomic_file import PARTIAL
 from mmgab.cli.test import write_results
 from mmgab.reliability.work_dir_lock import work_dir_lock
 
 from ..conftest import ROOT, run_tool, start_tool
 from ..faults.training import config
 from .runs import SEGMENTATION, options
+
+pytestmark = pytest.mark.process
 
 ENV = dict(PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')  # the former for custom imports
 
@@ -90,7 +92,7 @@ def test_metrics_that_cannot_be_written_are_printed(nuclei, segmentor, tmp_path)
     assert done.returncode == 1
     assert '"mIoU": ' in done.stdout
     last = done.stdout.strip().splitlines()[-1]
-    assert last.startswith(f'{tmp_path}/results.json cannot be written: Is a directory')
+    assert last.startswith(f'error: {tmp_path}/results.json cannot be written: Is a directory')
     assert 'Traceback' not in done.stdout
     assert not list(tmp_path.glob(f'{PARTIAL}*'))
 

@@ -8,6 +8,8 @@ import torch
 from mmgab.deployment import ExportError, OpenSizes, export_onnx, export_program, verify
 from mmgab.models import SwinGAB
 
+pytestmark = pytest.mark.slow
+
 SMALL = dict(embed_dims=8, depths=(1, 2), num_heads=(2, 2), window_size=4, out_indices=(0, 1))
 
 

@@ -6,7 +6,7 @@ from mmgab.deployment import open_pooling_
 
 
 @pytest.mark.parametrize('size', [(12, 12), (7, 13), (1, 5), (33, 32)])
-@pytest.mark.parametrize('output_size', [1, 2, 3, 6, (2, 5)])
+@pytest.mark.parametrize('output_size', [1, 2, 3, 6, (2, 5), (None, 4)])
 def test_open_pooling_is_adaptive_average_pooling(size, output_size):
     stock = nn.Sequential(nn.AdaptiveAvgPool2d(output_size))
     x = torch.randn(2, 3, *size)

@@ -36,6 +36,7 @@ def doctor(*words, **env):
     )  # fmt: skip
 
 
+@pytest.mark.process
 def test_this_installation_passes(tmp_path):
     done = doctor('--json', '--work-dir', tmp_path / 'not' / 'there')
     assert done.returncode == 0, done.stdout
@@ -45,6 +46,7 @@ def test_this_installation_passes(tmp_path):
     assert {outcome['status'] for outcome in result['outcomes']} <= {'PASS', 'NOTE'}
 
 
+@pytest.mark.process
 def test_what_fails_is_told_with_its_cure_and_in_the_exit_code(tmp_path):
     """An mmcv without ops, before the real one."""
     (tmp_path / 'mmcv').mkdir()
@@ -163,6 +165,14 @@ def test_a_torch_that_does_not_go_with_mmcv_is_told(version, status, monkeypatch
     outcome = packages.check_torch()
     assert outcome.status == status
     assert 'pip install torch==' in outcome.cure
+
+
+@pytest.mark.parametrize('version', ['2.6.0', '2.9.1+cpu', '2.6.0a0+df5bbc09d1.nv24.12'])
+def test_a_supported_torch_passes_whatever_its_build(version, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch, '__version__', version)
+    assert packages.check_torch().status == 'PASS'
 
 
 @pytest.mark.parametrize('version', ['3.9.18', '2.7'])

@@ -62,6 +62,7 @@ def test_types_of_an_inherited_config_keep_the_scope_of_their_toolbox(tmp_path):
     assert "'mmgab'" not in str(ours._cfg_dict)
 
 
+@pytest.mark.process
 def test_openmmlabs_own_tools_find_bases_after_ours_is_inherited(tmp_path):
     """In a process that reads a config as they do; it knows nothing of this package."""
     base = ROOT / 'configs' / '_base_' / 'package_bases.py'

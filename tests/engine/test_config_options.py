@@ -291,6 +291,7 @@ def test_every_tool_refuses_it_before_it_does_anything(tool, words, tmp_path, ca
     assert not list(tmp_path.glob('work_dirs/*'))
 
 
+@pytest.mark.process
 def test_the_sentence_is_the_last_line_of_several_processes_too(tmp_path):
     done = start_tool(
         'tools/dist_train.sh', f'configs/{SEGMENTOR}.py', 2, '--work-dir', tmp_path,

@@ -4,6 +4,8 @@ import pytest
 
 from ..faults.training import config, train
 
+pytestmark = pytest.mark.process
+
 BY_ITERATION = dict(
     _delete_=True, type='IterBasedTrainLoop', max_iters=3, val_interval=1000, val_begin=1000
 )

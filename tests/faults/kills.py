@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import torch
 
+from mmgab.atomic_file import PARTIAL
 from mmgab.checkpoints import read_checkpoint
-from mmgab.checkpoints.atomic_file import PARTIAL
 from mmgab.reliability import newest_checkpoint
 
 from .training import config, start, weights

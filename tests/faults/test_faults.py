@@ -16,6 +16,8 @@ from .damage import damage_repeatedly
 from .kills import kill_repeatedly
 from .training import config, start, train, wait_for
 
+pytestmark = pytest.mark.process
+
 
 def test_killed_runs_lose_nothing_and_end_with_the_weights_of_one_that_was_not(nuclei, tmp_path):
     figures = kill_repeatedly(tmp_path, nuclei, kills=5, seed=0)

@@ -14,6 +14,8 @@ from ..conftest import ROOT
 from .training import config
 from .watched_program import GRACE
 
+pytestmark = pytest.mark.process
+
 PROGRAM = ROOT / 'tests' / 'faults' / 'watched_program.py'
 SLACK = 4.0  # seconds, on a machine that others use
 

@@ -15,6 +15,8 @@ import torch
 from ..conftest import ROOT
 from .training import config, train, weights
 
+pytestmark = pytest.mark.process
+
 PROGRAM = ROOT / 'tests' / 'faults' / 'distributed_program.py'
 # Nothing at random that depends on the process, and equal shares of eight images a step.
 ALIKE = {

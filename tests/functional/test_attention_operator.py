@@ -7,7 +7,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves
 
 from mmgab.analysis.cost import saved_bytes
-from mmgab.functional import attend_in_windows, mask_bias, window_attention, window_order
+from mmgab.functional import mask_bias, split_heads, window_attention, window_order
 
 BATCH, HEADS, CHANNELS, SCALE = 2, 2, 6, 0.7
 LAYOUTS = [  # grid, window, shift
@@ -34,13 +34,11 @@ def inputs(grid, window, with_padding=True, dtype=torch.float64):
     return qkv, padding, bias
 
 
-def by_softmax(q, k, v, bias, mask):
-    return (SCALE * q @ k.transpose(-2, -1) + mask_bias(bias, mask)).softmax(dim=-1) @ v
-
-
 def in_windows(qkv, padding, bias, grid, window, shift):
-    order = window_order(BATCH, grid, window, shift, qkv.device)
-    return attend_in_windows(qkv, padding, bias, order, by_softmax)
+    order = window_order(BATCH, grid, window, shift, qkv.device, by_kind=False)
+    q, k, v = split_heads(order.to_windows(qkv, padding), 3, HEADS)
+    scores = SCALE * q @ k.transpose(-2, -1) + mask_bias(bias, order.groups[0].mask)
+    return order.to_tokens((scores.softmax(dim=-1) @ v).transpose(1, 2))
 
 
 def in_operator(qkv, padding, bias, grid, window, shift):

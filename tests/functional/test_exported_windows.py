@@ -1,11 +1,7 @@
 import pytest
 import torch
 
-from mmgab.functional import attend_in_exported_windows, attend_in_windows, mask_bias, window_order
-
-
-def attend(q, k, v, bias, mask):
-    return (q @ k.transpose(-2, -1) + mask_bias(bias, mask)).softmax(dim=-1) @ v
+from mmgab.functional import to_exported_tokens, to_exported_windows, window_attention
 
 
 @pytest.mark.parametrize('with_padding', [True, False])
@@ -21,7 +17,10 @@ def test_what_is_exported_is_attention_in_windows(grid, window, is_shifted, with
     padding = torch.randn(12) if with_padding else None
     last = torch.zeros(2, 1, 12) if padding is None else padding.expand(2, 1, 12)
     parts = torch.cat((qkv, last), dim=1).chunk(3, dim=2)
-    exported = attend_in_exported_windows(parts, bias, (2, *grid), window, shift, attend)
-    order = window_order(2, grid, window, shift, qkv.device)
-    expected = attend_in_windows(qkv.flatten(0, 1), padding, bias, order, attend)
+    q, k, v, mask = to_exported_windows(parts, 2, (2, *grid), window, shift)
+    scores = (q @ k.transpose(-2, -1) + bias).masked_fill(mask, -torch.inf)
+    attended = scores.softmax(dim=-1) @ v
+    exported = to_exported_tokens(attended, (2, *grid), window, shift)
+    geometry = ((2, *grid), window, shift)
+    expected = window_attention(qkv.flatten(0, 1), padding, bias, *geometry, 1.0)
     torch.testing.assert_close(exported.flatten(0, 1), expected)

@@ -13,6 +13,8 @@ from mmgab.engine import CheckedRunner
 from ..faults.training import config, weights
 from ..reliability.spoiling import INF, NAN
 
+pytestmark = pytest.mark.slow
+
 
 class Poison(Hook):
     """Makes numbers bad at an iteration: ``where(runner, how)`` before it, undone after it."""
@@ -88,8 +90,7 @@ def test_gradients_that_are_bad_alone_are_named(nuclei, tmp_path):
         run(tmp_path, nuclei, gradient_of(name, INF))
     found = diagnosis(tmp_path)
     assert found['first_bad_module'] is None
-    # Gradients are clipped by their norm, which carries one bad number to all of them.
-    assert name in found['bad_gradients'] or found['number_of_bad_gradients'] > 20
+    assert found['bad_gradients'] == [name]
 
 
 def test_steps_are_left_out_as_often_as_is_allowed_in_a_row(nuclei, tmp_path):

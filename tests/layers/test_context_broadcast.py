@@ -115,6 +115,7 @@ def test_an_image_has_the_same_features_beside_a_larger_one(kind):
         assert (c[:1, :, :height, :width] - a).abs().max() > 1e-3
 
 
+@pytest.mark.slow
 def test_it_goes_with_any_gaussian_and_into_a_graph(tmp_path):
     model = swin(cb_cfg=dict(type='CBS'), gab_cfg=dict(per_head=True)).eval().requires_grad_(False)
     run = export_program(model, torch.randn(2, 3, 64, 72), OpenSizes(False), tmp_path / 'cb.pt2')

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from mmgab.layers.feed_forward import FeedForward
-from mmgab.layers.lean_layers import apply_norm
+from mmgab.layers.fused_norms import apply_norm
 
 GELU = dict(type='GELU')
 

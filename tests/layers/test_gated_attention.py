@@ -7,7 +7,8 @@ from torch import nn
 
 from mmgab.checkpoints import Contents, export, load
 from mmgab.deployment import OpenSizes, export_program, verify
-from mmgab.layers.gated_attention import GatedWindowMSA, LocalPosition
+from mmgab.layers.gated_attention import LocalPosition
+from mmgab.layers.window_attention import WindowMSA
 from mmgab.models import SwinGAB
 
 # Grids that are no whole windows, and a shifted block a stage.
@@ -20,7 +21,12 @@ def swin(seed=0, **arguments):
 
 
 def layers(model):
-    return [module for module in model.modules() if isinstance(module, GatedWindowMSA)]
+    return [m for m in model.modules() if isinstance(m, WindowMSA) and m.local is not None]
+
+
+def weights_of(layer, q, k, mask=None):
+    content = layer.weights(q, k, layer.position_bias(), mask)
+    return layer.local(content, layer.window_size, mask)
 
 
 def gated(gate, **arguments):
@@ -45,10 +51,7 @@ def test_an_open_gate_sees_position_alone():
     layer = layers(model)[0]
     tokens, head_dim = 12, 4
     v = torch.randn(5, 2, tokens, head_dim)
-    weights = [
-        layer.weights(torch.randn_like(v), torch.randn_like(v), layer.position_bias(), None)
-        for _ in range(2)
-    ]
+    weights = [weights_of(layer, torch.randn_like(v), torch.randn_like(v)) for _ in range(2)]
     torch.testing.assert_close(*weights)
     torch.testing.assert_close(weights[0].sum(dim=-1), torch.ones(5, 2, tokens))
 
@@ -59,7 +62,7 @@ def test_the_mask_of_a_shift_enters_both_parts():
         mask = torch.zeros(12, 12, dtype=torch.bool)
         mask[:6, 6:] = mask[6:, :6] = True
         q = torch.randn(3, 2, 12, 4)
-        weights = layer.weights(q, q, layer.position_bias(), mask)
+        weights = weights_of(layer, q, q, mask)
         assert weights[..., mask].abs().max() == 0
         torch.testing.assert_close(weights.sum(dim=-1), torch.ones(3, 2, 12))
 
@@ -70,24 +73,25 @@ def test_heads_start_on_a_square_and_those_left_over_in_its_middle(heads, side):
     steps = torch.linspace(-3, 3, 25)  # quarters of a token
     offsets = torch.cartesian_prod(steps, steps)
     local.requires_grad_(False)
-    scores, share = local(offsets)
+    scores = local.scores(offsets)
     peaks = offsets[scores.argmax(dim=0)]  # (heads, 2), (dy, dx)
     ends = (side - 1) / 2
     square = [(y - ends, x - ends) for x in range(side) for y in range(side)]
     rest = [(0.0, 0.0)] * (heads - side * side)
     assert [tuple(peak) for peak in peaks.tolist()] == square + rest
     # A Gaussian of variance 1 / (2 strength) about its centre: scores are -|offset|^2 / (2 var).
-    flat = local(torch.tensor([[ends, ends]]))[0] - local(torch.tensor([[ends + 1, ends]]))[0]
+    flat = local.scores(torch.tensor([[ends, ends], [ends + 1, ends]]))
+    flat = flat[:1] - flat[1:]
     assert flat[0, side * side - 1] == pytest.approx(2.0)
-    torch.testing.assert_close(share.flatten(), torch.full((heads,), 0.7310586))
+    torch.testing.assert_close(local.gate.sigmoid(), torch.full((heads,), 0.7310586))
 
 
 def test_a_head_looks_to_where_its_centre_is():
-    layer = GatedWindowMSA(16, 4, (5, 5), strength=20.0, gate=100.0, gab_cfg=None)
+    layer = WindowMSA(16, 4, (5, 5), gpsa_cfg=dict(strength=20.0, gate=100.0))
     with torch.no_grad():
         layer.local.position.copy_(20 * torch.tensor([2.0, 0.0, -1.0]).expand(4, 3))  # dx = 1
     q = torch.randn(1, 4, 25, 4)
-    weights = layer.weights(q, q, layer.position_bias(), None)
+    weights = weights_of(layer, q, q)
     assert (weights[0, :, 12].argmax(dim=-1) == 13).all()  # the right neighbour of the middle
 
 
@@ -99,9 +103,9 @@ def test_the_position_part_is_that_of_convit_where_both_are_defined():
     theirs.rel_indices = theirs.get_rel_indices(25)
     nn.init.constant_(theirs.gating_param, 100.0)
     expected = theirs.get_attention(x)[0]
-    layer = GatedWindowMSA(16, 4, (5, 5), strength=1.5, gate=100.0, gab_cfg=None)
+    layer = WindowMSA(16, 4, (5, 5), gpsa_cfg=dict(strength=1.5, gate=100.0))
     q = torch.randn(1, 4, 25, 4)
-    found = layer.weights(q, q, layer.position_bias(), None)[0]
+    found = weights_of(layer, q, q)[0]
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -126,6 +130,7 @@ def test_every_parameter_learns_and_checkpointing_changes_nothing(with_cp):
         torch.testing.assert_close(gradient, gradients[1][name], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_it_goes_with_context_broadcasting_and_into_a_graph(tmp_path):
     model = swin(gpsa_cfg=dict(stages=(0,)), cb_cfg=dict(type='CB')).eval().requires_grad_(False)
     assert len(layers(model)) == 2

@@ -1,8 +1,14 @@
 import pytest
 import torch
 
-from mmgab.functional import relative_offsets, relative_position_index, shift_mask, window_order
-from mmgab.layers.geometry import window_geometry
+from mmgab.functional import (
+    relative_offsets,
+    relative_position_index,
+    shift_mask,
+    window_index,
+    window_offsets,
+    window_order,
+)
 from mmgab.models import ShiftWindowMSA, WindowMSA
 
 GAUSSIAN = dict(amplitude=1.5, sigma=2.0)
@@ -66,7 +72,7 @@ def test_no_bias_is_large_enough_to_reach_across_the_seam(backend):
 def test_weights_are_distributions_over_the_tokens_that_may_be_seen():
     attention = layer(shift=True).w_msa
     q, k = torch.randn(2, 3, 2, 16, 4).unbind(0)
-    for mask in shift_mask((8, 12), (4, 4), (2, 2)):
+    for mask in shift_mask((2, 3), (4, 4), (2, 2)):
         weights = attention.weights(q, k, attention.position_bias(), mask)
         assert torch.equal(weights == 0, mask.expand_as(weights))
         torch.testing.assert_close(weights.sum(dim=-1), torch.ones(3, 2, 16))
@@ -122,7 +128,8 @@ def test_geometry_is_no_buffer():
 
 def test_geometry_made_in_inference_mode_serves_training_later():
     window_order.cache_clear()
-    window_geometry.cache_clear()
+    window_index.cache_clear()
+    window_offsets.cache_clear()
     module = layer(shift=True, gab_cfg=GAUSSIAN)
     with torch.inference_mode():
         module(torch.randn(1, 64, 8), (8, 8))
@@ -135,7 +142,8 @@ def test_caches_of_geometry_are_bounded():
     for height in range(4, 120, 4):
         module(torch.randn(1, height * 4, 8), (height, 4))
     assert window_order.cache_info().currsize <= window_order.cache_info().maxsize <= 16
-    assert window_geometry.cache_info().maxsize <= 16
+    assert window_index.cache_info().maxsize <= 16
+    assert window_offsets.cache_info().maxsize <= 16
 
 
 @pytest.mark.parametrize('shift', [False, True])

@@ -7,8 +7,7 @@ import torch
 from torch.autograd import forward_ad
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, stack_module_state, vjp
 
-from mmgab.functional import window_order
-from mmgab.layers.geometry import window_geometry
+from mmgab.functional import window_index, window_offsets, window_order
 
 from .drop_in_pairs import assert_same, image, loss, ours, stock, vit
 
@@ -155,7 +154,8 @@ def test_second_derivatives_under_autocast_stay_near_those_without():
 
 def test_geometry_of_a_transform_is_not_kept_for_later_steps():
     window_order.cache_clear()
-    window_geometry.cache_clear()
+    window_index.cache_clear()
+    window_offsets.cache_clear()
     model = ours()
     grad(lambda t: loss(call(model, image(), t)))(parameters(model))
     loss(model(image())).backward()

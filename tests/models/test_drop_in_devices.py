@@ -7,8 +7,7 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from mmgab.functional import window_order
-from mmgab.layers.geometry import window_geometry
+from mmgab.functional import window_index, window_offsets, window_order
 from mmgab.models import SwinGAB, ViTGAB
 
 from .drop_in_pairs import SIZES, VIT_SIZES, assert_same, image, loss, ours, stock, vit
@@ -91,12 +90,14 @@ def test_a_network_on_meta_has_the_shapes_of_one_with_values(make):
 @pytest.mark.parametrize('make', MAKERS)
 def test_a_network_serves_while_another_device_is_the_default(make):
     window_order.cache_clear()
-    window_geometry.cache_clear()
+    window_index.cache_clear()
+    window_offsets.cache_clear()
     model = make()
     torch.manual_seed(0)
     expected = model(image())
     window_order.cache_clear()
-    window_geometry.cache_clear()
+    window_index.cache_clear()
+    window_offsets.cache_clear()
     x = image()
     torch.manual_seed(0)
     with torch.device('meta'):

@@ -18,6 +18,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 from . import drop_in_pairs as pairs
 from .drop_in_pairs import image, loss
 
+pytestmark = pytest.mark.slow
+
 LEAVES = ('ShiftWindowMSA', 'PatchEmbed', 'PatchEmbedding', 'PatchMerging', 'FFN', 'FeedForward')
 
 

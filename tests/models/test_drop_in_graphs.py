@@ -10,6 +10,8 @@ from mmgab.models import SwinGAB
 
 from .drop_in_pairs import SIZES, image, ours, vit
 
+pytestmark = pytest.mark.slow
+
 MAKERS = {
     'ours': (ours, 17),
     'ours with Gaussians': (lambda: SwinGAB(**SIZES), 13),

@@ -25,9 +25,12 @@ USES = (
     'accelerate, offload to disk',
     'Lightning',
 )
-pytestmark = pytest.mark.skipif(
-    not PEERS.exists(), reason=f'needs requirements/peers.txt in {PEERS}, as make setup does'
-)
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(
+        not PEERS.exists(), reason=f'needs requirements/peers.txt in {PEERS}, as make setup does'
+    ),
+]
 
 
 @pytest.fixture(scope='module')

@@ -5,6 +5,8 @@ import pytest
 from .drop_in_processes_program import USES
 from .drop_in_results import results_of
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope='module')
 def results(tmp_path_factory):

@@ -4,7 +4,6 @@ import pytest
 from mmengine.config import Config
 from mmengine.model import NormalInit, PretrainedInit
 
-from mmgab.checkpoints import load
 from mmgab.models.init_cfg import checked_init_cfg
 
 
@@ -14,10 +13,10 @@ from mmgab.models.init_cfg import checked_init_cfg
 def test_a_checkpoint_is_named_by_class_or_name(kind):
     settings = dict(type=kind, checkpoint='swin.pth')
     for init_cfg in (settings, Config(dict(init_cfg=settings)).init_cfg):
-        assert checked_init_cfg(None, init_cfg, load) == settings
+        assert checked_init_cfg(None, init_cfg) == settings
 
 
 @pytest.mark.parametrize('kind', [NormalInit, 'Normal', None, 'Nowhere'])
 def test_another_initialisation_is_refused(kind):
     with pytest.raises(ValueError, match="must be None or have type='Pretrained'"):
-        checked_init_cfg(None, dict(type=kind, checkpoint='swin.pth'), load)
+        checked_init_cfg(None, dict(type=kind, checkpoint='swin.pth'))

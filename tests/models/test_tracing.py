@@ -7,9 +7,10 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmgab.functional import window_order
-from mmgab.layers.geometry import window_geometry
+from mmgab.functional import window_index, window_offsets, window_order
 from mmgab.models import SwinGAB
+
+pytestmark = pytest.mark.slow
 
 SIZES = [(64, 96), (97, 131), (200, 150)]
 
@@ -78,7 +79,8 @@ def test_operations_are_counted_as_those_of_the_stock_network():
 def test_a_run_on_fake_tensors_spoils_no_later_one(backend):
     """As tools make it that plan memory. Its geometry has no values, and must not be kept."""
     window_order.cache_clear()
-    window_geometry.cache_clear()
+    window_index.cache_clear()
+    window_offsets.cache_clear()
     model = SwinGAB(
         embed_dims=8, depths=(2,), num_heads=(2,), out_indices=(0,), attn_backend=backend
     )

@@ -2,10 +2,13 @@
 
 import json
 
+import pytest
 from PIL import Image
 
 from ..cli.runs import call
 from ..conftest import run_tool
+
+pytestmark = pytest.mark.process
 
 TOOL = 'projects.benchmark'
 

@@ -7,9 +7,17 @@ from torch import nn
 
 from mmgab.analysis.erf import ContributionSums, Erf
 from mmgab.analysis.erf.units import centre
+from projects.erf import __main__ as erf
 from projects.erf.claims_page import FAILS, HOLDS, MARK, PARTLY, Row, redrawn_name, write_page
 from projects.erf.measures import beyond, beyond_map, fit_bump
-from projects.erf.networks import BIASES, GAUSSIANS, NO_POSITION, REDRAWN, TABLE, set_bias_
+from projects.erf.untrained_networks import (
+    BIASES,
+    GAUSSIANS,
+    NO_POSITION,
+    REDRAWN,
+    TABLE,
+    set_bias_,
+)
 
 SIDE, STRIDE = 224, 16
 
@@ -63,6 +71,17 @@ def test_tables_hold_what_a_bias_says():
     table = module.relative_position_bias_table.detach()
     assert table[84].mean() == pytest.approx(1, abs=0.1)  # no offset
     assert table[0].abs().max() < 0.1
+
+
+def test_sigmas_are_of_the_checkpoint_that_a_training_ended_with(tmp_path):
+    for name in erf.NUCLEI:
+        folder = tmp_path / name
+        folder.mkdir()
+        for epoch, sigma in ((2, -4.5), (27, 1.0)):
+            torch.save(dict(state_dict={'a.gaussian.sigma': torch.tensor([sigma])}),
+                       folder / f'epoch_{epoch}.pth')  # fmt: skip
+        (folder / 'last_checkpoint').write_text('/elsewhere/epoch_2.pth')
+    assert erf.learned_sigmas(tmp_path) == {name: [4.5] for name in erf.NUCLEI}
 
 
 def rows(fits, others=()):

@@ -33,7 +33,7 @@ from projects.study.paired import (
     compare,
     student_interval,
 )
-from projects.study.results import Result, read_results, write_results
+from projects.study.results_table import Result, read_results, write_results
 from projects.study.train_arm import ScoreHook, learned, train
 
 from ..cli.runs import call
@@ -200,6 +200,7 @@ def test_a_run_that_fails_is_named_at_the_end_and_the_others_are_done(tiny, tmp_
     assert [r.seed for r in read_results(tmp_path / 'table.csv')] == [1, 2]
 
 
+@pytest.mark.process
 def test_a_worker_ends_with_the_process_that_started_it():
     """Killed outright, that one cannot stop its workers."""
     program = (
@@ -274,6 +275,27 @@ def test_an_interval_over_five_seeds_holds_what_the_page_says(interval, held):
     random = np.random.default_rng(0)
     bounds = [interval(random.normal(size=5).tolist()) for _ in range(300)]
     assert np.mean([low < 0 < high for low, high in bounds]) == pytest.approx(held, abs=0.05)
+
+
+def test_students_interval_is_that_of_the_tables():
+    half = 2.776445 * 0.7**0.5 / 5**0.5  # t of 4 degrees of freedom; variance of the values
+    assert student_interval([2, 3, 4, 2, 3]) == pytest.approx((2.8 - half, 2.8 + half), abs=1e-6)
+    assert student_interval([1.0, 1.0, 1.0]) == (1.0, 1.0)
+    assert student_interval([1.0]) is None
+
+
+def test_bootstrap_interval_is_that_of_all_draws():
+    assert bootstrap_interval([0.0, 1.0]) == (0.0, 1.0)  # their means: 0, 1/2 twice, 1
+    assert bootstrap_interval([1.0, 1.0, 1.0]) == (1.0, 1.0)
+    assert bootstrap_interval([1.0]) is None
+
+
+def test_the_page_in_the_docs_holds_what_the_results_there_say(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, 'plot_comparison', lambda *_: None)
+    written = tmp_path / 'study.md'
+    written.write_text(study.PAGE.read_text(encoding='utf-8'), encoding='utf-8')
+    page.write_page(written, tmp_path / 'figures', read_results(study.RESULTS), list(all_runs()))
+    assert written.read_text(encoding='utf-8') == study.PAGE.read_text(encoding='utf-8')
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import HOOKS, METRICS, MODELS
 from torch import nn
 
-from mmgab.checkpoints.atomic_file import PARTIAL
+from mmgab.atomic_file import PARTIAL
 from mmgab.engine import CheckedRunner
 
 from ..faults.training import _server, config

@@ -1,5 +1,6 @@
 """Checkpoints are whole or not there, old ones go last, and failures are told or survived."""
 
+import inspect
 import os
 import uuid
 from pathlib import Path
@@ -11,9 +12,12 @@ from mmengine.registry import METRICS
 
 from mmgab.checkpoints import read_checkpoint
 from mmgab.engine import CheckedRunner
+from mmgab.hooks import AtomicCheckpointHook
 
 from ..conftest import IS_ORIGINAL
 from ..faults.training import config
+
+pytestmark = pytest.mark.slow
 
 SHORT = {'train_cfg.max_epochs': 3, 'train_dataloader.batch_size': 32}
 
@@ -142,3 +146,25 @@ def test_a_file_that_does_not_read_back_never_gets_its_name(nuclei, tmp_path, mo
         run(tmp_path, nuclei)
     assert names(tmp_path) == []
     assert not (tmp_path / 'last_checkpoint').exists()
+
+
+def overrides(kind):
+    """Each method that a class of a hook shares with one of its bases, and what both take."""
+    for cls in kind.__mro__[:-1]:
+        for name, method in vars(cls).items():
+            base = next((b for b in cls.__mro__[1:] if name in vars(b)), None)
+            if inspect.isfunction(method) and base and not name.startswith('__'):
+                yield f'{cls.__name__}.{name}', method, vars(base)[name]
+
+
+def test_each_method_can_be_called_as_that_of_its_base():
+    """MMEngine, or a user's code, may give any argument of the base's by position or by name."""
+    found = {name: (own, base) for name, own, base in overrides(AtomicCheckpointHook)}
+    assert {'AtomicCheckpointHook.save', 'AtomicCheckpointHook.after_train_iter'} <= set(found)
+    for name, (own, base) in found.items():
+        ours, theirs = (list(inspect.signature(each).parameters.values()) for each in (own, base))
+        assert [p.name for p in ours[: len(theirs)]] == [p.name for p in theirs], name
+        for one, other in zip(ours, theirs, strict=False):
+            assert one.kind == other.kind, f'{name}: {one}'
+            assert one.default is not one.empty or other.default is other.empty, f'{name}: {one}'
+        assert all(p.default is not p.empty for p in ours[len(theirs) :]), name

@@ -15,6 +15,8 @@ from ..faults.training import train, train_together
 from .disks import mount, unmount
 from .kill_points import SIGNALS_ITSELF, files, tiny
 
+pytestmark = pytest.mark.process
+
 SCORES = {2: 3.0, 4: 2.0, 6: 1.0}
 BEST = dict(max_keep_ckpts=1, save_best='error', rule='less')
 

@@ -8,6 +8,8 @@ import torch
 
 from ..faults.training import config, end_at, train
 
+pytestmark = pytest.mark.process
+
 long = functools.partial(pytest.param, marks=pytest.mark.long)
 # Three epochs of five iterations, or twelve iterations.
 BY_EPOCH = {'train_dataloader.batch_size': 8}

@@ -8,6 +8,8 @@ import torch
 
 from ..faults.training import config, end_at, train, weights
 
+pytestmark = pytest.mark.process
+
 
 def workers(count, **settings):
     """Settings of the loader."""

@@ -5,8 +5,12 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from ..conftest import ROOT
 from ..faults.training import config, train_together
+
+pytestmark = pytest.mark.process
 
 PROGRAM = ROOT / 'tests' / 'faults' / 'distributed_program.py'
 GUARD = dict(type='mmgab.NumericsGuardHook', interval=2)

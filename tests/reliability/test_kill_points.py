@@ -13,6 +13,8 @@ from mmgab.reliability import newest_checkpoint
 
 from .kill_points import SIGNALS_ITSELF, empty, files, record, restore, tiny
 
+pytestmark = pytest.mark.slow
+
 long = functools.partial(pytest.param, marks=pytest.mark.long)
 SCORES = {2: 3.0, 4: 4.0, 6: 2.0}  # by the number of steps
 BY_ITERATION = {

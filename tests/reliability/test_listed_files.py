@@ -14,6 +14,8 @@ from mmgab.reliability.own_files import OwnFiles
 
 from .kill_points import files, tiny
 
+pytestmark = pytest.mark.slow
+
 IMPROVING = {2: 3.0, 4: 2.0, 6: 1.0}
 HOOK = {
     'default_hooks.checkpoint.max_keep_ckpts': 1,

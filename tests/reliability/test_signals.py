@@ -13,6 +13,8 @@ from mmengine.runner import Runner
 
 from ..faults.training import config, start, start_together, wait_for
 
+pytestmark = pytest.mark.process
+
 NOTED = 'this iteration is finished and saved'
 SOON, LATER = 0.05, 1.1  # seconds
 

@@ -17,6 +17,8 @@ from mmgab.reliability import UnreadableImagesHook
 from ..cli.runs import SEGMENTATION, options
 from ..conftest import ROOT, run_tool
 
+pytestmark = pytest.mark.slow
+
 
 class Images(BaseDataset):
     """Image files of a folder."""
@@ -306,6 +308,7 @@ custom_hooks = [dict(type='mmgab.UnreadableImagesHook', interval=2)]
 """
 
 
+@pytest.mark.process
 def test_a_run_trains_without_what_cannot_be_read_whatever_its_name(nuclei, tmp_path):
     data = tmp_path / 'nuclei'
     shutil.copytree(nuclei, data)

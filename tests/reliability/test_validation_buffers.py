@@ -11,6 +11,8 @@ from mmgab.reliability.processes import share_buffers
 
 from ..faults.training import config, train_together
 
+pytestmark = pytest.mark.process
+
 BY_EPOCH = {'train_cfg.max_epochs': 1}, 'epoch_1.pth'
 BY_ITERATION = {
     'train_cfg': dict(_delete_=True, type='IterBasedTrainLoop', max_iters=4, val_interval=4),

@@ -14,6 +14,8 @@ import pytest
 
 from mmgab.reliability.work_dir_lock import LOCK, WorkDirInUseError, work_dir_lock
 
+pytestmark = pytest.mark.process
+
 fork = multiprocessing.get_context('fork')
 
 

@@ -11,6 +11,8 @@ from .attacks import MARKER, programs, raw_programs
 from .bombs import HARMLESS, bombs
 from .sandbox import DOORS, read_alone
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope='module')
 def sound(tmp_path_factory):

@@ -25,6 +25,8 @@ from ..faults.training import config, train
 from .assembler import as_legacy, as_zip, program
 from .attacks import CALLS, MARKER, inside
 
+pytestmark = pytest.mark.process
+
 # The three ways by which version 0.1.0 ran what a file contains.
 WAYS = ('getattr of getattr', 'a class as its own state setter', 'a tensor of a type')
 CONFIG = 'configs/upernet_swin_gab_nuclei.py'

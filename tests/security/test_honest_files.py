@@ -150,6 +150,7 @@ def test_timms_training_checkpoint_with_averaged_weights_is_read_as_it_was(tmp_p
     assert_reads_the_same(tmp_path / 'last.pth.tar')
 
 
+@pytest.mark.process
 @pytest.mark.parametrize('hooks', [[], [dict(type='EMAHook', momentum=0.1)]], ids=['', 'EMA'])
 def test_mmengines_checkpoint_of_a_run_is_read_as_it_was(hooks, nuclei, tmp_path):
     settings = config(tmp_path, nuclei, **{

@@ -10,6 +10,8 @@ from tools.dataset_converters.digit_scenes import SIDE, Instance, Scene, make_sc
 
 from ..conftest import run_tool
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope='module')
 def digits(tmp_path_factory):

@@ -9,6 +9,8 @@ from tools.dataset_converters import nuclei as converter
 
 from ..conftest import run_tool
 
+pytestmark = pytest.mark.process
+
 
 def files(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.glob('**/*.*')}

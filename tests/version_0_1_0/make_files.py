@@ -58,9 +58,9 @@ NETWORKS = {
         gpsa_cfg=dict(blocks=(0,)), layer_scale=0.1,
     ),
 }  # fmt: skip
-FOLDED_NETWORK, FOLDED_FILE = 'swin_shared', 'swin_per_head'  # the tool wants square windows
-# What PyTorch alone can note, such as the grid of a position embedding, needs its own format.
-SUFFIXES = {'swin_position': '.pth', 'vit_gated': '.pth'}
+FOLDED_NETWORK, FOLDED_FILE = 'swin_shared', 'swin_per_head'  # stock windows are square
+# PyTorch's own format also notes what tensors do not tell: a grid, a window that is not square.
+SUFFIXES = {name: '.pth' for name in ('swin_position', 'swin_shared', 'vit_gated')}
 # Each run is stopped by nobody and has a checkpoint half-way, which files keep.
 RUNS = {'by_iteration': 'iter_{}.pth', 'by_epoch': 'epoch_{}.pth'}
 HALF, WHOLE = {'by_iteration': 2, 'by_epoch': 1}, {'by_iteration': 4, 'by_epoch': 2}

@@ -1,6 +1,14 @@
-"""Draw what queries attend to: ``mmgab attention``."""
+"""Show where a trained Swin looks: ``mmgab attention``."""
 
-from mmgab.cli.attention import main
+import sys
+
+from mmgab.cli.commands import run_script
+
+
+def main() -> int:
+    """Run the command; returns the exit code."""
+    return run_script('attention')
+
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

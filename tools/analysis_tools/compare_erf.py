@@ -1,6 +1,14 @@
-"""Compare effective receptive fields: ``mmgab compare``."""
+"""Draw several receptive fields: ``mmgab compare``."""
 
-from mmgab.cli.compare import main
+import sys
+
+from mmgab.cli.commands import run_script
+
+
+def main() -> int:
+    """Run the command; returns the exit code."""
+    return run_script('compare')
+
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

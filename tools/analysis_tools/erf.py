@@ -1,6 +1,14 @@
 """Measure effective receptive fields: ``mmgab erf``."""
 
-from mmgab.cli.erf import main
+import sys
+
+from mmgab.cli.commands import run_script
+
+
+def main() -> int:
+    """Run the command; returns the exit code."""
+    return run_script('erf')
+
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

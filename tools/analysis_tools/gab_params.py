@@ -1,6 +1,14 @@
-"""Show the Gaussians of checkpoints: ``mmgab gaussians``."""
+"""Show amplitude and sigma of every layer: ``mmgab gaussians``."""
 
-from mmgab.cli.gaussians import main
+import sys
+
+from mmgab.cli.commands import run_script
+
+
+def main() -> int:
+    """Run the command; returns the exit code."""
+    return run_script('gaussians')
+
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

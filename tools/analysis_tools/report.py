@@ -1,6 +1,14 @@
-"""Write the page of a run: ``mmgab report``."""
+"""Write one page about a training: ``mmgab report``."""
 
-from mmgab.cli.report import main
+import sys
+
+from mmgab.cli.commands import run_script
+
+
+def main() -> int:
+    """Run the command; returns the exit code."""
+    return run_script('report')
+
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mmgab.atomic_file import write_text
+
 # Those of torchvision's ImageFolder.
 SUFFIXES = {'.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp'}
 PARTS = (('train', 0.70), ('val', 0.15), ('test', 0.15))
@@ -66,11 +68,11 @@ def main() -> None:
     args = parser.parse_args()
     images = find_images(args.folder / 'images', args.by_name)
     classes = sorted({kind for _, kind in images})
-    (args.folder / 'classes.txt').write_text(''.join(f'{kind}\n' for kind in classes))
+    write_text(args.folder / 'classes.txt', ''.join(f'{kind}\n' for kind in classes))
     parts = split(len(images))
     for part, chosen in parts.items():
         lines = [f'{images[i][0]} {classes.index(images[i][1])}\n' for i in chosen]
-        (args.folder / f'{part}.txt').write_text(''.join(lines))
+        write_text(args.folder / f'{part}.txt', ''.join(lines))
         print(f'{part}: {len(lines)} images')
     left = len(images) - sum(map(len, parts.values()))
     if left:

@@ -1,6 +1,14 @@
-"""Export a model to ONNX: ``mmgab export``."""
+"""Export a model: ``mmgab export``."""
 
-from mmgab.cli.export import main
+import sys
+
+from mmgab.cli.commands import run_script
+
+
+def main() -> int:
+    """Run the command; returns the exit code."""
+    return run_script('export')
+
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

@@ -2,7 +2,13 @@
 
 import sys
 
-from mmgab.cli.check import main
+from mmgab.cli.commands import run_script
+
+
+def main() -> int:
+    """Run the command; returns the exit code."""
+    return run_script('check')
+
 
 if __name__ == '__main__':
     sys.exit(main())

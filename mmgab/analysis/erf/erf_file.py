@@ -1,12 +1,13 @@
 """Measured receptive fields as files: everything to go on from, and to know what they are of."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+
+from mmgab.atomic_file import replacing
 
 from .measurement import ContributionSums, Erf
 from .units import Unit
@@ -15,7 +16,7 @@ _FORMAT = 1
 
 
 def save_erf(erf: Erf, path: Path, meta: Mapping) -> None:
-    """Write fields and what they are of; a file that is there is replaced in one step.
+    """Write fields and what they are of; a file that is there is replaced atomically.
 
     The arrays ``mean`` and ``second_moment`` are ``(units, H, W)``; ``groups`` are the sums that
     intervals are made of, and ``about`` is JSON.
@@ -36,8 +37,7 @@ def save_erf(erf: Erf, path: Path, meta: Mapping) -> None:
         refused=erf.refused,
         meta=dict(meta),
     )
-    part = path.with_name(f'.{path.name}.part')
-    with part.open('wb') as file:
+    with replacing(path) as temporary, temporary.open('wb') as file:
         np.savez_compressed(
             file,
             mean=np.stack([sums.mean for sums in erf.sums]),
@@ -45,7 +45,6 @@ def save_erf(erf: Erf, path: Path, meta: Mapping) -> None:
             groups=np.stack([sums.groups for sums in erf.sums]),
             about=np.array(json.dumps(about)),
         )
-    os.replace(part, path)
 
 
 def load_erf(path: Path) -> tuple[Erf, dict]:

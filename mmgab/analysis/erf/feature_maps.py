@@ -49,7 +49,8 @@ def layer_features(
                 output = reached.output
             else:
                 raise FeatureError(f'the layer {layer!r} took no part in the forward pass')
-        return as_map(_choose(output, layer, out_index), tuple(images.shape[-2:]), layer)
+        height, width = images.shape[-2:]
+        return as_map(_choose(output, layer, out_index), (height, width), layer)
 
     return features
 

@@ -61,15 +61,15 @@ def fit_surface(
 
 # Parameters are the peak, the centre's row and column, and a, b and c, of which a square root of
 # the inverse covariance is made: no angle to become arbitrary where the Gaussian is round.
-def _surface(p: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, ...]:
-    """The surface, ``(H, W)``, and the two whitened distances it is made of."""
+def _surface(p: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """The surface, ``shape`` = ``(H, W)``, and the two whitened distances it is made of."""
     peak, row, col, a, b, c = p
     dy, dx = np.arange(shape[0])[:, None] - row, np.arange(shape[1])[None, :] - col
     u, v = a * dx + b * dy, c * dy
     return peak * np.exp(-0.5 * (u**2 + v**2)), u, v
 
 
-def _gradient(p: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def _gradient(p: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Derivatives of the surface by its parameters, ``(H * W, 6)``."""
     _, row, col, a, b, c = p
     dy, dx = np.arange(shape[0])[:, None] - row, np.arange(shape[1])[None, :] - col

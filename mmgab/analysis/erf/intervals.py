@@ -33,7 +33,7 @@ def describe_sums(
     describe = partial(describe_map, centre=centre, window=window)
     whole = describe(sums.mean)
     # The same Gaussians, a little elsewhere: where to search from is known.
-    starts = tuple(_found(whole, prefix) for prefix in FITS)
+    starts = [_found(whole, prefix) for prefix in FITS]
     draws = np.random.default_rng(seed)
     drawn = [
         _aligned(describe(sums.resampled(draws), starts=starts), whole)
@@ -43,9 +43,13 @@ def describe_sums(
 
 
 def _found(numbers: Mapping[str, float], prefix: str) -> GaussianSurface | None:
-    names = [name for name in numbers if name.startswith(f'{prefix}_')]
-    fit = GaussianSurface(**{name.removeprefix(f'{prefix}_'): numbers[name] for name in names})
-    return fit if fit.is_found else None
+    own = {
+        name.removeprefix(f'{prefix}_'): number
+        for name, number in numbers.items()
+        if name.startswith(f'{prefix}_')
+    }
+    is_found = bool(own.pop('is_found'))
+    return GaussianSurface(**own, is_found=is_found) if is_found else None
 
 
 def _aligned(sample: dict[str, float], whole: dict[str, float]) -> dict[str, float]:

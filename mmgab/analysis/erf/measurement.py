@@ -87,7 +87,7 @@ class Erf:
     @property
     def stride(self) -> tuple[float, float]:
         """Pixels from one place of the feature map to the next."""
-        return tuple(map(_stride, self.size, self.grid))
+        return _stride(self.size[0], self.grid[0]), _stride(self.size[1], self.grid[1])
 
     def centre(self, index: int) -> tuple[float, float]:
         """Row and column of a unit in the image, in pixels."""
@@ -121,7 +121,7 @@ def measure_erf(
     for names, images in batches:
         images = images.detach().requires_grad_()
         feature_map = features(images)
-        size, grid = tuple(images.shape[-2:]), tuple(feature_map.shape[-2:])
+        size, grid = _sides(images), _sides(feature_map)
         if erf is None:
             chosen = units(grid)
             erf = Erf(protocol.name, size, grid, chosen, [_empty(size) for _ in chosen])
@@ -136,6 +136,11 @@ def measure_erf(
 
 
 _empty = ContributionSums.empty
+
+
+def _sides(maps: Tensor) -> tuple[int, int]:
+    height, width = maps.shape[-2:]
+    return height, width
 
 
 def _contributions(

@@ -4,7 +4,7 @@ Contributions are the map's absolute values, as parts of their sum. Distances ar
 centre that need not be one: where a unit's place in the image is between pixels, it stays there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,7 +23,7 @@ def describe_map(
     contributions: np.ndarray,
     centre: Centre,
     window: tuple[float, float] | None = None,
-    starts: tuple[GaussianSurface | None, GaussianSurface | None] = (None, None),
+    starts: Sequence[GaussianSurface | None] = (None, None),
 ) -> dict[str, float]:
     """Every number of a map.
 
@@ -48,7 +48,7 @@ def describe_map(
         ValueError: If the map is not finite, or zero everywhere.
     """
     mass = normalised(contributions)
-    numbers = {}
+    numbers: dict[str, float] = {}
     for (prefix, is_turned), start in zip(FITS.items(), starts, strict=True):
         fit = fit_surface(mass, is_turned, start)
         numbers |= {f'{prefix}_{name}': float(value) for name, value in vars(fit).items()}

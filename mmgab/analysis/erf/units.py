@@ -22,7 +22,7 @@ class Unit:
         """Row and column of the image in its middle, in pixels; 0 is the centre of the first."""
         rows, cols = zip(*self.positions, strict=True)
         middle = (sum(rows) / len(rows), sum(cols) / len(cols))
-        return tuple((m + 0.5) * s - 0.5 for m, s in zip(middle, stride, strict=True))
+        return (middle[0] + 0.5) * stride[0] - 0.5, (middle[1] + 0.5) * stride[1] - 0.5
 
 
 # From the size of a map to its units, when that is known.
@@ -62,7 +62,7 @@ def positions(places: Sequence[tuple[int, int]]) -> UnitRule:
 def regular_grid(count: int) -> UnitRule:
     """Rule for ``count`` x ``count`` units, evenly spread over the map."""
 
-    def rule(grid: Grid) -> list[Unit]:
+    def rule(grid: Grid) -> Sequence[Unit]:
         if not 0 < count <= min(grid):
             raise ValueError(
                 f'a grid of {count} x {count} units does not fit the feature map of '
@@ -87,10 +87,11 @@ def parse_units(words: Sequence[str]) -> UnitRule:
     try:
         if len(words) == 1 and words[0].startswith('grid:'):
             return regular_grid(int(words[0].removeprefix('grid:')))
-        places = [tuple(int(number) for number in word.split(',')) for word in words]
+        # Not two numbers: a ValueError, as of what is no number.
+        places = [(int(row), int(col)) for row, col in (word.split(',') for word in words)]
     except ValueError:
         places = []
-    if not places or any(len(place) != 2 for place in places):
+    if not places:
         raise ValueError(
             f"a unit is 'centre', 'four', 'grid:N' or ROW,COL (several of those), got {words}"
         )

@@ -39,7 +39,7 @@ def plot_comparison(
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(12, max(height, 3.6)), width_ratios=(3, 2), layout='constrained'
     )
-    colours = plt.cm.tab20(range(len(methods)))
+    colours = plt.get_cmap('tab20')(range(len(methods)))
     reference, *compared = methods
     for place, name in enumerate(compared):
         _draw_differences(left, place, methods[name], colours[place + 1])

@@ -55,7 +55,7 @@ def layer_curves_svg(lines: Sequence[Line], xlabel: str, ylabel: str) -> str:
         figure, axes = plt.subplots(figsize=_SIZE, layout='constrained')
         ends = {0: 'first layer', len(lines) - 1: 'last layer'}
         for place, line in enumerate(lines):
-            shade = plt.cm.cool(place / max(len(lines) - 1, 1))
+            shade = plt.get_cmap('cool')(place / max(len(lines) - 1, 1))
             axes.plot(*line, color=shade, label=ends.get(place))
         widen_span(axes)
         axes.legend(fontsize=9)

@@ -8,7 +8,7 @@ import numpy as np
 
 from mmgab.analysis.erf.metrics import Rings, normalised
 
-from .figures import Axes, matplotlib, plt, save
+from .figures import Axes, AxesImage, matplotlib, plt, save
 
 _INCHES = 3.2
 _DECADES = 4  # of a logarithmic scale: what is smaller is as dark as its end
@@ -146,7 +146,7 @@ def plot_erf_difference(first: ErfPicture, second: ErfPicture, heading: str, pat
     save(figure, path)
 
 
-def _draw(axes: Axes, picture: ErfPicture, top: float, is_log: bool, is_light: bool) -> object:
+def _draw(axes: Axes, picture: ErfPicture, top: float, is_log: bool, is_light: bool) -> AxesImage:
     mass = picture.mass
     if is_log:
         bottom = top * 10.0**-_DECADES

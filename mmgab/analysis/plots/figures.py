@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from mmgab.atomic_file import replacing
+
 __all__ = ['Axes', 'AxesImage', 'Figure', 'matplotlib', 'plt', 'save', 'widen_span']
 
 _LEAST_SPAN = 0.1  # of an axis, in parts of its largest value: a drift of a percent looks small
@@ -27,5 +29,6 @@ def widen_span(axes: Axes) -> None:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure and forget it."""
-    figure.savefig(path, dpi=130)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=130)
     plt.close(figure)

@@ -80,11 +80,13 @@ def plot_training(
     figure, grid = plt.subplots(1, 2, figsize=(10, 3.2), layout='constrained')
     number = max(len(layers), 2)
     colours = plt.get_cmap('viridis', number)
-    shade = plt.cm.ScalarMappable(plt.Normalize(0.5, number + 0.5), colours)
+    norm = plt.Normalize(0.5, number + 0.5)
+    shade = plt.cm.ScalarMappable(norm, colours)
     for which, (axes, label) in enumerate(zip(grid, _LABELS, strict=True)):
         for place, values in enumerate(layers, 1):
-            axes.plot(steps, values[which], '.-', color=shade.to_rgba(place))
-            axes.axhline(values[which][0], color=shade.to_rgba(place), linestyle=':', linewidth=0.8)
+            colour = colours(norm(place))
+            axes.plot(steps, values[which], '.-', color=colour)
+            axes.axhline(values[which][0], color=colour, linestyle=':', linewidth=0.8)
         axes.set(xlabel=f'{unit} (dotted: as in the first of them)', ylabel=label)
         axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
         axes.grid(alpha=0.3)

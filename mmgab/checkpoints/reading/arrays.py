@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
+from typing import Literal, cast
 
 import numpy as np
 
@@ -60,7 +61,9 @@ def finish_array(unfinished: UnfinishedArray, state: tuple) -> np.ndarray:
     return array.astype(dtype.newbyteorder('='), copy=False)  # as NumPy does
 
 
-def make_from_buffer(content: bytes, dtype: np.dtype, shape: tuple, order: str) -> np.ndarray:
+def make_from_buffer(
+    content: bytes, dtype: np.dtype, shape: tuple, order: Literal['C', 'F']
+) -> np.ndarray:
     """Make an array that owns its memory.
 
     Args:
@@ -85,4 +88,4 @@ def make_from_buffer(content: bytes, dtype: np.dtype, shape: tuple, order: str) 
 
 def make_number(dtype: np.dtype, content: bytes) -> np.generic:
     """Make a number of NumPy out of its bytes."""
-    return make_from_buffer(content, dtype, (), 'C')[()]
+    return cast(np.generic, make_from_buffer(content, dtype, (), 'C')[()])

@@ -5,6 +5,7 @@ from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import PurePosixPath, PureWindowsPath
+from typing import TypeVar
 
 import torch
 
@@ -47,6 +48,7 @@ _FACTORIES = {
     'builtins.dict': dict, 'builtins.float': float, 'builtins.int': int, 'builtins.list': list,
     'builtins.set': set, 'builtins.str': str, 'collections.OrderedDict': OrderedDict,
 }  # fmt: skip
+Kind = TypeVar('Kind')
 # In the notes of a module: PyTorch would put the file's tensors in place of the parameters.
 _ASSIGN = 'assign_to_params_buffers'
 _ENCODINGS = ('latin1', 'latin-1', 'utf-8')
@@ -56,7 +58,7 @@ def _make_empty_bytes() -> bytes:
     return b''
 
 
-def _encode(text: str, encoding: str) -> bytes:
+def _encode(text: object, encoding: str) -> bytes:
     if encoding not in _ENCODINGS:
         raise ValueError(f'it has bytes in the encoding {encoding!r:.40}')
     return _require(str, text).encode(encoding)
@@ -100,7 +102,8 @@ def _make_size(sizes: tuple) -> torch.Size:
 
 
 def _make_device(kind: str, index: int | None = None) -> torch.device:
-    return torch.device(_require(str, kind), *(() if index is None else (_require(int, index),)))
+    _require(str, kind)
+    return torch.device(kind) if index is None else torch.device(kind, _require(int, index))
 
 
 def _set_attributes(target: Namespace, state: Mapping) -> Namespace:
@@ -111,14 +114,14 @@ def _set_attributes(target: Namespace, state: Mapping) -> Namespace:
 def _set_metadata(target: dict, state: Mapping) -> dict:
     """Keep what modules noted beside their tensors; other attributes of a dict are left out."""
     if isinstance(target, OrderedDict) and '_metadata' in _require(dict, state):
-        target._metadata = OrderedDict(
+        vars(target)['_metadata'] = OrderedDict(
             (path, {name: value for name, value in note.items() if name != _ASSIGN})
             for path, note in state['_metadata'].items()
         )
     return target
 
 
-def _require(kind: type, value: object) -> object:
+def _require(kind: type[Kind], value: object) -> Kind:
     if type(value) is not kind:
         raise TypeError(f'it has a {type(value).__name__} in place of a {kind.__name__}')
     return value

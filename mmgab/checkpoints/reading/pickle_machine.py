@@ -5,7 +5,7 @@ from argparse import Namespace
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import BinaryIO, NamedTuple
+from typing import IO, Any, ClassVar, NamedTuple
 
 MAX_OPCODES = 3_000_000  # of one pickle; that of a Swin-B with AdamW and its logs has some 50,000
 _MAX_INTEGER_BITS = 1024
@@ -77,7 +77,7 @@ class PickleMachine:
         self._builders = builders
         self._load_persistent = load_persistent
 
-    def run(self, stream: BinaryIO) -> object:
+    def run(self, stream: IO[bytes]) -> object:
         """Interpret one pickle.
 
         Args:
@@ -192,7 +192,7 @@ class PickleMachine:
             raise ValueError(f'its pickle has more than {_MAX_KEYS} keys that are no strings')
         return checked_keys(keys)
 
-    def _target(self, *types: type) -> object:
+    def _target(self, *types: type) -> Any:
         target = self._stack[-1]
         if type(target) not in types:
             raise TypeError(f'items are added to a {type(target).__name__}')
@@ -257,7 +257,7 @@ class PickleMachine:
     def _persistent(self, _: object) -> None:
         self._stack.append(self._load_persistent(self._stack.pop()))
 
-    _HANDLERS = {
+    _HANDLERS: ClassVar[dict[str, Callable[..., None]]] = {
         'PROTO': _protocol, 'FRAME': _ignore, 'MARK': _mark, 'LONG1': _integer, 'LONG4': _integer,
         'BINSTRING': _old_text, 'SHORT_BINSTRING': _old_text,
         'TUPLE': _tuple, 'APPEND': _append, 'APPENDS': _appends, 'ADDITEMS': _add_items,
@@ -274,7 +274,7 @@ class PickleMachine:
     }  # fmt: skip
 
 
-def _handler_of(opcode: str) -> Callable[[PickleMachine, object], None]:
+def _handler_of(opcode: str) -> Callable[..., None]:
     handler = PickleMachine._HANDLERS.get(opcode)
     if handler is None:
         raise NotPlainDataError(f'the pickle opcode {opcode}, which no checkpoint needs')

@@ -5,6 +5,7 @@ from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,7 +67,7 @@ class _Frame:
         self.value, self.children, self.size = value, _children(value), 1
 
 
-def _children(value: object) -> Iterator:
+def _children(value: Any) -> Iterator:
     if isinstance(value, Namespace):
         return iter(vars(value).values())
     if isinstance(value, dict):
@@ -79,7 +80,7 @@ def _is_container(value: object) -> bool:
     kind = type(value)
     if kind in _DICTS or kind in _SEQUENCES or kind is Namespace:
         return True
-    if kind is Named:
+    if isinstance(value, Named):
         raise NotPlainDataError(value.name)
     if kind not in _LEAVES and not _is_known(value):
         raise NotPlainDataError(f'{kind.__module__}.{kind.__qualname__}')

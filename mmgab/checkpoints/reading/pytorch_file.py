@@ -1,13 +1,13 @@
 """PyTorch's two file formats, read as plain data: zip archives, and what torch before 1.6 wrote."""
 
 import io
-import os
 import zipfile
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 import torch
 
+from .bounded_stream import BoundedStream
 from .names import BUILDERS, NAMES
 from .pickle_machine import NotPlainDataError, PickleMachine
 from .plain_data import check_plain
@@ -67,7 +67,7 @@ def read_legacy(file: BinaryIO, device: torch.device) -> object:
         NotPlainDataError: If more than plain data was saved.
         Exception: Of nearly any kind, if it is damaged.
     """
-    stream = _BoundedStream(file)
+    stream = BoundedStream(file)
     head = [_interpret(stream) for _ in range(3)]
     if head[:2] != [_MAGIC_NUMBER, _PROTOCOL_VERSION]:
         raise ValueError('it does not begin as a file of torch.save does')
@@ -90,13 +90,15 @@ def read_legacy(file: BinaryIO, device: torch.device) -> object:
 
 
 def _interpret(
-    stream: BinaryIO, load: LoadStorage | None = None, device: torch.device = _META
-) -> object:
+    stream: BinaryIO | BoundedStream,
+    load: LoadStorage | None = None,
+    device: torch.device = _META,
+) -> Any:
     """What one pickle describes; only numbers and strings where no storages can be loaded."""
     names = NAMES if load else {}
     machine = PickleMachine(names, BUILDERS, _Storages(load, device))
     try:
-        value = machine.run(stream)
+        value = machine.run(cast(IO[bytes], stream))
         check_plain(value)
     except Exception:
         machine.dismantle()
@@ -143,7 +145,7 @@ class _Storages:
 class _Claims:
     """Storages without values, of sizes that can be in the rest of the file."""
 
-    def __init__(self, stream: '_BoundedStream') -> None:
+    def __init__(self, stream: BoundedStream) -> None:
         self.sizes: dict[str, tuple[torch.dtype, int]] = {}
         self._free = stream.rest()
 
@@ -155,51 +157,14 @@ class _Claims:
         return torch.UntypedStorage(size, device=_META)
 
 
-class _BoundedStream:
-    """A file that is asked for no more bytes than it has, whatever a damaged length says."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.readline, self.tell = file.readline, file.tell
-        self._length = file.seek(0, os.SEEK_END)
-        file.seek(0)
-
-    def rest(self) -> int:
-        """Number of bytes that were not read yet."""
-        return self._length - self._file.tell()
-
-    def read(self, size: int) -> bytes:
-        """Read that many bytes, or what is left."""
-        return self._file.read(min(size, self.rest()))
-
-    def skip(self, size: int) -> None:
-        """Go on behind that many bytes.
-
-        Raises:
-            EOFError: If the file ends before.
-        """
-        if size > self.rest():
-            raise EOFError('it ends inside a storage')
-        self._file.seek(size, os.SEEK_CUR)
-
-    def read_into(self, view: memoryview) -> None:
-        """Fill a buffer.
-
-        Raises:
-            EOFError: If the file ends before it is full.
-        """
-        if self._file.readinto(view) != len(view):
-            raise EOFError('it ends inside a storage')
-
-
-def _check_count(stream: _BoundedStream, dtype: torch.dtype, size: int) -> None:
+def _check_count(stream: BoundedStream, dtype: torch.dtype, size: int) -> None:
     """Read the number of elements in front of a storage, which must be that of its bytes."""
     count = int.from_bytes(stream.read(8), 'little')
     if count * dtype.itemsize != size:
         raise ValueError(f'a storage of {size} bytes has {count} elements of {dtype}')
 
 
-def _read_storage(stream: _BoundedStream, size: int) -> torch.UntypedStorage:
+def _read_storage(stream: BoundedStream, size: int) -> torch.UntypedStorage:
     content = torch.empty(size, dtype=torch.uint8)
-    stream.read_into(memoryview(content.numpy()))
+    stream.read_into(content.numpy().data)
     return content.untyped_storage()

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -16,7 +17,7 @@ _KEY = 'sha256'  # in the metadata: of the whole file, with zeros in its place
 _NO_HASH = '0' * 64
 
 
-def read_safetensors(content: bytes, device: str = 'cpu') -> dict[str, Tensor]:
+def read_safetensors(content: bytes, device: str | torch.device = 'cpu') -> dict[str, Tensor]:
     """Read the tensors of a file.
 
     Args:

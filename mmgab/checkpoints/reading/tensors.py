@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .pickle_machine import UnsupportedDataError
+from .pickle_machine import Named, UnsupportedDataError
 
 _MAX_DIMENSIONS = 64  # more take time that grows with their square
 _MAX_REPEATED = 1 << 20  # elements of a view that has more of them than its storage
@@ -107,8 +107,10 @@ def make_parameter(
 
 def make_of_type(make: object, kind: object, arguments: tuple, state: object) -> Tensor:
     """Make a tensor that was saved with attributes or as a buffer; the attributes are left out."""
-    if make.make not in (make_tensor_v2, make_tensor_v3, make_parameter):
-        raise ValueError(f'it has a tensor that is made by {make.name}')
+    makers = (make_tensor_v2, make_tensor_v3, make_parameter)
+    if not isinstance(make, Named) or make.make not in makers:
+        name = make.name if isinstance(make, Named) else type(make).__name__
+        raise ValueError(f'it has a tensor that is made by {name}')
     return make.make(*arguments)
 
 

@@ -85,7 +85,7 @@ class ZipArchive:
     def read_storage(self, name: str) -> torch.UntypedStorage:
         """Read a record into memory of its own."""
         content = torch.empty(self.size(name), dtype=torch.uint8)
-        view, position = memoryview(content.numpy()), 0
+        view, position = content.numpy().data, 0
         with self._archive.open(self._record(name)) as record:
             while chunk := record.read(_CHUNK):
                 view[position : position + len(chunk)] = chunk

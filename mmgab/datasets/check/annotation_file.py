@@ -1,7 +1,7 @@
 """Annotation files in COCO's layout: read within bounds, and reduced to what can be looked at."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mmgab.datasets.image_file import read_regular_file
@@ -12,7 +12,7 @@ from .json_values import is_id, is_text
 MAX_BYTES = 2**33  # above the largest public data sets in this layout
 
 # What entries must have. Without its ids an entry says nothing of the others.
-_FIELDS = dict(
+_FIELDS: dict[str, dict[str, Callable[[object], bool]]] = dict(
     images=dict(id=is_id, file_name=is_text),
     annotations=dict(id=is_id, image_id=is_id, category_id=is_id),
     categories=dict(id=is_id, name=is_text),

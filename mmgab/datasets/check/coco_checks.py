@@ -20,8 +20,8 @@ _LOADERS = ('mmdet.datasets.coco', 'mmdet.datasets.objects365')
 
 def is_coco(dataset: object) -> bool:
     """Tell whether a data set reads a file of instances as MMDetection's ``CocoDataset`` does."""
-    load, api = type(dataset).load_data_list, getattr(dataset, 'COCOAPI', None)
-    return load.__module__ in _LOADERS and getattr(api, '__name__', '') == 'COCO'
+    load, api = getattr(type(dataset), 'load_data_list', None), getattr(dataset, 'COCOAPI', None)
+    return getattr(load, '__module__', None) in _LOADERS and getattr(api, '__name__', '') == 'COCO'
 
 
 def check_coco(split: Split, part: Part, reading: Reading) -> None:
@@ -44,9 +44,9 @@ def check_coco(split: Split, part: Part, reading: Reading) -> None:
     if part.kept is None:
         return
     names_of_ids = {each['id']: each['name'] for each in part.content['categories']}
-    labels = [names_of_ids.get(category) for category in dataset.cat_ids]
+    labels = [names_of_ids.get(category, '') for category in dataset.cat_ids]
     split.add(check_labels(labels, classes, dataset.ann_file))
-    split.add(check_left_out(part, classes))
+    split.add(check_left_out(part, part.content, classes))
     split.add(check_seg_maps(part))
     split.add(ignore_run_lengths(part))
     count_kept(split, part, classes)

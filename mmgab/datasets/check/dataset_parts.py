@@ -41,6 +41,12 @@ class Part:
     kept: Sequence[Mapping] | None = None
     times: int = 1
 
+    @property
+    def infos(self) -> Sequence[Mapping]:
+        """``kept`` of a data set that is loaded."""
+        assert self.kept is not None, f'{self.name} is not loaded'
+        return self.kept
+
     def load(self) -> Iterator[Finding]:
         """Load its annotations, with its filters; of what it raises, note why."""
         self.dataset.serialize_data = False  # of nothing it raises an error
@@ -91,7 +97,7 @@ def _repeated(part: Part | Finding, wrapper: Mapping) -> Part | Finding:
 
 def _is_known_wrapper(kind: object) -> bool:
     package = getattr(kind, '__module__', '').partition('.')[0]
-    return package in _KNOWN and kind.__name__ in _WRAPPERS
+    return package in _KNOWN and getattr(kind, '__name__', '') in _WRAPPERS
 
 
 def _lazily(kind: object) -> Mapping:
@@ -109,10 +115,10 @@ def check_wrappers(settings: Mapping, parts: Sequence[Part]) -> Iterator[Finding
     found = [next((p for p in parts if p.settings is each), None) for each in inner]
     for each in inner:
         yield from check_wrappers(each, parts)
-    if any(part is None or part.kept is None for part in found):
+    built = [part.dataset for part in found if part is not None and part.kept is not None]
+    if len(built) < len(found):
         return
     key = 'dataset' if 'dataset' in settings else 'datasets'
-    built = [part.dataset for part in found]
     try:
         DATASETS.build({**settings, key: built[0] if key == 'dataset' else built})
     except Exception as error:  # data sets whose classes differ, for example

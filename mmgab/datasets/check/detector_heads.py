@@ -1,8 +1,10 @@
 """Heads of a detector: the number of their classes, and what their losses and results need."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset, Compose
 from mmengine.registry import MODELS
 
 from mmgab.config_types import type_of
@@ -16,7 +18,7 @@ from .pipelines import all_known, always, steps
 _BOXES, _MASKS = 'bbox_head', 'mask_head'
 
 
-def check_detector(config: Config, dataset: object) -> Iterator[Finding]:
+def check_detector(config: Config, dataset: BaseDataset) -> Iterator[Finding]:
     """Compare the heads of a model with the classes of its training set.
 
     Args:
@@ -32,7 +34,7 @@ def check_detector(config: Config, dataset: object) -> Iterator[Finding]:
     yield from _check_loaded(config, dataset.pipeline)
 
 
-def _check_loaded(config: Config, pipeline: object) -> Iterator[Finding]:
+def _check_loaded(config: Config, pipeline: Compose) -> Iterator[Finding]:
     """Whether a whole pipeline loads what the losses of MMDetection's heads compare."""
     model = config.get('model') or {}
     kind = type_of(model, MODELS, config.get('default_scope'))
@@ -43,9 +45,13 @@ def _check_loaded(config: Config, pipeline: object) -> Iterator[Finding]:
     if any(heads(model.get('roi_head'), 'roi_head', (_MASKS,))):
         flags.append('with_mask')
     for flag in flags if all_known(pipeline) else ():
-        if not always(pipeline, lambda step, flag=flag: bool(getattr(step, flag, False))):
+        if not always(pipeline, partial(_has_set, flag)):
             detail = f'LoadAnnotations({flag}=True) is not in each branch; the losses need it'
             yield Finding('training pipeline that does not load what the model learns', detail)
+
+
+def _has_set(flag: str, step: object) -> bool:
+    return bool(getattr(step, flag, False))
 
 
 def finds_boxes(config: Config) -> bool:

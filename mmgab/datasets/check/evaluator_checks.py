@@ -2,10 +2,11 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 
 from mmgab.config_types import type_name, type_of
@@ -47,7 +48,7 @@ def check_evaluator(
             for found in _check_coco(metric, parts, reading, config):
                 yield Finding(found.kind, f'{name}: {found.detail}', found.is_error)
         elif any(part.kept is not None and _lists_instances(part) for part in parts):
-            called = type_name(metric) if isinstance(metric, Mapping) else kind.__name__
+            called = type_name(metric) if isinstance(metric, Mapping) else type(metric).__name__
             detail = f'{name}: {called}'
             yield Finding('evaluator of a kind that is not checked', detail, is_error=False)
 
@@ -60,7 +61,7 @@ def _metrics(settings: Mapping | Sequence) -> Sequence:
 
 
 def _lists_instances(part: Part) -> bool:
-    return any('instances' in info for info in part.kept)
+    return any('instances' in info for info in part.infos)
 
 
 def _check_coco(
@@ -77,6 +78,7 @@ def _check_coco(
     if path is None:
         return
     own = next((p for p in parts if p.content and _same(path, p.dataset.ann_file)), None)
+    content: Mapping | None
     if own is None:
         content, findings = read_annotations(Path(path), reading.max_annotation_bytes)
         yield from findings
@@ -95,7 +97,7 @@ def _check_coco(
 
 
 def _check_content(
-    content: Mapping, metric: object, parts: Sequence[Part], own: Part | None, path: object
+    content: Mapping, metric: BaseMetric, parts: Sequence[Part], own: Part | None, path: object
 ) -> Iterator[Finding]:
     """Check an annotation file, and what is not checked already if it is a loader's own."""
     classes = class_names(parts[0].dataset) if parts else ()
@@ -123,7 +125,7 @@ def _check_number(names: Sequence[str], config: Config) -> Iterator[Finding]:
         yield Finding('evaluator with fewer classes than are learned', detail)
 
 
-def _same(path: object, other: object) -> bool:
+def _same(path: str, other: str) -> bool:
     return os.path.realpath(path) == os.path.realpath(other)
 
 
@@ -145,10 +147,10 @@ def _check_images(content: Mapping, parts: Sequence[Part], path: object) -> Iter
     """Compare the images of an evaluator with those that its loader gives."""
     if not parts or any(part.kept is None for part in parts):
         return
-    given = {info.get('img_id'): info.get('img_path') for part in parts for info in part.kept}
-    numbers = Counter()
+    given = {info.get('img_id'): info.get('img_path') for part in parts for info in part.infos}
+    numbers: Counter[Hashable] = Counter()
     for part in parts:
-        numbers.update({info.get('img_id'): part.times for info in part.kept})
+        numbers.update({info.get('img_id'): part.times for info in part.infos})
     again = [
         f'image {i}: {given[i]}, {number} times' for i, number in numbers.items() if number > 1
     ]

@@ -29,12 +29,14 @@ class Reading:
 
     def images(self, paths: Sequence[str], title: str) -> list[Looked]:
         """Read images, as :func:`image_checks.look` does."""
-        bounds = dict(max_bytes=self.max_bytes, max_pixels=self.max_pixels)
-        read = partial(look, decoder=self.decoder, **bounds)
+        read = partial(
+            look, decoder=self.decoder, max_bytes=self.max_bytes, max_pixels=self.max_pixels
+        )
         return read_files(read, Looked.unreadable, paths, title, self.workers)
 
     def label_maps(self, paths: Sequence[str], title: str, backend: str) -> list[LabelMap]:
         """Read label maps, as :func:`label_map_file.look_at_labels` does."""
-        bounds = dict(max_bytes=self.max_bytes, max_pixels=self.max_pixels)
-        read = partial(look_at_labels, backend=backend, **bounds)
+        read = partial(
+            look_at_labels, backend=backend, max_bytes=self.max_bytes, max_pixels=self.max_pixels
+        )
         return read_files(read, LabelMap.unreadable, paths, title, self.workers)

@@ -81,7 +81,7 @@ def reason(error: Exception) -> str:
     """Why a file cannot be read, or a thing not built; of an error without a text, its line."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    lines = [frame.line for frame in traceback.extract_tb(error.__traceback__)[-1:]]
+    lines = [frame.line or '' for frame in traceback.extract_tb(error.__traceback__)[-1:]]
     return f'{type(error).__name__}: {str(error) or "".join(lines)}'
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import mmcv
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from .findings import Finding
 
@@ -61,7 +61,7 @@ def _bits(image: Image.Image, content: bytes) -> int:
     """Bits of a value in the file; Pillow shows those of colours as 8."""
     if image.format == 'PNG':
         return content[24]
-    if image.format == 'TIFF':
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
         return max(image.tag_v2.get(_BITS_PER_SAMPLE, (8,)))
     return 16 if image.mode[0] in 'IF' else 8
 

@@ -152,5 +152,7 @@ def _check_box(box: object, size: tuple[float, float], name: str) -> Iterator[Fi
 
 def _size(image: Mapping) -> tuple[float, float]:
     """Width and height as annotated; infinite where they are not."""
-    given = image.get('width'), image.get('height')
-    return tuple(map(int, given)) if all(map(is_side, given)) else (math.inf, math.inf)
+    width, height = image.get('width'), image.get('height')
+    if is_side(width) and is_side(height):
+        return int(width), int(height)
+    return math.inf, math.inf

@@ -16,13 +16,13 @@ def count_kept(split: Split, part: Part, classes: Sequence[str]) -> None:
     """Count the images and instances that a data set keeps; without crowds, for example."""
     learned = [
         each
-        for info in part.kept
+        for info in part.infos
         for each in info.get('instances', ())
         if not each.get('ignore_flag')
     ]
     labels = Counter(each.get('bbox_label') for each in learned)
     split.count(
-        {'images kept': len(part.kept), 'instances kept': len(learned)},
+        {'images kept': len(part.infos), 'instances kept': len(learned)},
         {name: labels[label] for label, name in enumerate(classes)},
     )
 
@@ -31,7 +31,7 @@ def check_keys(part: Part) -> Iterator[Finding]:
     """Note what the pipeline reads of instances and the data set does not give."""
     pipeline = part.dataset.pipeline
     wanted = [key for flag, keys in _KEYS.items() if reads(pipeline, flag) for key in keys]
-    for info in part.kept:
+    for info in part.infos:
         for instance in info.get('instances', ()):
             for key in wanted:
                 if key not in instance:
@@ -45,7 +45,7 @@ def ignore_run_lengths(part: Part) -> Iterator[Finding]:
         getattr(step, 'with_mask', False) and not getattr(step, 'poly2mask', True)
         for step in steps(part.dataset.pipeline)
     ]
-    for info in part.kept if any(takes_polygons) else ():
+    for info in part.infos if any(takes_polygons) else ():
         for instance in info.get('instances', ()):
             if isinstance(instance.get('mask'), Mapping) and not instance.get('ignore_flag'):
                 instance['ignore_flag'] = 1
@@ -57,7 +57,7 @@ def check_seg_maps(part: Part) -> Iterator[Finding]:
     """Note label maps of pixels that the pipeline reads and that are not there."""
     if not reads(part.dataset.pipeline, 'with_seg'):
         return
-    for info in part.kept:
+    for info in part.infos:
         path = info.get('seg_map_path')
         if not path or not Path(path).is_file():
             detail = f'{info.get("img_path")}: {path or "data_prefix has no seg"}'

@@ -14,11 +14,14 @@ from .image_checks import Looked, reason
 from .image_folder import check_folder, check_suffix, shown_suffixes
 from .label_map_file import LabelMap
 from .label_settings import check_settings, ignored_label, label_loaders
+from .segmentation_dataset import SegmentationDataset
 from .semantic_checks import Labels, check_labels, missing_classes, pixels_of_classes
 from .split_images import add_images, bad_names
 
 
-def check_label_maps(split: Split, dataset: object, config: Config, reading: Reading) -> None:
+def check_label_maps(
+    split: Split, dataset: SegmentationDataset, config: Config, reading: Reading
+) -> None:
     """Check a data set of images and label maps.
 
     Args:
@@ -32,6 +35,10 @@ def check_label_maps(split: Split, dataset: object, config: Config, reading: Rea
         split.add([Finding('data set without classes', detail)])
         return
     split.add(check_settings(config, split.name, dataset))
+    if 'img_path' not in dataset.data_prefix:
+        detail = f'{type(dataset).__name__}: data_prefix={dict(dataset.data_prefix)}'
+        split.add([Finding("data set whose data_prefix has no 'img_path'", detail)])
+        return
     source = _source(dataset)
     infos = _listed(split, dataset, reading)
     images = reading.images([info['img_path'] for info in infos], split.name)
@@ -51,7 +58,11 @@ def check_label_maps(split: Split, dataset: object, config: Config, reading: Rea
 
 
 def _check_maps(
-    split: Split, dataset: object, paths: Sequence[str], labels: Labels, reading: Reading
+    split: Split,
+    dataset: SegmentationDataset,
+    paths: Sequence[str],
+    labels: Labels,
+    reading: Reading,
 ) -> list[LabelMap]:
     """Read and check label maps."""
     backends = dict.fromkeys(loader.backend for loader in label_loaders(dataset.pipeline))
@@ -66,17 +77,17 @@ def _check_maps(
     return maps
 
 
-def _source(dataset: object) -> str:
+def _source(dataset: SegmentationDataset) -> str:
     """Where a data set looks for images, and what is there."""
     if dataset.ann_file and not os.path.isdir(dataset.ann_file):
         return str(dataset.ann_file)
-    folder, suffix = dataset.data_prefix.get('img_path'), dataset.img_suffix
+    folder, suffix = dataset.data_prefix['img_path'], dataset.img_suffix
     return f'{folder}: img_suffix={suffix!r}, the folder has {shown_suffixes(folder)}'
 
 
-def _listed(split: Split, dataset: object, reading: Reading) -> list[dict]:
+def _listed(split: Split, dataset: SegmentationDataset, reading: Reading) -> list[dict]:
     """Images and label maps of a data set; what it would pass over is a finding."""
-    folder = dataset.data_prefix.get('img_path')
+    folder = dataset.data_prefix['img_path']
     if dataset.ann_file and not os.path.isdir(dataset.ann_file):
         try:
             read_regular_file(dataset.ann_file, reading.max_annotation_bytes)
@@ -101,7 +112,7 @@ def _other_sizes(images: Sequence[Looked], maps: Sequence[LabelMap]) -> Iterator
             yield Finding('label map of another size', detail)
 
 
-def _without_partner(dataset: object, expected: Sequence[str]) -> Iterator[Finding]:
+def _without_partner(dataset: SegmentationDataset, expected: Sequence[str]) -> Iterator[Finding]:
     """Images without a label map, and label maps without an image."""
     folder = dataset.data_prefix.get('seg_map_path')
     if not folder or not os.path.isdir(folder):

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from mmcv.transforms import LoadAnnotations
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.registry import METRICS
 
 from mmgab.config_types import is_type
@@ -12,6 +14,7 @@ from mmgab.config_types import is_type
 from .findings import Finding
 from .model_heads import check_number, heads
 from .pipelines import all_known, always, steps
+from .segmentation_dataset import SegmentationDataset
 
 _HEADS = ('decode_head', 'auxiliary_head')
 _VOID = 255  # the default of each setting, and what the loader writes
@@ -34,7 +37,7 @@ class LabelLoader:
     is_known: bool = True
 
 
-def label_loaders(pipeline: object) -> Iterator[LabelLoader]:
+def label_loaders(pipeline: Compose) -> Iterator[LabelLoader]:
     """Transforms of a pipeline, and within them, that load label maps.
 
     Args:
@@ -48,7 +51,7 @@ def label_loaders(pipeline: object) -> Iterator[LabelLoader]:
         yield LabelLoader(step.imdecode_backend, reduces, type(step).__name__, is_known)
 
 
-def _loads_labels(step: object) -> bool:
+def _loads_labels(step: object) -> TypeGuard[LoadAnnotations]:
     return isinstance(step, LoadAnnotations) and step.with_seg
 
 
@@ -58,7 +61,7 @@ def ignored_label(config: Config, name: str) -> int:
     return next((value for _, value in settings), _VOID)
 
 
-def check_settings(config: Config, name: str, dataset: object) -> Iterator[Finding]:
+def check_settings(config: Config, name: str, dataset: SegmentationDataset) -> Iterator[Finding]:
     """Compare settings that must agree.
 
     Args:
@@ -86,7 +89,7 @@ def check_settings(config: Config, name: str, dataset: object) -> Iterator[Findi
             yield from check_number(where, head, {number})
 
 
-def _check_loaders(name: str, dataset: object) -> Iterator[Finding]:
+def _check_loaders(name: str, dataset: SegmentationDataset) -> Iterator[Finding]:
     expected = bool(dataset.reduce_zero_label)
     loaders, transforms = list(label_loaders(dataset.pipeline)), dataset.pipeline.transforms
     is_training = name == 'train_dataloader'
@@ -128,10 +131,11 @@ def _paddings(config: Config, pipeline: object) -> Iterator[tuple[str, int]]:
         yield 'model.data_preprocessor.seg_pad_val', preprocessor['seg_pad_val']
     for step in steps(pipeline):
         name = f'{type(step).__name__} of the pipeline'
+        pad_val = getattr(step, 'pad_val', None)
         if hasattr(step, 'seg_pad_val'):
             yield f'{name}: seg_pad_val', step.seg_pad_val
-        elif isinstance(getattr(step, 'pad_val', None), Mapping):
-            yield f"{name}: pad_val['seg']", step.pad_val.get('seg', _VOID)
+        elif isinstance(pad_val, Mapping):
+            yield f"{name}: pad_val['seg']", pad_val.get('seg', _VOID)
 
 
 def _of_heads(config: Config) -> list[tuple[str, int]]:

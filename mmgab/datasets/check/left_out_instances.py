@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from mmengine.dataset import BaseDataset
+
 from .dataset_parts import Part
 from .findings import Finding, shown
 from .json_values import are_numbers, is_number, is_side
@@ -41,16 +43,16 @@ def why_left_out(
 
 
 def _size(image: Mapping) -> tuple[float, float] | None:
-    size = image.get('width'), image.get('height')
-    return size if all(map(is_side, size)) else None
+    width, height = image.get('width'), image.get('height')
+    return (width, height) if is_side(width) and is_side(height) else None
 
 
-def check_left_out(part: Part, classes: Sequence[str]) -> Iterator[Finding]:
+def check_left_out(part: Part, content: Mapping, classes: Sequence[str]) -> Iterator[Finding]:
     """Compare what a data set keeps with its file: images first, then annotations."""
-    yield from _images(part, classes)
-    names = {category['id']: category['name'] for category in part.content['categories']}
-    images = {image['id']: image for image in part.content['images']}
-    for annotation in part.content['annotations']:
+    yield from _images(part, content, classes)
+    names = {category['id']: category['name'] for category in content['categories']}
+    images = {image['id']: image for image in content['images']}
+    for annotation in content['annotations']:
         image = images.get(annotation['image_id'])
         if image is None or _is_kept(part.dataset, image, annotation):
             continue
@@ -62,7 +64,7 @@ def check_left_out(part: Part, classes: Sequence[str]) -> Iterator[Finding]:
             yield Finding(f'annotation left out, as {why}', detail, is_error=False)
 
 
-def _is_kept(dataset: object, image: Mapping, annotation: Mapping) -> bool:
+def _is_kept(dataset: BaseDataset, image: Mapping, annotation: Mapping) -> bool:
     """Ask the data set itself; what it cannot be asked of is a finding of the file's values."""
     try:
         parsed = dataset.parse_data_info(
@@ -73,13 +75,13 @@ def _is_kept(dataset: object, image: Mapping, annotation: Mapping) -> bool:
     return bool(parsed['instances']) if isinstance(parsed, dict) else True
 
 
-def _images(part: Part, classes: Sequence[str]) -> Iterator[Finding]:
-    kept = {info.get('img_id') for info in part.kept}
-    left = [image for image in part.content['images'] if image['id'] not in kept]
+def _images(part: Part, content: Mapping, classes: Sequence[str]) -> Iterator[Finding]:
+    kept = {info.get('img_id') for info in part.infos}
+    left = [image for image in content['images'] if image['id'] not in kept]
     dataset = part.dataset
     settings = {} if dataset.test_mode else (dataset.filter_cfg or {})
-    ids = {c['id'] for c in part.content['categories'] if c['name'] in classes}
-    with_objects = {a['image_id'] for a in part.content['annotations'] if a['category_id'] in ids}
+    ids = {c['id'] for c in content['categories'] if c['name'] in classes}
+    with_objects = {a['image_id'] for a in content['annotations'] if a['category_id'] in ids}
     others = 0
     for image in left:
         size, name = _size(image), f'{image["file_name"]}'
@@ -94,7 +96,7 @@ def _images(part: Part, classes: Sequence[str]) -> Iterator[Finding]:
     if others:
         indices = getattr(dataset, '_indices', None)
         why = 'the filter' if indices is None else f'indices={shown(indices)}'
-        yield Finding('images left out', f'{others} of {len(left) + len(part.kept)}: {why}', False)
-    if not part.kept and part.content['images']:
+        yield Finding('images left out', f'{others} of {len(left) + len(part.infos)}: {why}', False)
+    if not part.infos and content['images']:
         detail = f'{dataset.ann_file}: {len(left)} images, filter_cfg={shown(settings)}'
         yield Finding('data set of which no image is kept', detail)

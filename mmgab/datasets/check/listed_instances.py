@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from numbers import Integral
 
 from mmgab.datasets.built_datasets import class_names
@@ -78,12 +78,12 @@ def _check_instance(instance: Mapping, info: Mapping, classes: int) -> Iterator[
             yield Finding('box without area', where, is_error=False)
     if instance.get('ignore_flag') or label is None:
         return
-    if not isinstance(label, Integral) or not 0 <= label < classes:
+    if not isinstance(label, Integral) or not 0 <= int(label) < classes:
         detail = f'{where}: {shown(label)}, allowed are 0 to {classes - 1}'
         yield Finding('label that is no class', detail)
 
 
-def _corners(box: object) -> list[float] | None:
+def _corners(box: Iterable) -> list[float] | None:
     """Four finite numbers, of whatever a data set lists them in."""
     try:
         corners = [float(corner) for corner in box]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from mmcv.transforms import LoadAnnotations
+from mmengine.dataset import Compose
 
 from .findings import Finding
 from .pipelines import all_known, steps
@@ -16,7 +17,7 @@ _MOVING = {
 }  # fmt: skip
 
 
-def check_order(pipeline: object) -> Iterator[Finding]:
+def check_order(pipeline: Compose) -> Iterator[Finding]:
     """Note transforms that come before the annotations, which would stay as they are in the file.
 
     Args:
@@ -24,7 +25,7 @@ def check_order(pipeline: object) -> Iterator[Finding]:
     """
     if not all_known(pipeline):
         return
-    before = []
+    before: list[str] = []
     for step in steps(pipeline):
         if isinstance(step, LoadAnnotations):
             for name in before:

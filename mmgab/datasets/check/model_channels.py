@@ -4,6 +4,7 @@ import inspect
 from dataclasses import dataclass
 
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.registry import MODELS
 
 from mmgab.config_types import type_name, type_of
@@ -39,7 +40,7 @@ class ModelChannels:
         return None
 
 
-def model_channels(config: Config, pipeline: object) -> ModelChannels | None:
+def model_channels(config: Config, pipeline: Compose) -> ModelChannels | None:
     """Read the channels that a config's model takes.
 
     Args:
@@ -72,7 +73,7 @@ def _of_backbone(backbone: dict, scope: str | None) -> int | None:
     return next((value for value in defaults if isinstance(value, int)), None)
 
 
-def _changes(pipeline: object) -> bool:
+def _changes(pipeline: Compose) -> bool:
     """Whether a transform changes channels, or may do so."""
     names = {type(each).__name__ for each in steps(pipeline)}
     return bool(names & _CHANGE_CHANNELS) or not all_known(pipeline)

@@ -3,19 +3,16 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from mmgab.atomic_file import write_text
+from mmgab.html_template import render
 
-_TEMPLATES = Path(__file__).resolve().parent
+_TEMPLATE = Path(__file__).with_name('check.html.j2')
 
 
 def write_page(result: Mapping, path: Path) -> None:
     """Write what ``check.json`` holds as one HTML file."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined
-    )
     splits = [
         dict(split, largest=max([1, *split['classes'].values()])) for split in result['splits']
     ]
-    template = environment.get_template('check.html.j2')
-    page = template.render(result, splits=splits)
-    path.write_text(page, encoding='utf-8', errors='backslashreplace')
+    page = render(_TEMPLATE, **dict(result, splits=splits))
+    write_text(path, page, errors='backslashreplace')

@@ -20,7 +20,7 @@ def steps(pipeline: object) -> Iterator[object]:
         yield from steps(vars(pipeline))
 
 
-def all_known(pipeline: object) -> bool:
+def all_known(pipeline: Compose) -> bool:
     """Tell whether all transforms of a built pipeline are OpenMMLab's or this library's."""
     transforms = [*pipeline.transforms, *steps(pipeline)]  # a function is no step
     return all(type(each).__module__.partition('.')[0] in _PACKAGES for each in transforms)
@@ -51,5 +51,6 @@ def always(pipeline: object, is_wanted: Callable[[object], bool]) -> bool:
         return is_wanted(pipeline) or always(vars(pipeline), is_wanted)
     if isinstance(pipeline, Mapping):
         pipeline = list(pipeline.values())
-    is_list = isinstance(pipeline, (list, tuple))
-    return is_list and any(always(each, is_wanted) for each in pipeline)
+    if not isinstance(pipeline, (list, tuple)):
+        return False
+    return any(always(each, is_wanted) for each in pipeline)

@@ -1,7 +1,7 @@
 """Label maps of a split: the labels they have in training, against the config's classes."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +34,7 @@ class Labels:
 
     def of_values(self) -> np.ndarray:
         """Label of each value of a file, as MMSegmentation's ``LoadAnnotations`` computes it."""
-        labels = np.arange(VALUES)
+        labels: np.ndarray = np.arange(VALUES)
         if self.reduces_zero:
             labels = np.where(labels == 0, _VOID, labels - 1)
             labels[_VOID] = _VOID
@@ -62,20 +62,24 @@ def check_labels(maps: Sequence[LabelMap], labels: Labels) -> Iterator[Finding]:
     read = [found for found in maps if found.size is not None]
     if not read:
         return
-    total = sum(found.histogram for found in read)
+    total = _sum(found.histogram for found in read)
     yield from _confusion(total, labels)
     yield from _wrong_labels(read, labels)
     yield from _without_labels(read, labels)
     yield from _void_for_a_class(read, labels)
     yield from _other_palettes(read)
-    yield from _class_for_void(sum(found.inside for found in read), total, labels)
+    yield from _class_for_void(_sum(found.inside for found in read), total, labels)
 
 
 def pixels_of_classes(maps: Sequence[LabelMap], labels: Labels) -> dict[str, int]:
     """Pixels of every class."""
-    total = sum((found.histogram for found in maps), np.zeros(VALUES, np.int64))
+    total = _sum(found.histogram for found in maps)
     counts = labels.count(total)
     return {name: int(counts[label]) for label, name in enumerate(labels.classes)}
+
+
+def _sum(histograms: Iterable[np.ndarray]) -> np.ndarray:
+    return sum(histograms, np.zeros(VALUES, np.int64))
 
 
 def missing_classes(pixels: Mapping[str, int]) -> Iterator[Finding]:
@@ -137,7 +141,7 @@ def _without_labels(maps: Sequence[LabelMap], labels: Labels) -> Iterator[Findin
     counts = [labels.count(found.histogram) for found in maps]
     is_empty = [not np.delete(count[:number], _of_classes(labels)).any() for count in counts]
     if all(is_empty):
-        values = [int(value) for value in np.flatnonzero(sum(found.histogram for found in maps))]
+        values = [int(value) for value in np.flatnonzero(_sum(found.histogram for found in maps))]
         detail = (
             f'the values are {values[:5]}, with reduce_zero_label={labels.reduces_zero} and '
             f'ignore_index={labels.ignored} all without a class'
@@ -157,7 +161,7 @@ def _void_for_a_class(maps: Sequence[LabelMap], labels: Labels) -> Iterator[Find
     """255 beside all classes but one: the usual mask of 0 and 255, read as void."""
     number = len(labels.classes)
     counts = [labels.count(found.histogram) for found in maps]
-    missing = np.flatnonzero(sum(counts)[:number] == 0)
+    missing = np.flatnonzero(_sum(counts)[:number] == 0)
     if len(missing) != 1 or labels.reduces_zero:
         return
     beside = [

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
+from mmengine.dataset import Compose
 
 from mmgab.datasets.built_datasets import class_names, class_problem, has_a_target
 from mmgab.datasets.category_labels import misplaced
@@ -106,7 +107,7 @@ def _check(split: Split, part: Part, config: Config, reading: Reading) -> None:
 def _check_targets(parts: Sequence[Part]) -> Iterator[Finding]:
     """Note a training set of which no instance reaches the loss."""
     if all(part.kept for part in parts):
-        infos = [info for part in parts for info in part.kept]
+        infos = [info for part in parts for info in part.infos]
         if infos and not any(map(has_a_target, infos)):
             detail = f'{len(infos)} images are kept, and none has an instance to learn from'
             yield Finding('training set without an instance', detail)
@@ -120,7 +121,7 @@ def _check_counts(split: Split) -> Iterator[Finding]:
         yield Finding('data set of which no instance is kept', detail)
 
 
-def _decoder(pipeline: object, config: Config) -> Decoder | None:
+def _decoder(pipeline: Compose, config: Config) -> Decoder | None:
     """How a built pipeline decodes images, if MMCV's loader does it, and is the first step."""
     steps = pipeline.transforms
     loader = steps[0] if steps else LoadImageFromFile()

@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import torch
+from mmengine.dataset import BaseDataset, ConcatDataset
 from pycocotools import mask as coco_masks
+from torch import Tensor
 
 from mmgab.datasets.built_datasets import class_names, leaves
 from mmgab.datasets.category_labels import label_names
@@ -29,7 +31,7 @@ class Truth:
         labels: That label maps have had so far.
     """
 
-    def __init__(self, dataset: object, learned: Sequence[str] | None) -> None:
+    def __init__(self, dataset: BaseDataset | ConcatDataset, learned: Sequence[str] | None) -> None:
         self.dataset = dataset
         self.instances: Counter[tuple[int, int]] = Counter()
         self.labels: set[int] = set()
@@ -77,7 +79,7 @@ class Truth:
         ]
         self.instances.update((index, label) for _, label in found)
         boxes = torch.tensor([each['bbox'] for each, _ in found], dtype=torch.float64)
-        predicted = dict(
+        predicted: dict[str, Tensor | list[dict]] = dict(
             bboxes=boxes.reshape(-1, 4),
             labels=torch.tensor([label for _, label in found], dtype=torch.long),
             scores=torch.ones(len(found)),

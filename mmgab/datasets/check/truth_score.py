@@ -160,7 +160,8 @@ def _of_coco(metric: BaseMetric, truth: Truth) -> dict:
 
 def _recall(instances: Counter, limit: int) -> tuple[dict[int, float], int]:
     """Part of each label's instances that can be found, and how many of all cannot."""
-    total, found = Counter(), Counter()
+    total: Counter[int] = Counter()
+    found: Counter[int] = Counter()
     for (_, label), number in instances.items():
         total[label] += number
         found[label] += min(number, limit)

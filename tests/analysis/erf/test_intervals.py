@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmgab.analysis.erf import ContributionSums, describe_sums
+from mmgab.analysis.erf import ContributionSums, describe_sums, with_intervals
 
 
 def test_axes_keep_their_names_in_every_sample():
@@ -25,3 +25,10 @@ def test_axes_keep_their_names_in_every_sample():
     assert numbers['fit_angle'] == dict(value=0.0, low=0.0, high=0.0)
     assert numbers['fit_r_squared']['high'] < numbers['turned_r_squared']['low']
     assert list(numbers['fit_is_found']) == ['value']
+
+
+def test_interval_is_between_the_quantiles_that_leave_5_percent_outside():
+    samples = [dict(r50=float(value), fit_is_found=1.0) for value in range(101)]
+    found = with_intervals(dict(r50=40.0, fit_is_found=1.0), samples)
+    assert found == dict(r50=dict(value=40.0, low=2.5, high=97.5), fit_is_found=dict(value=1.0))
+    assert with_intervals(dict(r50=40.0), []) == dict(r50=dict(value=40.0))

@@ -317,8 +317,9 @@ def test_a_folder_of_no_label_maps_is_found(data, tmp_path, capsys, monkeypatch)
 def test_a_config_without_a_data_set_is_no_success(tmp_path, capsys, monkeypatch):
     config = tmp_path / 'config.py'
     config.write_text('train_dataloader = dict(batch_size=2)')
-    code, _ = call(TOOL, [config, '-o', tmp_path], capsys, monkeypatch)
-    assert 'has no data set in any of train_dataloader' in code
+    code, output = call(TOOL, [config, '-o', tmp_path], capsys, monkeypatch)
+    assert code == 2
+    assert 'has no data set in any of train_dataloader' in output
 
 
 def replace(path, make):
@@ -326,6 +327,7 @@ def replace(path, make):
     make(path)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize('config', [INSTANCES, SEMANTICS])
 def test_files_that_would_never_end_are_found_and_not_read(config, data, tmp_path):
     """In a process of its own, which can be ended: this one would wait with it."""

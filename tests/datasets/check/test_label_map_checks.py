@@ -56,6 +56,11 @@ def errors(found):
     return {kind for kind, (is_error, _) in found.items() if is_error}
 
 
+def test_a_data_set_without_an_image_folder_is_an_error_that_names_the_setting(write):
+    found = check(write([BLOB]), data_prefix=dict(seg_map_path='labels'))
+    assert errors(found) == {"data set whose data_prefix has no 'img_path'"}
+
+
 def test_a_mask_of_0_and_255_is_an_error_that_names_the_class(write):
     found = check(write([BLOB * 255]))
     assert errors(found) == {'255 may be meant as a class'}

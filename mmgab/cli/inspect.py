@@ -1,0 +1,31 @@
+"""Say what is in a file: layout, variant, tables, hash.
+
+FILE is a path, a URL or timm://NAME, in any layout; see docs/checkpoints.md.
+
+For example:
+  mmgab inspect swin_small_patch4_window7_224.pth
+"""
+
+import argparse
+
+from mmgab.checkpoints.download import file_sha256
+from mmgab.checkpoints.files import local_path
+from mmgab.checkpoints.summary import summary
+
+from .checkpoint_files import add_file, add_prefix, add_safety, open_file
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_file(parser)
+    add_prefix(parser)
+    add_safety(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print what is in a file."""
+    contents, _ = open_file(args)
+    if '://' not in args.file or args.file.startswith('http'):
+        print(f'sha256      {file_sha256(local_path(args.file))}')
+    for line in summary(contents):
+        print(line, flush=True)

@@ -1,0 +1,271 @@
+"""Multi-head self-attention in windows of a token grid, with a bias of relative positions."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmgab.functional import (
+    is_exporting,
+    is_transformed,
+    mask_bias,
+    pairs_of_table,
+    split_heads,
+    to_exported_tokens,
+    to_exported_windows,
+    window_attention,
+    window_offsets,
+    window_order,
+)
+
+from .arguments import check_choice
+from .fused_norms import ReadsNormed, apply_linear, is_off, is_plain, linear_parts
+from .linear import make_linear
+
+ATTENTION_BACKENDS = ('auto', 'sdpa', 'explicit')
+
+
+def check_backend(attn_backend: str, attn_drop_rate: float, is_gated: bool) -> None:
+    """Check that a backend can do what is asked for.
+
+    Raises:
+        ValueError: If it is not known, or is the fused kernel and weights are dropped or mixed.
+    """
+    check_choice('attn_backend', attn_backend, ATTENTION_BACKENDS)
+    if attn_backend == 'sdpa' and attn_drop_rate:
+        raise ValueError(
+            f"attn_backend='sdpa' drops no attention weights: attn_drop_rate must be 0, got "
+            f"{attn_drop_rate}; with 'auto' attention goes by steps where it drops"
+        )
+    if attn_backend == 'sdpa' and is_gated:
+        raise ValueError("attn_backend='sdpa' mixes no weights, as gpsa_cfg asks: use 'auto'")
+
+
+class BiasedMSA(ReadsNormed):
+    """Attention inside windows, or over a whole grid, whose scores have a bias of positions.
+
+    The bias is made in table space, one row for each relative offset: a learned table, to which the
+    terms named in :attr:`position_terms` are added, each a child that makes a table of offsets
+    ``(T, 2)``. So a new term is a module, ``self.alibi = ...`` and
+    ``self.position_terms.append('alibi')``, and a row in :mod:`~.methods`. A bias that is no table
+    overrides :meth:`position_bias`; a new way from scores to weights overrides :meth:`weights`.
+
+    Args:
+        embed_dims: Channels ``C``.
+        num_heads: Attention heads; must divide ``embed_dims``.
+        window_size: Height and width of the window, in tokens; None for the whole grid.
+        qkv_bias: Add a learnable bias to queries, keys and values.
+        qk_scale: Factor on the scores; ``None`` is ``head_dim ** -0.5``.
+        attn_drop_rate: Dropout probability of the attention weights.
+        proj_drop_rate: Dropout probability of the output.
+        attn_backend: One of ``ATTENTION_BACKENDS``, see :attr:`is_fused`.
+        gaussian: A :class:`~.gaussian_bias.GaussianBias`, or None.
+
+    Attributes:
+        gaussian: A term of the bias; None for none.
+        local: What mixes weights of position into those of content, see
+            :class:`~.gated_attention.LocalPosition`; None for none.
+        position_terms: Names of the children that make a table each; one may be None.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        window_size: tuple[int, int] | None,
+        qkv_bias: bool = True,
+        qk_scale: float | None = None,
+        attn_drop_rate: float = 0.0,
+        proj_drop_rate: float = 0.0,
+        attn_backend: str = 'auto',
+        gaussian: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.window_size = window_size
+        self.attn_backend = attn_backend
+        self.embed_dims = embed_dims
+        self.num_heads = num_heads
+        self.scale = qk_scale or (embed_dims // num_heads) ** -0.5
+        self.position_terms = ['gaussian']
+        self.gaussian = gaussian
+        self.qkv = make_linear(embed_dims, embed_dims * 3, qkv_bias)
+        self.softmax = nn.Softmax(dim=-1)
+        self.attn_drop = nn.Dropout(attn_drop_rate)
+        self.proj = make_linear(embed_dims, embed_dims)
+        self.proj_drop = nn.Dropout(proj_drop_rate)
+        self.local: Callable[..., Tensor] | None = None
+
+    def forward(
+        self, x: Tensor, hw_shape: tuple[int, int], shift: tuple[int, int] = (0, 0)
+    ) -> Tensor:
+        """Attend inside every window of a token grid.
+
+        Args:
+            x: Normed tokens ``(B, H * W, C)``.
+            hw_shape: ``(H, W)``.
+            shift: Rows and columns by which windows are shifted.
+
+        Returns:
+            Tokens ``(B, H * W, C)``.
+        """
+        window = self.window_size or tuple(hw_shape)
+        if is_exporting():
+            return self._forward_exported(x, hw_shape, window, shift)
+        bias = self.position_bias(window, x)  # (heads, N, N)
+        qkv, padding = self._project(x, hw_shape, window)  # (B * H * W, 3 * C), (3 * C,)
+        if self.is_fused:
+            grid = (len(x), *hw_shape)
+            out = window_attention(qkv, padding, bias, grid, window, shift, self.scale)
+        else:
+            # In the order of other Swins, for who looks at the weights.
+            order = window_order(len(x), tuple(hw_shape), window, shift, x.device, by_kind=False)
+            q, k, v = split_heads(order.to_windows(qkv, padding), 3, self.num_heads)
+            mask = order.groups[0].mask
+            weights = self.weights(q, k, bias, mask)  # (windows, heads, N, N)
+            if self.local is not None:
+                weights = self.local(weights, window, mask)
+            out = order.to_tokens((self.attn_drop(weights) @ v).transpose(1, 2))
+        return self.proj_drop(self.proj(out.reshape(x.shape)))
+
+    def weights(self, q: Tensor, k: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
+        """Attention weights from scaled and biased scores.
+
+        Args:
+            q: Queries ``(windows, heads, N, head_dim)``.
+            k: Keys, shaped like ``q``.
+            bias: ``(heads, N, N)``.
+            mask: ``(N, N)`` or ``(windows, 1, N, N)``, True where query and key must not see each
+                other; None if all may.
+
+        Returns:
+            ``(windows, heads, N, N)``, rows sum to one.
+        """
+        scores = (q * self.scale) @ k.transpose(-2, -1) + mask_bias(bias, mask)
+        return self.softmax(scores).to(q.dtype)
+
+    def position_bias(
+        self, window_size: tuple[int, int] | None = None, like: Tensor | None = None
+    ) -> Tensor:
+        """Bias of every pair of tokens of a window.
+
+        Args:
+            window_size: Height and width, in tokens; the attention's own by default.
+            like: Whose device and precision it is for; by default those of the parameters.
+
+        Returns:
+            ``(heads, N, N)``, query before key, in logits.
+        """
+        window = window_size or self.window_size
+        like = next(self.parameters()) if like is None else like
+        table = self.position_table(window, like)
+        tokens = window[0] * window[1]
+        pairs = like.new_zeros(1, 1, 1) if table is None else pairs_of_table(table, window)
+        return pairs.expand(self.num_heads, tokens, tokens)
+
+    def position_table(self, window_size: tuple[int, int], like: Tensor) -> Tensor | None:
+        """Bias of every relative offset: the learned table and all terms.
+
+        Args:
+            window_size: See :meth:`position_bias`.
+            like: See :meth:`position_bias`.
+
+        Returns:
+            ``((2Wh-1)(2Ww-1), heads)``, or ``(..., 1)`` for all heads; None where there is none.
+        """
+        table = self.learned_table(window_size, like)
+        for name in self.position_terms:
+            term = getattr(self, name)
+            if term is not None:
+                device = like.device if table is None else table.device
+                addend = term(window_offsets(tuple(window_size), device))
+                table = addend if table is None else table + addend
+        return table
+
+    @abstractmethod
+    def learned_table(self, window_size: tuple[int, int], like: Tensor) -> Tensor | None:
+        """What is learned for every relative offset, see :meth:`position_table`; None for none."""
+
+    @torch.no_grad()
+    def look(
+        self, x: Tensor, hw_shape: tuple[int, int], shift: tuple[int, int] = (0, 0)
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What attention does in the windows that hold no padding and are not cut by a shift.
+
+        In single precision, without dropout; arguments are those of :meth:`forward`.
+
+        Returns:
+            Attention weights and scores of content alone ``(windows, heads, N, N)``, and the bias
+            ``(heads, N, N)``.
+        """
+        window = self.window_size or tuple(hw_shape)
+        order = window_order(len(x), tuple(hw_shape), window, shift, x.device)
+        windows = order.to_windows(*self._project(x, hw_shape, window))[order.is_whole]
+        q, k, _ = split_heads(windows.float(), 3, self.num_heads)
+        bias = self.position_bias(window, x).float()
+        weights = self.weights(q, k, bias, None)
+        if self.local is not None:
+            weights = self.local(weights, window, None)
+        return weights, (q * self.scale) @ k.transpose(-2, -1), bias
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether attention takes torch's fused kernel, which is the faster one, or goes by steps.
+
+        Chosen here and nowhere else. Steps it is where they are asked for, where weights are
+        mixed, dropped or looked at, where a subclass makes them in another way, and where each step
+        must be differentiable in its turn (:mod:`mmgab.functional.tracing`).
+        """
+        is_own = type(self).weights is BiasedMSA.weights and self.local is None
+        are_plain = is_own and is_plain(self.softmax, nn.Softmax) and is_off(self.attn_drop)
+        return self.attn_backend != 'explicit' and are_plain and not is_transformed()
+
+    def _project(
+        self, x: Tensor, hw_shape: tuple[int, int], window_size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Project normed tokens to queries, keys and values, and those that pad the last windows.
+
+        Padding is zeros after the norm, of which a plain projection leaves its bias. What else
+        stands in its place gets one token of zeros behind those of each image.
+
+        Args:
+            x: ``(B, H * W, C)``.
+            hw_shape: ``(H, W)``.
+            window_size: Height and width of a window.
+
+        Returns:
+            ``(B * H * W, 3 * C)``, and ``(3 * C,)`` for a token of padding; None for zeros, or
+            where windows fit.
+        """
+        if is_plain(self.qkv, nn.Linear):
+            return apply_linear(self.qkv, x).flatten(0, 1), self.qkv.bias
+        if all(side % window == 0 for side, window in zip(hw_shape, window_size, strict=True)):
+            return self.qkv(x).flatten(0, 1), None
+        qkv = self.qkv(F.pad(x, (0, 0, 0, 1)))  # (B, H * W + 1, 3 * C)
+        return qkv[:, :-1].flatten(0, 1), qkv[0, -1]
+
+    def _forward_exported(
+        self,
+        x: Tensor,
+        hw_shape: tuple[int, int],
+        window_size: tuple[int, int],
+        shift: tuple[int, int],
+    ) -> Tensor:
+        """:meth:`forward` in plain operators, which every runtime has and is fast at."""
+        bias, grid, mask = self.position_bias(window_size, x), (x.shape[0], *hw_shape), None
+        if self.window_size is None:
+            q, k, v = split_heads(self.qkv(x), 3, self.num_heads)
+        else:
+            padding = x.new_zeros(x.shape[0], 1, x.shape[2])
+            parts = linear_parts(torch.cat((x, padding), dim=1), self.qkv, 3)
+            q, k, v, mask = to_exported_windows(parts, self.num_heads, grid, window_size, shift)
+        weights = self.weights(q, k, bias, mask)
+        if self.local is not None:
+            weights = self.local(weights, window_size, mask)
+        attended = self.attn_drop(weights) @ v
+        if self.window_size is None:
+            out = attended.transpose(1, 2).flatten(2)
+        else:
+            out = to_exported_tokens(attended, grid, window_size, shift)
+        return self.proj_drop(self.proj(out))

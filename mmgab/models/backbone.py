@@ -1,0 +1,158 @@
+"""What both backbones have in common: where they start from, what is frozen, where tokens are."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from functools import partial
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmgab.layers.adaptive import AdaptiveModule
+from mmgab.layers.arguments import positive_pair
+from mmgab.layers.attention import BiasedMSA
+from mmgab.layers.position_embedding import fit_tokens, resize_tokens
+from mmgab.layers.window_attention import WindowMSA
+from mmgab.registry import MODELS
+
+from .init_cfg import StartsFromCheckpoint
+
+
+class Backbone(AdaptiveModule, StartsFromCheckpoint, BaseModule):
+    """A transformer of blocks with :class:`~mmgab.layers.attention.BiasedMSA`.
+
+    Attributes:
+        position_name: Name of the absolute position embedding, ``(1, H * W, C)`` or None.
+        pretrain_grid: Height and width, in tokens, that it is learned for.
+        frozen_stages: 0 freezes what comes before the blocks, ``n`` also the first ``n`` stages (of
+            a plain ViT: blocks) and their output norms; -1 freezes nothing.
+    """
+
+    position_name: str
+    pretrain_grid: tuple[int, int]
+    frozen_stages: int
+
+    def _make_position(
+        self, is_used: bool, patch_size: tuple[int, int], embed_dims: int, **image: object
+    ) -> None:
+        """Make the absolute position embedding.
+
+        Args:
+            is_used: Whether there is one.
+            patch_size: Height and width of a patch, in pixels.
+            embed_dims: Its channels.
+            image: The side of an image of pretraining, or height and width, in pixels, under the
+                name that the backbone's argument has.
+        """
+        ((name, size),) = image.items()
+        height, width = positive_pair(name, size)
+        self.pretrain_grid = positive_pair(
+            f'{name} // patch_size', (height // patch_size[0], width // patch_size[1])
+        )
+        position = None
+        if is_used:
+            tokens = self.pretrain_grid[0] * self.pretrain_grid[1]
+            position = nn.Parameter(torch.empty(1, tokens, embed_dims))
+            nn.init.trunc_normal_(position, std=0.02)
+        self.register_parameter(self.position_name, position)
+
+    @property
+    def position_embedding(self) -> nn.Parameter | None:
+        """The absolute position embedding; None where there is none."""
+        return getattr(self, self.position_name)
+
+    def _add_position(self, x: Tensor, hw_shape: tuple[int, int]) -> Tensor:
+        """Add the absolute position embedding, for a grid of any size, to tokens."""
+        if self.position_embedding is None:
+            return x
+        return x + resize_tokens(self.position_embedding, self.pretrain_grid, hw_shape)
+
+    @abstractmethod
+    def _frozen_modules(self) -> Iterable[nn.Module]:
+        """Modules that ``frozen_stages`` freezes."""
+
+    def freeze_(self) -> None:
+        """Take gradients from what is frozen."""
+        for module in self._frozen_modules():
+            module.requires_grad_(False)
+        if self.frozen_stages >= 0 and self.position_embedding is not None:
+            self.position_embedding.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> 'Backbone':
+        """Set training mode everywhere but in what is frozen; returns the module itself."""
+        super().train(mode)
+        for module in self._frozen_modules():
+            module.eval()
+        return self
+
+    def fold_(self) -> 'Backbone':
+        """Add every Gaussian to its table and drop it: a stock network, the same function.
+
+        For deployment; :func:`mmgab.checkpoints.fold` does the same to a checkpoint.
+
+        Returns:
+            The network itself.
+
+        Raises:
+            ValueError: If nothing can be folded: it was folded before, is a plain network, or has
+                no tables.
+        """
+        layers = [m for m in self.modules() if isinstance(m, WindowMSA) and m.has_terms]
+        if not layers:
+            raise ValueError(
+                'nothing to fold: no layer has a Gaussian (folded already, or plain; gates of '
+                'gpsa_cfg are no part of a table)'
+            )
+        for layer in layers:
+            layer.fold_()
+        return self
+
+    def adapt_state_dict(
+        self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping
+    ) -> list[str]:
+        """Bring a position embedding of another image size to our form.
+
+        See :meth:`AdaptiveModule.adapt_state_dict`.
+        """
+        name = f'{prefix}{self.position_name}'
+        if name not in state_dict or self.position_embedding is None:
+            return []
+        noted = local_metadata.get('pretrain_grid')
+        state_dict[name], is_resized = fit_tokens(state_dict[name], self.pretrain_grid, noted)
+        return [name] if is_resized else []
+
+    def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
+        """Note the grid of a position embedding, whose length does not tell it."""
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self.position_embedding is not None and hasattr(destination, '_metadata'):
+            destination._metadata[prefix[:-1]]['pretrain_grid'] = self.pretrain_grid
+
+
+def attention_maker(
+    attention: Mapping | None, default: type[BiasedMSA]
+) -> Callable[..., BiasedMSA]:
+    """What makes the attention of a block.
+
+    Args:
+        attention: ``type``, a class, the name of a registered one or ``'package.module.Class'``,
+            which takes the arguments of ``default``, and further arguments of its own; None for
+            ``default``.
+        default: The attention of this backbone.
+
+    Raises:
+        TypeError: If ``attention`` is not a mapping.
+        ValueError: If it has no type, or one that is not found.
+    """
+    if attention is None:
+        return default
+    if not isinstance(attention, Mapping):
+        raise TypeError(f'attention must be a dict or None, got {attention!r}')
+    arguments = {key: value for key, value in attention.items() if key != 'type'}
+    kind = attention.get('type')
+    found = MODELS.get(kind) if isinstance(kind, str) else kind
+    if not callable(found):
+        raise ValueError(
+            f'attention: type must be a class like {default.__name__}, its registered name or '
+            f"'package.module.Class', got {kind!r}"
+        )
+    return partial(found, **arguments)

@@ -1,0 +1,81 @@
+"""Every patch of OpenMMLab's packages, one function each; importing this module patches nothing.
+
+What MMEngine has a call for is no patch: registering a loader, a storage backend or a hook. Nor is
+a method of a single object that is replaced for the time of a run, as in
+:mod:`mmgab.reliability.watched_logs`. The module lies below all rooms, since ``checkpoints`` and
+``engine`` both call it.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.config import utils as config_utils
+from mmengine.registry import DefaultScope
+from mmengine.runner import checkpoint
+from mmengine.utils import is_installed
+
+OUR_BASES = 'mmgab::'
+
+
+def find_package_bases(find_config: Callable[[str], Path]) -> None:
+    """Have configs find their bases in installed packages: ``mmgab::NAME.py``, ``mmseg::`` as well.
+
+    Why: MMEngine has a fixed table of packages. It lacks this one, and has MMSegmentation by the
+    name of its first distribution, which the maintained line has changed.
+
+    Versions: MMEngine 0.10.7; onedl-mmengine 0.10.12.
+
+    Args:
+        find_config: ``mmgab::NAME.py`` to a path.
+    """
+    find_in_other_packages = Config._get_cfg_path
+
+    def find_base(base: str, filename: str) -> tuple[str, str | None]:
+        """Find the file that ``_base_`` names, and the scope of the types in it.
+
+        Ours has no scope of its own: its types are those of the toolboxes, or say ``mmgab.``.
+
+        Raises:
+            FileNotFoundError: If this package has no such config.
+        """
+        if not base.startswith(OUR_BASES):
+            return find_in_other_packages(base, filename)
+        path = find_config(base)
+        if not path.is_file():
+            raise FileNotFoundError(f'_base_ {base!r} of {filename}: {path} does not exist')
+        return str(path), None
+
+    config_utils.MODULE2PACKAGE['mmgab'] = 'mmgab'
+    if not is_installed(config_utils.MODULE2PACKAGE['mmseg']):
+        config_utils.MODULE2PACKAGE['mmseg'] = 'mmseg'
+    Config._get_cfg_path = staticmethod(find_base)
+
+
+def forget_default_scope() -> None:
+    """Have each toolbox find types in its own registry, as in a process that never had a scope.
+
+    Why: that is what ``default_scope = None`` of a pure Python config means, and MMEngine has no
+    call for it once a scope was set.
+
+    Versions: MMEngine 0.10.7; onedl-mmengine 0.10.12.
+    """
+    DefaultScope._instance_dict.clear()
+
+
+def replace_checkpoint_readers(load_from_http: Callable, load: Callable) -> None:
+    """Have MMEngine's loaders of names, such as ``torchvision://``, and of storage read by ours.
+
+    Why: they call these two functions, not the loader that is registered for a scheme, and theirs
+    unpickle everything where PyTorch's restricted unpickler refuses a file.
+
+    Versions: onedl-mmengine 0.10.12; MMEngine 0.10.7, which has the first one alone and relies on
+    PyTorch's unpickler for the second.
+
+    Args:
+        load_from_http: Like ``mmengine.runner.checkpoint.load_from_http``.
+        load: Like ``torch.load``.
+    """
+    checkpoint.load_from_http = load_from_http
+    if hasattr(checkpoint, '_safe_torch_load'):
+        checkpoint._safe_torch_load = load

@@ -1,0 +1,99 @@
+"""The table of results: one line for each run, safe against being killed at any moment."""
+
+import csv
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from mmgab.atomic_file import replacing
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run came to.
+
+    Attributes:
+        task: Name of the task.
+        arm: Name of the arm.
+        seed: Of the run.
+        score: The task's first metric at the end, per cent.
+        second: The task's second metric at the end, per cent.
+        curve: The first metric after each of some iterations.
+        learned: Means of the methods' parameters, layer by layer.
+        config: Hash of the config that it was trained with.
+        seconds: CPU time of training and validation.
+        finished: UTC.
+    """
+
+    task: str
+    arm: str
+    seed: int
+    score: float
+    second: float
+    curve: dict[int, float]
+    learned: dict[str, list[float]]
+    config: str
+    seconds: float
+    finished: str
+
+    @property
+    def run(self) -> str:
+        """Name of the run, as in the grid."""
+        return f'{self.task}/{self.arm}/{self.seed}'
+
+    def row(self) -> dict[str, str | int]:
+        """The line of the table."""
+        curve = ' '.join(f'{iteration}:{score:.3f}' for iteration, score in self.curve.items())
+        learned = ' '.join(
+            f'{kind}={"/".join(f"{value:.4g}" for value in values)}'
+            for kind, values in self.learned.items()
+        )
+        numbers = dict(
+            score=f'{self.score:.3f}', second=f'{self.second:.3f}', seconds=f'{self.seconds:.1f}'
+        )
+        return {**asdict(self), **numbers, 'curve': curve, 'learned': learned}
+
+    @classmethod
+    def from_row(cls, row: dict[str, str]) -> 'Result':
+        """Read a line of the table.
+
+        Raises:
+            ValueError: If a column is missing or no number.
+        """
+        try:
+            points = (point.split(':') for point in row['curve'].split())
+            kinds = (kind.split('=') for kind in row['learned'].split())
+            return cls(
+                task=row['task'],
+                arm=row['arm'],
+                seed=int(row['seed']),
+                score=float(row['score']),
+                second=float(row['second']),
+                curve={int(iteration): float(score) for iteration, score in points},
+                learned={kind: [float(v) for v in values.split('/')] for kind, values in kinds},
+                config=row['config'],
+                seconds=float(row['seconds']),
+                finished=row['finished'],
+            )
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f'{row} is no line of results: {error!r}') from error
+
+
+def read_results(path: Path) -> list[Result]:
+    """Read a table; an absent one is empty.
+
+    Raises:
+        ValueError: If a line of it cannot be read.
+    """
+    if not path.exists():
+        return []
+    with path.open(newline='') as file:
+        return [Result.from_row(row) for row in csv.DictReader(file)]
+
+
+def write_results(path: Path, results: list[Result]) -> None:
+    """Write a table atomically, in the order of the runs' names."""
+    with replacing(path) as temporary, temporary.open('w', newline='') as file:
+        columns = [field.name for field in fields(Result)]
+        writer = csv.DictWriter(file, columns, lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(result.row() for result in sorted(results, key=lambda r: r.run))

@@ -1,0 +1,99 @@
+"""Files of backbones that version 0.1.0 wrote, with the code of today."""
+
+import json
+
+import pytest
+import torch
+
+from mmgab.checkpoints import Contents, fold, read_checkpoint, unfold
+
+from .make_files import (
+    FILES,
+    FOLDED_FILE,
+    FOLDED_NETWORK,
+    NETWORKS,
+    build,
+    environment,
+    file_of,
+    pretrained,
+)
+
+# Another processor or another PyTorch may round sums and exponentials in another way.
+IS_SAME_ENVIRONMENT = json.loads((FILES / 'environment.json').read_text()) == environment()
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """The number of threads is a part of the order in which sums are taken."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def loaded(name):
+    network = build(name, init_cfg=pretrained(name))
+    network.init_weights()
+    return network
+
+
+def contents(path):
+    return Contents.of(read_checkpoint(path), str(path))
+
+
+def without_indices(tensors):
+    """Drop what a stock Swin saves and derives from its window's size."""
+    return {n: t for n, t in tensors.items() if not n.endswith('.relative_position_index')}
+
+
+def assert_same(tensors, expected):
+    """The same bits where both were computed alike, else the same numbers within rounding."""
+    assert tensors.keys() == expected.keys()
+    tolerance = 0.0 if IS_SAME_ENVIRONMENT else 1e-5
+    for name, tensor in tensors.items():
+        torch.testing.assert_close(tensor, expected[name], rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_a_network_takes_every_tensor_of_its_file_as_it_is(name):
+    tensors, state = read_checkpoint(file_of(name)), loaded(name).state_dict()
+    assert state.keys() == tensors.keys()
+    assert [key for key in state if not torch.equal(state[key], tensors[key])] == []
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_a_network_makes_of_an_image_what_it_made_then(name):
+    outputs = read_checkpoint(FILES / 'outputs.safetensors')
+    with torch.no_grad():
+        features = loaded(name)(outputs['image'])
+    assert_same(
+        {f'{name}.{index}': feature for index, feature in enumerate(features)},
+        {key: output for key, output in outputs.items() if key.startswith(f'{name}.')},
+    )
+
+
+def test_a_network_folds_to_the_tensors_of_then():
+    folded = loaded(FOLDED_NETWORK).fold_().state_dict()
+    assert_same(folded, read_checkpoint(FILES / 'folded_network.safetensors'))
+
+
+@pytest.mark.parametrize(
+    ('name', 'folded'), [(FOLDED_FILE, 'folded_file'), (FOLDED_NETWORK, 'folded_network')]
+)
+def test_a_file_folds_to_the_tensors_of_then(name, folded):
+    folded = read_checkpoint(FILES / f'{folded}.safetensors')
+    assert_same(fold(contents(file_of(name))).swin, without_indices(folded))
+
+
+def test_a_folded_file_unfolds_to_the_tensors_of_then():
+    unfolded, _ = unfold(contents(FILES / 'folded_file.safetensors'), per_head=True)
+    expected = read_checkpoint(FILES / 'unfolded_file.safetensors')
+    assert_same(unfolded.swin, expected)
+
+
+def test_a_published_file_still_has_the_hash_in_its_name_and_the_tensors():
+    (path,) = FILES.glob('published-*.pth')
+    digits = path.stem.partition('-')[2]
+    published, tensors = read_checkpoint(path, sha256=digits), read_checkpoint(file_of('vit_gated'))
+    assert published.keys() == tensors.keys()
+    assert [name for name in tensors if not torch.equal(published[name], tensors[name])] == []

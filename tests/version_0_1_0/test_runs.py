@@ -1,0 +1,71 @@
+"""Configs and training states of version 0.1.0, with the code of today."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from mmengine.registry import HOOKS
+
+import mmgab.hooks
+from mmgab.checkpoints import read_checkpoint
+from mmgab.engine import build_model, load_config, load_weights
+
+from ..conftest import run_tool
+from .make_files import FILES, HALF, HERE, ONE_THREAD, RUNS, WHOLE, digest, environment, losses
+
+IS_SAME_ENVIRONMENT = json.loads((FILES / 'environment.json').read_text()) == environment()
+OUR_HOOKS = {
+    'by_iteration': {'GABMonitorHook', 'LabelRangeHook', 'NumericsGuardHook'},
+    'by_epoch': {'GABMonitorHook', 'LabelRangeHook', 'PatchDiversityHook', 'NumericsGuardHook'},
+}
+
+
+@pytest.mark.parametrize('name', RUNS)
+@pytest.mark.parametrize('folder', [HERE / 'configs', FILES], ids=['written', 'dumped'])
+def test_hooks_of_a_config_are_found_under_the_names_of_then(folder, name):
+    path = folder / f'{name}.py' if folder != FILES else folder / name / f'{name}.py'
+    config = load_config(str(path))
+    for settings in (*config.custom_hooks, config.default_hooks.checkpoint):
+        hook = HOOKS.build(settings)
+        assert isinstance(hook, getattr(mmgab.hooks, type(hook).__name__))
+    built = {type(HOOKS.build(settings)).__name__ for settings in config.custom_hooks}
+    assert built == OUR_HOOKS[name]
+
+
+@pytest.mark.parametrize('name', RUNS)
+def test_a_checkpoint_of_a_run_fits_the_model_of_its_dumped_config(name):
+    model = build_model(load_config(str(FILES / name / f'{name}.py')))
+    checkpoint = FILES / name / RUNS[name].format(HALF[name])
+    load_weights(model, str(checkpoint))
+    state, saved = model.state_dict(), read_checkpoint(checkpoint)['state_dict']
+    assert state.keys() == saved.keys()
+    assert [key for key in state if not torch.equal(state[key], saved[key])] == []
+
+
+@pytest.mark.slow
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ('name', 'config'),
+    [('by_iteration', 'dumped'), ('by_epoch', 'written'), ('by_epoch', 'dumped')],
+)
+def test_a_run_resumed_from_its_work_dir_ends_as_it_did_then(name, config, nuclei, tmp_path):
+    """Bit for bit on a processor and a PyTorch as those of then, else within rounding."""
+    work_dir = tmp_path / 'work_dir'
+    shutil.copytree(FILES / name, work_dir)
+    half = RUNS[name].format(HALF[name])
+    (work_dir / 'last_checkpoint').write_text(f'/a/folder/of/then/{half}')
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data' / 'nuclei').symlink_to(nuclei)
+    path = FILES / name / f'{name}.py' if config == 'dumped' else HERE / 'configs' / f'{name}.py'
+    output = run_tool(
+        'tools/train.py', path, '--work-dir', work_dir, '--resume', cwd=tmp_path, env=ONE_THREAD
+    )
+    assert half in output
+    end = json.loads((FILES / name / 'end.json').read_text())
+    resumed = losses(work_dir)
+    assert resumed == pytest.approx(end['losses'][-len(resumed) :], rel=1e-3)
+    assert len(resumed) == 2
+    if IS_SAME_ENVIRONMENT:
+        assert resumed == end['losses'][2:]
+        assert digest(work_dir / RUNS[name].format(WHOLE[name])) == end['sha256']
