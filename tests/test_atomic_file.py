@@ -56,6 +56,13 @@ def test_file_is_complete_when_it_gets_its_name(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.parametrize(('name', 'written'), [('map', 'map.png'), ('map.pdf', 'map.pdf')])
+def test_figure_is_complete_and_alone_in_its_folder(name, written, tmp_path):
+    save(plt.figure(figsize=(1, 1)), tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [written]
+    assert (tmp_path / written).read_bytes()[1:4] in (b'PNG', b'PDF')
+
+
 def test_text_is_written_as_utf_8(tmp_path):
     write_text(tmp_path / 'a.txt', 'R² \udce9', errors='backslashreplace')
     assert (tmp_path / 'a.txt').read_bytes() == b'R\xc2\xb2 \\udce9'

@@ -1,6 +1,7 @@
 """Every config loads, builds, learns, says what it is, and differs from its twin in one setting."""
 
 import copy
+import functools
 import re
 from pathlib import Path
 
@@ -34,8 +35,14 @@ every_twin = pytest.mark.parametrize('path', TWINS, ids=lambda path: path.stem)
 SMALL_SETS = dict(pets=37, caltech101=102, cars=196, dogs=120)  # classes
 
 
-def load(path):
+@functools.cache
+def loaded(path):
     return load_config(str(path))
+
+
+def load(path):
+    """A config of one's own: it may be changed."""
+    return copy.deepcopy(loaded(path))
 
 
 def registry(config):

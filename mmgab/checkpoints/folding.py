@@ -1,48 +1,49 @@
-"""The Gaussian into the relative-position tables of a checkpoint, and out of them."""
+"""Methods into the relative-position tables of a checkpoint, and the Gaussian out of them."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from torch import Tensor
 
-from mmgab.functional import GaussianSplit, gaussian_table, relative_offsets, split_gaussian
+from mmgab.functional import GaussianSplit, relative_offsets, split_gaussian
+from mmgab.layers.methods import GAUSSIAN, Method, methods_to_fold
 
 from .contents import Contents
 from .matching import grouped
-from .method_tensors import GAUSSIAN
 
 
 def fold(contents: Contents) -> Contents:
-    """Add every Gaussian to its table and drop it: a stock Swin, the same function.
+    """Add to every table what its methods add to it and drop them: a stock Swin, the same function.
 
     Args:
         contents: A SwinGAB and what is around it.
 
     Returns:
-        The same, without a trace of the Gaussian. Tables are in single precision, whatever the file
-        was in: rounded to half, they would be another function.
+        The same, without a trace of what was folded. Tables are in single precision, whatever the
+        file was in: rounded to half, they would be another function.
 
     Raises:
         ValueError: If there is no Gaussian (folded before, or a plain Swin), or none in a layer.
     """
-    swin = dict(contents.swin)
-    gaussians = _gaussians(contents)
-    without = [name for name, gaussian in gaussians.items() if gaussian is None]
-    if len(without) == len(gaussians):
+    swin, tables = dict(contents.swin), contents.tables()
+    methods = methods_to_fold(swin)
+    if not methods:
         raise ValueError(
             f'{contents.source} has nothing to fold: it has no Gaussian (folded already, or a '
             'plain Swin)'
         )
-    for name, gaussian in gaussians.items():
-        if gaussian is None:
+    for method in methods:
+        found = {table: _beside(method, table, contents) for table in tables}
+        without = [table for table, tensors in found.items() if not tensors]
+        if without and method.is_in_every_block:
             raise ValueError(
-                f'{contents.source} is not whole: no Gaussian beside {grouped(without)}'
+                f'{contents.source} is not whole: no {method.name} beside {grouped(without)}'
             )
-        offsets = relative_offsets(contents.window(name), swin[name].device)
-        bias = gaussian_table(offsets, *(parameter.float() for parameter in gaussian))
-        swin[name] = swin[name].float() + bias
-        for parameter in GAUSSIAN.beside(name):
-            del swin[parameter]
+        for table, tensors in found.items():
+            if tensors:
+                offsets = relative_offsets(contents.window(table), swin[table].device)
+                swin[table] = swin[table].float() + method.table(tensors, offsets)
+                for name in method.beside(table):
+                    del swin[name]
     return replace(contents, swin=swin)
 
 
@@ -61,8 +62,8 @@ def unfold(contents: Contents, per_head: bool = False) -> tuple[Contents, dict[s
     """
     swin = dict(contents.swin)
     splits = {}
-    for name, gaussian in _gaussians(contents).items():
-        if gaussian is not None:
+    for name in contents.tables():
+        if _beside(GAUSSIAN, name, contents):
             raise ValueError(f'{contents.source} has a Gaussian already: fold it first')
         offsets = relative_offsets(contents.window(name), swin[name].device)
         splits[name] = split = split_gaussian(swin[name], offsets, per_head)
@@ -72,14 +73,10 @@ def unfold(contents: Contents, per_head: bool = False) -> tuple[Contents, dict[s
     return replace(contents, swin=swin), splits
 
 
-def _gaussians(contents: Contents) -> Mapping[str, tuple[Tensor, Tensor] | None]:
-    """Amplitude and sigma beside each table; None beside one that has none."""
-    found: dict[str, tuple[Tensor, Tensor] | None] = {}
-    for table in contents.tables():
-        amplitude, sigma = GAUSSIAN.beside(table)
-        if (amplitude in contents.swin) != (sigma in contents.swin):
-            names = [amplitude, sigma]
-            raise ValueError(f'{contents.source}: {table} has one of {names} without the other')
-        is_there = amplitude in contents.swin
-        found[table] = (contents.swin[amplitude], contents.swin[sigma]) if is_there else None
-    return found
+def _beside(method: Method, table: str, contents: Contents) -> dict[str, Tensor]:
+    """A method's tensors beside a table; empty where it has none."""
+    names = method.beside(table)
+    there = [name in contents.swin for name in names]
+    if any(there) and not all(there):
+        raise ValueError(f'{contents.source}: {table} has one of {list(names)} without the other')
+    return method.found_beside(table, contents.swin)

@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from .method_tensors import METHODS
+from mmgab.layers.methods import METHODS, Method
+
 from .name_template import NameTemplate
 
 _BLOCK = 'stages.{s}.blocks.{b}'
 _ATTENTION = f'{_BLOCK}.attn.w_msa'
-_METHODS = tuple(name for method in METHODS for name in method.in_block(_BLOCK))
 _MERGING = 'stages.{s}.downsample'
 # Norms, qkv, projection, and the two layers of the feed-forward network.
 _PARTS = ('norm1', 'norm2', 'attn.w_msa.qkv', 'attn.w_msa.proj', 'ffn.layers.0.0', 'ffn.layers.1')
@@ -55,6 +55,7 @@ class Layout:
         has_masks: The masks of shifted blocks are saved.
         position_is_map: An absolute position embedding is ``(1, C, H, W)``, else ``(1, H * W, C)``.
         wrapper: Key of a file under which its tensors are, if there is one.
+        has_methods: Tensors of :mod:`mmgab.layers.methods` have a place in it.
     """
 
     name: str
@@ -67,16 +68,24 @@ class Layout:
     has_masks: bool = False
     position_is_map: bool = False
     wrapper: str | None = None
+    has_methods: bool = False
 
-    @lru_cache  # noqa: B019  layouts live as long as the module
     def rules(self, last: int) -> list[tuple[NameTemplate, list[NameTemplate]]]:
         """The table of names for a network whose last stage has that number."""
+        return self._rules(last, tuple(METHODS) if self.has_methods else ())
+
+    @lru_cache  # noqa: B019  layouts live as long as the module
+    def _rules(
+        self, last: int, methods: tuple[Method, ...]
+    ) -> list[tuple[NameTemplate, list[NameTemplate]]]:
+        own = (name for method in methods for name in method.in_block(_BLOCK))
+        names = {**self.names, **{name: name for name in own}}
         return [
             (
                 NameTemplate(ours.replace('{last}', str(last))),
                 [NameTemplate(t) for t in ((theirs,) if isinstance(theirs, str) else theirs)],
             )
-            for ours, theirs in self.names.items()
+            for ours, theirs in names.items()
         ]
 
     @cached_property
@@ -136,12 +145,18 @@ _OWN = _names(
     _PARTS,
     'attn.w_msa',
     _MERGING,
-    {**{name: name for name in ('norm{s}', HEAD, *_METHODS)}, **_POSITION},
+    {**{name: name for name in ('norm{s}', HEAD)}, **_POSITION},
 )
 # Of mmpretrain's first versions, and of Microsoft's, which MMSegmentation's converter keeps.
 _OWN_MASKS = (NameTemplate(f'{_BLOCK}.attn.attn_mask'), NameTemplate(f'{_BLOCK}.attn_mask'))
 OPENMMLAB = Layout(
-    'openmmlab', _OWN, unfolds=True, index='square', unused=_OWN_MASKS, wrapper='state_dict'
+    'openmmlab',
+    _OWN,
+    unfolds=True,
+    index='square',
+    unused=_OWN_MASKS,
+    wrapper='state_dict',
+    has_methods=True,
 )
 # Of mmpretrain's first versions and MMSegmentation's converter: the last norm has no number.
 OPENMMLAB_CLASSIFIER = Layout(
@@ -151,6 +166,7 @@ OPENMMLAB_CLASSIFIER = Layout(
     index='square',
     unused=_OWN_MASKS,
     wrapper='state_dict',
+    has_methods=True,
 )
 
 

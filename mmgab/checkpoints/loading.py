@@ -16,11 +16,12 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
+from mmgab.layers.methods import GAUSSIAN
+
 from .adaptation import adapt, taken_as_they_are
 from .excuses import NOTHING, Excuses
 from .files import read_checkpoint
 from .matching import LoadReport, grouped, match
-from .method_tensors import GAUSSIAN
 from .networks import WHOLE_MODEL, network_of
 from .omissions import left_out
 from .selection import Request, Selection

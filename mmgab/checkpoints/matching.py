@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmgab.layers.methods import GATED_ATTENTION
 from mmgab.printable_text import printable
 
 from .excuses import Excuses
-from .method_tensors import GATED_ATTENTION
 
 _NORM1 = re.compile(r'(?:backbone\.)?stages\.(\d{1,4})\.blocks\.(\d{1,4})\.norm1\.weight')
 _VARIANTS: dict[tuple[int, tuple[int, ...]], str] = {

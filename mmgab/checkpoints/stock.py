@@ -2,9 +2,10 @@
 
 from torch import Tensor, nn
 
+from mmgab.layers.methods import methods_to_fold
+
 from .contents import Contents
 from .folding import fold
-from .method_tensors import GAUSSIAN
 from .target_layouts import export
 
 
@@ -28,7 +29,7 @@ def as_stock_state_dict(model: nn.Module) -> dict[str, Tensor]:
             gates, Context Broadcasting, windows that are not square.
     """
     contents = Contents.of(model.state_dict(), type(model).__name__)
-    if GAUSSIAN.is_in(contents.swin):
+    if methods_to_fold(contents.swin):
         contents = fold(contents)
     checkpoint, _ = export(contents, 'mmdet')
     return checkpoint['state_dict']

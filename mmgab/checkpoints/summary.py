@@ -1,12 +1,14 @@
 """What is in a checkpoint, in words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from mmgab.functional import fit_gaussian, gaussian_table, relative_offsets
+from torch import Tensor
+
+from mmgab.functional import fit_gaussian, relative_offsets
+from mmgab.layers.methods import METHODS, Method
 
 from .contents import Contents
 from .matching import architecture, describe, grouped, is_finite
-from .method_tensors import GAUSSIAN
 
 
 def summary(contents: Contents) -> Iterator[str]:
@@ -39,14 +41,21 @@ def _table_line(contents: Contents, name: str) -> str:
     table, window = contents.swin[name].float(), contents.window(name)
     offsets = relative_offsets(window)
     layer = name.removesuffix('.attn.w_msa.relative_position_bias_table')
-    amplitude, sigma = (contents.swin.get(parameter) for parameter in GAUSSIAN.beside(name))
-    learned = '-'
-    if amplitude is not None and sigma is not None:
-        table = table + gaussian_table(offsets, amplitude.float(), sigma.float())
-        learned = f'A {float(amplitude.square().mean()):.3f}, sigma {float(sigma.abs().mean()):.2f}'
-        learned += ' (means of the heads)' if len(amplitude) > 1 else ''
+    learned = []
+    for method in METHODS:
+        if tensors := method.found_beside(name, contents.swin):
+            table = table if method.table is None else table + method.table(tensors, offsets)
+            learned.append(_learned(method, tensors))
     fit = fit_gaussian(table, offsets)
     height, width, r_squared = (float(v) for v in (fit.amplitude**2, fit.sigma, fit.r_squared))
     fitted = f'A {height:7.3f}, sigma {width:5.2f} tokens, R^2 {r_squared:.3f}'
     size = f'{window[0]}x{window[1]}'
-    return f'  {layer:<18}  {size:<6}  {table.shape[1]:5}  {fitted}  {learned}'
+    return f'  {layer:<18}  {size:<6}  {table.shape[1]:5}  {fitted}  {", ".join(learned) or "-"}'
+
+
+def _learned(method: Method, tensors: Mapping[str, Tensor]) -> str:
+    """What a method has learned in a layer: of each tensor the mean."""
+    told = {symbol: how.meaning(tensors[how.tensor]) for symbol, how in method.learned.items()}
+    digits = {symbol: how.digits for symbol, how in method.learned.items()}
+    text = ', '.join(f'{s} {float(v.mean()):.{digits[s]}f}' for s, v in told.items())
+    return text + ' (means of the heads)' * any(len(values) > 1 for values in told.values())

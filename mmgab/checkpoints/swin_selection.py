@@ -2,11 +2,11 @@
 
 import re
 
+from .absences import absent_methods
 from .contents import Contents
 from .conversion import find_swins, last_stage
 from .excuses import EVERYTHING, Excuses
 from .layouts import HEAD, PRETRAINING
-from .method_tensors import absent_methods
 from .selection import Request, Selection
 
 DERIVED = r'.*\.(attn_mask|relative_position_index|relative_coords_table)'

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mmgab.functional import relative_position_index, shift_mask
+from mmgab.layers.methods import METHODS, has_method
 
 from .contents import Contents
 from .conversion import from_openmmlab, has_place, last_stage
@@ -26,7 +27,6 @@ from .layouts import (
     Layout,
 )
 from .matching import grouped, is_finite
-from .method_tensors import METHODS, has_method
 
 # Of each project: the layout of its classifier, and of a backbone with a norm after each stage.
 _LAYOUTS = {
@@ -47,7 +47,6 @@ _BACKBONE = 'backbone.'  # where OpenMMLab's models have it
 _INDEX = 'relative_position_index'
 _BLOCK = re.compile(r'stages\.\d+\.blocks\.\d+\.')
 _MAY_BE_LEFT = re.compile(rf'norm\d+\.(weight|bias)|{PRETRAINING.pattern}')
-_IN_SOME_BLOCKS = tuple(f'{m.path}.' for m in METHODS if not m.is_in_every_block)
 
 
 def export(contents: Contents, project: str, meta: Mapping | None = None) -> tuple[dict, list[str]]:
@@ -103,10 +102,11 @@ def check_whole(contents: Contents) -> None:
     """
     if bad := [name for name, tensor in contents.swin.items() if not is_finite(tensor)]:
         raise ValueError(f'{contents.source} has values that are not finite: {grouped(bad)}')
+    in_some_blocks = tuple(f'{m.path}.' for m in METHODS if not m.is_in_every_block)
     blocks: dict[str, set[str]] = {}
     for name in contents.swin:
         match = _BLOCK.match(name)
-        if match and not name.startswith(_IN_SOME_BLOCKS, match.end()):
+        if match and not name.startswith(in_some_blocks, match.end()):
             blocks.setdefault(match[0], set()).add(name[match.end() :])
     parts = set().union(*blocks.values())
     if gaps := [block + part for block, own in blocks.items() for part in parts - own]:

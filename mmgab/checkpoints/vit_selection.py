@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
+from mmgab.layers.methods import GATED_ATTENTION, has_method
+
+from .absences import absent_methods
 from .contents import unwrap
 from .excuses import EVERYTHING, Excuses
 from .layouts import PRETRAINING
-from .method_tensors import GATED_ATTENTION, absent_methods, has_method
 from .selection import Request, Selection
 
 _QKV = re.compile(r'((?:.*\.)??)blocks\.\d+\.attn\.qkv\.weight')

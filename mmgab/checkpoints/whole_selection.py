@@ -5,10 +5,10 @@ from collections.abc import Container, Iterable, Mapping
 
 from torch import Tensor
 
+from .absences import absent_methods
 from .contents import Contents, unwrap
 from .conversion import find_swins
 from .excuses import NOTHING, Excuses
-from .method_tensors import absent_methods
 from .selection import Request, Selection
 from .swin_selection import CLASSIFIER, DERIVED, OUTPUT_NORM, UNUSED, swin_absences
 from .wrappers import named_as

@@ -19,6 +19,7 @@ from mmgab.checkpoints.download import file_sha256
 from mmgab.engine import build_model, load_config, load_weights
 
 TIMM = 'timm:'
+_WHOLE = 'forward_features'  # of each of timm's networks
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ def _of_timm(target: Target) -> Subject:
         _timm_features(model, target),
         lambda image: transform(Image.fromarray(image[..., ::-1])),
         size,
-        dict(network=name, layer=target.layer or 'forward_features', timm=timm.__version__),
+        dict(network=name, layer=target.layer or _WHOLE, timm=timm.__version__),
         _window(model),
     )
 
@@ -200,9 +201,8 @@ def _of_timm(target: Target) -> Subject:
 def _timm_features(model: nn.Module, target: Target) -> Callable[[Tensor], Tensor]:
     if target.layer is not None:
         return layer_features(model, target.layer, out_index=target.out_index)
-    forward = model.forward_features
-    assert callable(forward)  # a method of each of timm's networks
-    source = f"{target.source.removeprefix(TIMM)}'s forward_features"
+    forward: Callable[[Tensor], Tensor] = getattr(model, _WHOLE)
+    source = f"{target.source.removeprefix(TIMM)}'s {_WHOLE}"
 
     def features(images: Tensor) -> Tensor:
         height, width = images.shape[-2:]

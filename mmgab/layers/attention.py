@@ -20,9 +20,9 @@ from mmgab.functional import (
     window_order,
 )
 
-from .arguments import check_choice
 from .fused_norms import ReadsNormed, apply_linear, is_off, is_plain, linear_parts
 from .linear import make_linear
+from .validation import check_choice
 
 ATTENTION_BACKENDS = ('auto', 'sdpa', 'explicit')
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from .arguments import check_keys, chosen_places
+from .validation import check_keys, chosen_places
 
 
 class ContextBroadcast(nn.Module):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mmgab.functional import mask_bias, pairs_of_table, window_offsets
 
-from .arguments import check_choice, check_keys, chosen_places
+from .validation import check_choice, check_keys, chosen_places
 
 
 class LocalPosition(nn.Module):

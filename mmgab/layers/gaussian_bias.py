@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mmgab.functional import gaussian_table, split_gaussian
 from mmgab.log import log
 
-from .arguments import check_keys
+from .validation import check_keys
 
 _INITS = ('paper', 'fit')
 

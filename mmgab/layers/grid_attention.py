@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from mmgab.functional import is_exporting, resize_table, table_window, window_offsets
 
 from .adaptive import AdaptiveModule
-from .arguments import check_keys, check_positive, chosen_places, positive_pair
 from .attention import BiasedMSA
 from .gated_attention import build_gates
 from .gaussian_bias import GaussianBias
+from .validation import check_keys, check_positive, chosen_places, positive_pair
 
 _CLASS_TOKEN_ROWS = 3  # of timm's tables, behind the others: to it, from it, itself
 

@@ -6,7 +6,7 @@ from operator import mul
 import torch
 from torch import Tensor
 
-from .arguments import positive_pair
+from .validation import positive_pair
 
 
 class PaddingMask:

@@ -9,9 +9,9 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmgab.layers.adaptive import AdaptiveModule
-from mmgab.layers.arguments import positive_pair
 from mmgab.layers.attention import BiasedMSA
 from mmgab.layers.position_embedding import fit_tokens, resize_tokens
+from mmgab.layers.validation import positive_pair
 from mmgab.layers.window_attention import WindowMSA
 from mmgab.registry import MODELS
 

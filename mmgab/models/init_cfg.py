@@ -10,7 +10,7 @@ from mmengine.registry import WEIGHT_INITIALIZERS
 
 from mmgab.checkpoints import load
 from mmgab.config_types import is_type
-from mmgab.layers.arguments import check_keys
+from mmgab.layers.validation import check_keys
 from mmgab.log import log
 
 # Beside the arguments of load: MMEngine's last one has the same meaning for any device.

@@ -6,7 +6,7 @@ from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mmgab.layers.arguments import check_positive
+from mmgab.layers.validation import check_positive
 from mmgab.registry import MODELS
 
 from .init_cfg import StartsFromCheckpoint, checked_init_cfg

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmgab.layers.arguments import check_positive
+from mmgab.layers.validation import check_positive
 from mmgab.registry import MODELS
 
 _SCALES = (4.0, 2.0, 1.0, 0.5)

@@ -6,7 +6,15 @@ from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
 from mmgab.checkpoints import as_stock_state_dict, rename_to_openmmlab
-from mmgab.layers.arguments import (
+from mmgab.layers.attention import check_backend
+from mmgab.layers.context_broadcast import build_broadcasts
+from mmgab.layers.drop_path import linear_rates
+from mmgab.layers.gated_attention import gates_of_places
+from mmgab.layers.padding_mask import PaddingMask
+from mmgab.layers.patch_embedding import PatchEmbedding
+from mmgab.layers.patch_merging import PatchMerging
+from mmgab.layers.swin_block import GELU, LAYER_NORM, SwinBlockSequence
+from mmgab.layers.validation import (
     check_choice,
     check_flags,
     check_patch,
@@ -17,14 +25,6 @@ from mmgab.layers.arguments import (
     check_widths,
     positive_pair,
 )
-from mmgab.layers.attention import check_backend
-from mmgab.layers.context_broadcast import build_broadcasts
-from mmgab.layers.drop_path import linear_rates
-from mmgab.layers.gated_attention import gates_of_places
-from mmgab.layers.padding_mask import PaddingMask
-from mmgab.layers.patch_embedding import PatchEmbedding
-from mmgab.layers.patch_merging import PatchMerging
-from mmgab.layers.swin_block import GELU, LAYER_NORM, SwinBlockSequence
 from mmgab.layers.window_attention import WindowMSA
 from mmgab.registry import MODELS
 
@@ -149,9 +149,8 @@ class SwinGAB(Backbone):
         check_choice('with_cp', with_cp, (True, False, 'selective'))
         check_flags(shift_single_window=shift_single_window)
         check_backend(attn_backend, attn_drop_rate, gpsa_cfg is not None)
-        self.convert_weights = convert_weights
+        self.convert_weights, self.frozen_stages = convert_weights, frozen_stages
         self.out_indices = out_indices
-        self.frozen_stages = frozen_stages
         self.num_features = [embed_dims * 2**i for i in range(len(depths))]
 
         patch_norm_cfg = norm_cfg if patch_norm else None
@@ -175,7 +174,7 @@ class SwinGAB(Backbone):
             make_attention=attention_maker(attention, WindowMSA),
             gab_cfg=gab_cfg,
         )
-        drop_path_rates = linear_rates(drop_path_rate, depths)
+        rates = linear_rates(drop_path_rate, depths)
         broadcasts = build_broadcasts(cb_cfg, len(depths))
         gates = gates_of_places(gpsa_cfg, len(depths))
         self.padding_mask = PaddingMask(patch_size, strides[1 : len(depths)])
@@ -184,7 +183,7 @@ class SwinGAB(Backbone):
         for i, channels in enumerate(self.num_features):
             stage = SwinBlockSequence(
                 depths[i],
-                drop_path_rates[i],
+                rates[i],
                 downsample=PatchMerging(channels, merges[i], patch_norm_cfg) if merges[i] else None,
                 embed_dims=channels,
                 num_heads=num_heads[i],

@@ -5,7 +5,14 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
-from mmgab.layers.arguments import (
+from mmgab.layers.attention import check_backend
+from mmgab.layers.context_broadcast import build_broadcasts
+from mmgab.layers.drop_path import linear_rates
+from mmgab.layers.gated_attention import gates_of_places
+from mmgab.layers.grid_attention import GridMSA, block_windows
+from mmgab.layers.padding_mask import PaddingMask
+from mmgab.layers.position_embedding import without_other_tokens
+from mmgab.layers.validation import (
     check_flags,
     check_heads,
     check_last_block,
@@ -15,13 +22,6 @@ from mmgab.layers.arguments import (
     check_widths,
     positive_pair,
 )
-from mmgab.layers.attention import check_backend
-from mmgab.layers.context_broadcast import build_broadcasts
-from mmgab.layers.drop_path import linear_rates
-from mmgab.layers.gated_attention import gates_of_places
-from mmgab.layers.grid_attention import GridMSA, block_windows
-from mmgab.layers.padding_mask import PaddingMask
-from mmgab.layers.position_embedding import without_other_tokens
 from mmgab.layers.vit_block import ViTBlock, ViTBlockSequence
 from mmgab.layers.vit_patches import ViTPatches
 from mmgab.registry import MODELS

@@ -25,7 +25,14 @@ def last_checkpoint(work_dir: Path) -> Path | None:
 
     Returns:
         Its path; None where nothing is named, or there is no such file.
+
+    Raises:
+        ValueError: If what ``last_checkpoint`` holds is no path.
     """
-    noted = noted_path(work_dir)
-    path = None if noted is None else work_dir / Path(noted).name
-    return path if path is not None and path.is_file() else None
+    note, noted = work_dir / LAST, noted_path(work_dir)
+    if noted is None:
+        if note.is_file() and note.stat().st_size:
+            raise ValueError(f'{note} must hold the path of a checkpoint; delete it if it does not')
+        return None
+    path = work_dir / Path(noted).name
+    return path if path.is_file() else None

@@ -2,7 +2,7 @@
 
 import reprlib
 from collections.abc import Mapping
-from math import isnan, nan
+from math import isnan
 from numbers import Real
 from pathlib import PurePath
 
@@ -97,8 +97,10 @@ def _name(path: object) -> str:
 
 
 def _number(score: object) -> float | None:
+    if isinstance(score, bool) or not isinstance(score, Real):
+        return None
     try:
-        number = float(score) if isinstance(score, Real) and not isinstance(score, bool) else nan
+        number = float(score)
     except OverflowError:  # an integer that no score has
         return None
     return None if isnan(number) else number

@@ -12,8 +12,8 @@ def random_states() -> dict:
     Returns:
         Numbers and tensors only, which are read from a file without running code.
     """
-    of_numpy = np.random.get_state()
-    assert isinstance(of_numpy, tuple)  # a dict is what legacy=False gives
+    of_numpy = np.random.get_state(legacy=True)
+    assert isinstance(of_numpy, tuple)
     kind, keys, *rest = of_numpy
     states = dict(
         python=random.getstate(),

@@ -46,7 +46,9 @@ QUICK = ('counts', 'geometry', 'inference', 'training', 'scaling')
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog='python -m projects.benchmark',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--variant', choices=['T', 'S'], help='Swin-S; with --quick Swin-T')
     parser.add_argument('--rounds', type=int, help='timed runs of each, 7 by default')

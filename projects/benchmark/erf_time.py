@@ -26,7 +26,9 @@ from mmgab.inspection.erf_subject import Target, build_subject
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog='python -m projects.benchmark.erf_time',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--images', required=True, type=Path, help='folder of images')
     parser.add_argument('--models', nargs='+', default=['swin_tiny_patch4_window7_224'])

@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 from torch.optim import Optimizer
 
 from mmgab.engine import CheckedRunner, check_data, load_config
-from mmgab.reliability import NumericsGuardHook
+from mmgab.hooks import NumericsGuardHook
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'mask_rcnn_swin_gab_nuclei.py'
 WARM_UP = 10  # iterations
@@ -58,7 +58,9 @@ class EveryOtherIteration(NumericsGuardHook):
 def main() -> None:
     """Train, and print what was measured."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog='python -m projects.benchmark.guard',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('config', nargs='?', default=str(CONFIG))
     parser.add_argument('--iterations', type=int, default=200)

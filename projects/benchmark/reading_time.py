@@ -52,7 +52,9 @@ def measure(words: list) -> tuple[float, float]:
 def main() -> None:
     """Measure every command in turn, several times, and print medians."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog='python -m projects.benchmark.reading_time',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--runs', type=int, default=5, help='runs of each command')
     runs = parser.parse_args().runs

@@ -1,6 +1,6 @@
 """The paper's claims about receptive fields, at a scale that runs on two cores.
 
-    make erf-study        # 20 minutes; writes the last part of docs/erf.md, and its pictures
+    python -m projects.erf    # 20 minutes; writes the last part of docs/erf.md, and its pictures
 
 Untrained networks on photographs (scikit-image's and StarDist's, which travel in these packages),
 and the nuclei models before and after training, with the Gaussian and without; of those without,
@@ -156,7 +156,9 @@ def learned_sigmas(work_dir: Path) -> dict[str, list[float]]:
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog='python -m projects.erf',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--work-dir', type=Path, default=ROOT / 'work_dirs' / 'erf_study')
     parser.add_argument('--docs', type=Path, default=ROOT / 'docs', help='folder with erf.md')

@@ -1,6 +1,6 @@
 """Train every arm of the study on every task with every seed, and write its page.
 
-    python -m projects.study                          go on where it stopped, then docs/study.md
+    python -m projects.study                          resume, then write docs/study.md
     python -m projects.study --only none/0            runs whose name has that: TASK/ARM/SEED
     python -m projects.study --page                   the page alone, from the results so far
     python -m projects.study --dataset coco --gpus 8  the commands of the same study on COCO
@@ -40,7 +40,9 @@ DATA = {'digits': 'digit_scenes.py', 'nuclei': 'nuclei.py'}
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog='python -m projects.study',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--only', default='', metavar='TEXT', help='runs whose name has that')
     parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='processes of one thread')

@@ -3,29 +3,19 @@
 import io
 import logging
 import math
-import re
 import time
 from contextlib import redirect_stdout
 from datetime import datetime, timezone
 from pathlib import Path
 
-import torch
 from mmengine.hooks import Hook
 from torch import nn
 
 from mmgab.engine import CheckedRunner
+from mmgab.layers.methods import METHODS
 
 from .grid import Run, Task, config_hash
 from .results_table import Result
-
-# What the methods learn, and how a layer's mean of it is told.
-LEARNED = {
-    'A': (r'\.gaussian\.amplitude$', torch.square),
-    'sigma': (r'\.gaussian\.sigma$', torch.abs),
-    'gate': (r'\.local\.gate$', torch.sigmoid),
-    'scale': (r'\.broadcast\.scale$', lambda scale: scale),
-    'lambda': (r'\.broadcast\.gate$', lambda share: share),
-}
 
 
 class ScoreHook(Hook):
@@ -51,12 +41,14 @@ class ScoreHook(Hook):
 
 def learned(model: nn.Module) -> dict[str, list[float]]:
     """What the methods have learned: of each kind, the mean of every layer, first to last."""
-    found = {kind: [] for kind in LEARNED}
+    found: dict[str, list[float]] = {}
     for name, parameter in model.named_parameters():
-        for kind, (pattern, meaning) in LEARNED.items():
-            if re.search(pattern, name):
-                found[kind].append(meaning(parameter.detach()).mean().item())
-    return {kind: values for kind, values in found.items() if values}
+        for method in METHODS:
+            for kind, how in method.learned.items():
+                if method.has(name) and name.endswith(f'.{how.tensor}'):
+                    value = how.meaning(parameter.detach()).mean().item()
+                    found.setdefault(kind, []).append(value)
+    return found
 
 
 def train(run: Run, folder: Path) -> Result:

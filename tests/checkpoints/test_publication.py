@@ -57,7 +57,7 @@ KILLED = """
 import os, signal, sys, time
 from pathlib import Path
 import torch
-from mmgab.checkpoints import publish as module
+from mmgab.checkpoints import publication as module
 
 def wait(path):
     print(path, flush=True)

@@ -216,6 +216,7 @@ def test_a_library_that_is_not_installed_is_named_with_what_installs_it(capsys, 
     assert 'pip install --no-build-isolation onedl-mmsegmentation==' in message
 
 
+@pytest.mark.process
 def test_help_is_printed_in_half_a_second_of_processor_time():
     """Of the whole process: the clock on the wall depends on what else runs."""
     seconds = []

@@ -28,7 +28,7 @@ def widen_span(axes: Axes) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure and forget it."""
-    with replacing(path) as temporary:
+    """Write a figure and forget it; as PNG where its name does not say."""
+    with replacing(path if path.suffix else path.with_suffix('.png')) as temporary:
         figure.savefig(temporary, dpi=130)
     plt.close(figure)

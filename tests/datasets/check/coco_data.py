@@ -91,3 +91,26 @@ def check(folder, capsys, monkeypatch, **changes):
         }
         for split in result['splits']
     ], result  # fmt: skip
+
+
+def edited(split, **values):
+    """Annotations of a split, all with some values changed."""
+    content = annotations(split)
+    for annotation in content['annotations']:
+        annotation.update(values)
+    return content
+
+
+def without(split, key):
+    """Annotations of a split that all lack a key."""
+    content = annotations(split)
+    for annotation in content['annotations']:
+        del annotation[key]
+    return content
+
+
+def order(split, *ids):
+    """Annotations of a split with these categories, in this order."""
+    content = annotations(split)
+    content['categories'] = [content['categories'][i - 1] for i in ids]
+    return content

@@ -1,0 +1,127 @@
+"""A file is downloaded once, checked, kept under a harmless name, and found again."""
+
+import re
+
+import pytest
+
+from mmgab.checkpoints import http_transfer, read_checkpoint
+from mmgab.checkpoints.download import download
+
+from ..servers import sends
+from .cached_files import is_here, names, sha256
+
+
+def test_a_url_is_downloaded_once_with_one_request(server, hub, content):
+    for _ in range(2):
+        path = download(f'{server.url}/swin.pth')
+        assert path.read_bytes() == content
+        assert names(hub) == [path.name]
+    assert len(server.requests) == 1
+    assert server.requests[0].headers['Accept-Encoding'] == 'identity'
+
+
+def test_a_checkpoint_behind_a_url_is_read(server, content):
+    url = f'{server.url}/swin.pth'
+    assert len(read_checkpoint(url)['state_dict']['weight']) == 5000
+    for digits in (sha256(content)[:8], sha256(content), sha256(content).upper()):
+        read_checkpoint(url, sha256=digits)
+        read_checkpoint(f'{url}#sha256={digits}')
+
+
+def test_two_urls_never_share_a_file(server, content):
+    for folder in 'ab':
+        answer = content + folder.encode()
+        server.answers[f'/{folder}/x.pth'] = lambda handler, answer=answer: handler.send(answer)
+    for folder in 'ab':
+        path = download(f'{server.url}/{folder}/x.pth')
+        assert path.read_bytes() == content + folder.encode()
+    assert download(f'{server.url}/x.pth?v=1') != download(f'{server.url}/x.pth?v=2')
+
+
+def test_a_file_that_version_0_1_0_downloaded_is_found(hub):
+    hub.mkdir(parents=True)
+    path = hub / '85b63cc16873-swin.pth'  # of sha256sum
+    path.write_bytes(b'old')
+    assert download('http://127.0.0.1:9/swin.pth') == path
+
+
+def test_the_check_sees_the_complete_file_before_it_is_kept(server, hub, content):
+    seen = []
+
+    def check(path):
+        seen.append((path.read_bytes(), path.suffix, path in hub.iterdir(), len(names(hub))))
+
+    path = download(f'{server.url}/swin.pth', check=check)
+    assert seen == [(content, '.pth', True, 1)]
+    assert names(hub) == [path.name]
+
+
+def test_a_download_that_the_check_refuses_is_not_kept(server, hub):
+    with pytest.raises(ValueError, match='is damaged'):
+        download(f'{server.url}/swin.pth', check=is_here('another'))
+    assert names(hub) == []
+
+
+def test_a_cached_file_with_another_hash_is_replaced_by_the_right_one_only(server, hub, content):
+    url = f'{server.url}/swin.pth'
+    path = download(url)
+    path.write_bytes(b'damaged')
+    with pytest.raises(ValueError, match='wanted 00000000'):
+        download(url, '00000000')
+    assert path.read_bytes() == b'damaged'
+    with pytest.raises(ValueError, match='is damaged'):
+        download(url, sha256(content), is_here('another'))
+    assert path.read_bytes() == b'damaged'
+    assert download(url, sha256(content)[:10]) == path
+    assert path.read_bytes() == content
+    sent = len(server.requests)
+    download(url, sha256(content))
+    assert (len(server.requests), names(hub)) == (sent, [path.name])
+
+
+def test_a_cached_file_that_is_damaged_is_replaced(server, hub, content):
+    url, check = f'{server.url}/swin.pth', is_here(sha256(content))
+    path = download(url, check=check)
+    path.write_bytes(b'damaged')
+    server.answers['/swin.pth'] = sends(b'', 404)
+    with pytest.raises(ConnectionError, match='404'):
+        download(url, check=check)
+    assert path.read_bytes() == b'damaged'
+    server.answers.clear()
+    assert download(url, check=check) == path
+    assert path.read_bytes() == content
+    assert download(url, check=check) == path
+    assert (len(server.requests), names(hub)) == (3, [path.name])
+
+
+@pytest.mark.parametrize(
+    ('name', 'end'),
+    [
+        ('..', '-..'),
+        ('model', '-model'),
+        ('%2e%2e%2fpasswd.pth', '-%2e%2e%2fpasswd.pth'),
+        ('a b\n\x1b.pth', '-a%20b%0A%1B.pth'),
+        ('m\u00fcll.bin', '-m%C3%BCll.bin'),
+        ('a' * 400 + '.safetensors', 'a' * 100 + '.safetensors'),
+        ('a.' + 'b' * 400, 'b' * 100),
+        ('\u00fc' * 200 + '.pth', '%C3%BC.pth'),
+    ],
+)
+def test_names_of_files_are_harmless_and_keep_their_suffix(name, end, server, hub, content):
+    path = download(f'{server.url}/{name}')
+    assert path.read_bytes() == content
+    assert path.parent == hub
+    assert path.name.endswith(end)
+    assert path.name.isascii()
+    assert path.name.isprintable()
+    assert len(path.name) <= 255
+
+
+def test_progress_is_shown_of_slow_downloads_only(server, capfd, monkeypatch):
+    download(f'{server.url}/quick.pth')
+    assert capfd.readouterr() == ('', '')
+    monkeypatch.setattr(http_transfer, 'SILENT_SECONDS', 0)
+    download(f'{server.url}/slow.pth')
+    output, progress = capfd.readouterr()
+    assert output == ''
+    assert re.search(r'slow\.pth: 100%.*B/s', progress)
