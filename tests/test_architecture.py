@@ -20,6 +20,7 @@ SOURCES = [
 
 # What each room of the library may import of the others: those below it.
 FOUNDATION = {
+    'former_names',
     'atomic_file',
     'config_types',
     'functional',

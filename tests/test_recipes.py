@@ -25,6 +25,8 @@ from mmgab.models import SwinGAB, ViTGAB
 
 from .conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 REGISTRIES = dict(mmdet=DET_MODELS, mmseg=SEG_MODELS, mmpretrain=CLS_MODELS)
 MASK_RCNN_S = ('mmdet', 'swin/mask-rcnn_swin-s-p4-w7_fpn_amp-ms-crop-3x_coco.py')
 UPERNET = 'swin/swin-{}-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py'

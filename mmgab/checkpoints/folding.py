@@ -32,6 +32,8 @@ def fold(contents: Contents) -> Contents:
             'plain Swin)'
         )
     for method in methods:
+        as_table = method.table
+        assert as_table is not None  # see methods_to_fold
         found = {table: _beside(method, table, contents) for table in tables}
         without = [table for table, tensors in found.items() if not tensors]
         if without and method.is_in_every_block:
@@ -41,7 +43,7 @@ def fold(contents: Contents) -> Contents:
         for table, tensors in found.items():
             if tensors:
                 offsets = relative_offsets(contents.window(table), swin[table].device)
-                swin[table] = swin[table].float() + method.table(tensors, offsets)
+                swin[table] = swin[table].float() + as_table(tensors, offsets)
                 for name in method.beside(table):
                     del swin[name]
     return replace(contents, swin=swin)

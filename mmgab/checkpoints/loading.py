@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from mmgab.layers.methods import GAUSSIAN
 
 from .adaptation import adapt, taken_as_they_are
-from .excuses import NOTHING, Excuses
+from .excuses import NOTHING
 from .files import read_checkpoint
 from .matching import LoadReport, grouped, match
 from .networks import WHOLE_MODEL, network_of
@@ -83,11 +83,8 @@ def load(
     own = model_names_without_wrappers(model)
     network = WHOLE_MODEL if is_whole else network_of(own)
     selection = network.select(Request(checkpoint, source, own, strict, prefix))
-    left, pattern = left_out(selection.tensors, leave_out, source)
-    taken = {name: t for name, t in selection.tensors.items() if name not in left}
-    excuses = replace(selection.excuses, missing=f'{selection.excuses.missing}|{pattern}')
-    excuses = excuses if resize else replace(excuses, resized=NOTHING)
-    report = _load_selected(model, own, replace(selection, tensors=taken), excuses, source)
+    selection, left = _restricted(selection, leave_out, resize, source)
+    report = _load_selected(model, own, selection, source)
     if network is WHOLE_MODEL and not report.loaded:
         raise ValueError(f'{source} does not fit the model: no tensor has a name in common with it')
     return replace(report, unexpected=[*report.unexpected, *left, *selection.rest])
@@ -111,8 +108,19 @@ def load_whole_model(
     return load(model, source, strict, resize, checkpoint=checkpoint, is_whole=True)
 
 
+def _restricted(
+    selection: Selection, leave_out: str | Sequence[str] | None, resize: bool, source: str
+) -> tuple[Selection, list[str]]:
+    """Restrict a selection to what is to be taken and resized; returns it, and what is left out."""
+    left, pattern = left_out(selection.tensors, leave_out, source)
+    taken = {name: tensor for name, tensor in selection.tensors.items() if name not in left}
+    excuses = replace(selection.excuses, missing=f'{selection.excuses.missing}|{pattern}')
+    excuses = excuses if resize else replace(excuses, resized=NOTHING)
+    return replace(selection, tensors=taken, excuses=excuses), left
+
+
 def _load_selected(
-    model: nn.Module, names: Mapping[str, str], selection: Selection, excuses: Excuses, source: str
+    model: nn.Module, names: Mapping[str, str], selection: Selection, source: str
 ) -> LoadReport:
     """Adapt tensors, compare them with the model, and load them if all is well.
 
@@ -120,7 +128,6 @@ def _load_selected(
         model: Where to.
         names: Names of its tensors: each without wrappers, and as it is.
         selection: What a file has for it.
-        excuses: Differences that are no reason to refuse it.
         source: Path or URL, for the report.
 
     Raises:
@@ -135,7 +142,8 @@ def _load_selected(
     ]
     state = model.state_dict()
     own = {name: state[held] for name, held in names.items()}
-    report = match(own, adapted, excuses, source, selection.layout, resized, fitted)
+    layout, excuses = selection.layout, selection.excuses
+    report = match(own, adapted, excuses, source, layout, resized, fitted)
     loaded = OrderedDict((names[name], adapted[name]) for name in report.loaded)
     vars(loaded)['_metadata'] = _notes(model, selection.metadata)  # an attribute, as torch has it
     with taken_as_they_are(model):

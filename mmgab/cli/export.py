@@ -38,6 +38,7 @@ from mmgab.deployment import (
     verify,
 )
 from mmgab.engine import build_model, load_config, load_weights
+from mmgab.layers.methods import methods_to_fold
 from mmgab.models import SwinGAB, ViTGAB
 
 from .arguments import add_fitting_checkpoint, add_out, add_size, add_trust
@@ -96,9 +97,10 @@ def folded_model(config: Config, checkpoint: str, size: tuple[int, int], trust: 
             'config; its checkpoint loads'
         )
     print(load_weights(model, checkpoint, trust))
-    has_gaussian = any('.gaussian.' in name for name, _ in model.backbone.named_parameters())
-    if has_gaussian and isinstance(model.backbone, SwinGAB):  # of a plain ViT it is a constant
-        model.backbone.fold_()
+    backbone = model.backbone
+    # Of a plain ViT the bias is a constant.
+    if isinstance(backbone, SwinGAB) and methods_to_fold(backbone.state_dict()):
+        backbone.fold_()
     return model
 
 

@@ -65,6 +65,7 @@ def check_backbone() -> Outcome:
     """A forward and a backward pass of a small SwinGAB, on what there is."""
     import torch
 
+    from mmgab.layers.methods import METHODS
     from mmgab.models import SwinGAB
 
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
@@ -75,7 +76,8 @@ def check_backbone() -> Outcome:
     if idle or not all(torch.isfinite(feature).all() for feature in features):
         found = f'outputs are not finite, or there is no gradient of {idle[:3]}'
         return Outcome('forward and backward', 'FAIL', found, 'please report it')
-    return Outcome('forward and backward', 'PASS', f'on {device}')
+    known = ', '.join(f'{method.name} ({method.argument})' for method in METHODS)
+    return Outcome('forward and backward', 'PASS', f'on {device}; methods: {known}')
 
 
 def check_disk(work_dir: Path) -> Outcome:

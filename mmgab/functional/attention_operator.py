@@ -10,16 +10,28 @@ A backward pass that is differentiated itself computes it again in plain operato
 """
 
 import math
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 from torch.utils.flop_counter import register_flop_formula
 
 from .tracing import is_backward_differentiated
 from .windows import WindowOrder, window_order
+
+
+class _Context(Protocol):
+    """What autograd hands from the operator to its backward; torch's own class declares less."""
+
+    geometry: tuple[list[int], list[int], list[int], float]  # grid, window_size, shift, scale
+    saved_tensors: tuple[Any, ...]  # or None, as they were saved
+    needs_input_grad: Sequence[bool]
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keep tensors."""
 
 
 def mask_bias(bias: Tensor, mask: Tensor | None) -> Tensor:
@@ -118,12 +130,13 @@ def _(
     return qkv.new_empty(qkv.shape), qkv.new_empty(qkv.shape[1]), bias.new_empty(bias.shape)
 
 
-def _keep(ctx: FunctionCtx, inputs: tuple, output: Tensor) -> None:
-    qkv, padding, bias, *ctx.geometry = inputs
+def _keep(ctx: _Context, inputs: tuple, output: Tensor) -> None:
+    qkv, padding, bias, grid, window_size, shift, scale = inputs
+    ctx.geometry = grid, window_size, shift, scale
     ctx.save_for_backward(qkv, padding, bias)
 
 
-def _backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+def _backward(ctx: _Context, grad: Tensor) -> tuple[Tensor | None, ...]:
     qkv, padding, bias = ctx.saved_tensors
     if is_backward_differentiated(grad):
         return *_differentiable_grads(ctx, grad, qkv, padding, bias), None, None, None, None
@@ -134,15 +147,17 @@ def _backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
 
 
 def _differentiable_grads(
-    ctx: FunctionCtx, grad: Tensor, *inputs: Tensor | None
+    ctx: _Context, grad: Tensor, qkv: Tensor, padding: Tensor | None, bias: Tensor
 ) -> list[Tensor | None]:
     """Gradients of ``qkv``, ``padding`` and ``bias``, which can be differentiated again."""
-    needs = ctx.needs_input_grad[: len(inputs)]
+    needs = ctx.needs_input_grad[:3]
     with torch.enable_grad():
         # Views, so that none is made of another: of a projection's bias are both padding and qkv.
-        inputs = [None if tensor is None else tensor.view_as(tensor) for tensor in inputs]
-        learned = [tensor for tensor, is_needed in zip(inputs, needs, strict=True) if is_needed]
-        out = _attend_by_steps(*inputs, *ctx.geometry)
+        qkv, bias = qkv.view_as(qkv), bias.view_as(bias)
+        padding = None if padding is None else padding.view_as(padding)
+        given = zip((qkv, padding, bias), needs, strict=True)
+        learned = [x for x, is_needed in given if is_needed and x is not None]
+        out = _attend_by_steps(qkv, padding, bias, *ctx.geometry)
         grads = torch.autograd.grad(out, learned, grad, create_graph=True, allow_unused=True)
     found = iter(grads)
     return [next(found) if is_needed else None for is_needed in needs]
@@ -168,15 +183,30 @@ window_attention.register_autograd(_backward, setup_context=_keep)
 
 
 @register_flop_formula(torch.ops.mmgab.window_attention)
-def _flops(qkv: list, padding: list | None, bias: list, grid: list, *rest: object, **kw) -> int:
-    return 2 * _flops_of_a_product(qkv, bias, grid, rest[0])  # scores, values
+def _flops(
+    qkv: list,
+    padding: list | None,
+    bias: list,
+    grid: list,
+    window_size: list,
+    *_: object,
+    **kw: object,
+) -> int:
+    return 2 * _flops_of_a_product(qkv, bias, grid, window_size)  # scores, values
 
 
 @register_flop_formula(torch.ops.mmgab.window_attention_backward)
 def _flops_backward(
-    grad: list, qkv: list, padding: list | None, bias: list, *rest: object, **kw
+    grad: list,
+    qkv: list,
+    padding: list | None,
+    bias: list,
+    grid: list,
+    window_size: list,
+    *_: object,
+    **kw: object,
 ) -> int:
-    return 5 * _flops_of_a_product(qkv, bias, rest[0], rest[1])  # scores again, and four gradients
+    return 5 * _flops_of_a_product(qkv, bias, grid, window_size)  # scores again, four gradients
 
 
 def _flops_of_a_product(qkv: list, bias: list, grid: list, window_size: list) -> int:
@@ -197,8 +227,8 @@ def _order(
     grid: list[int], window_size: list[int], shift: list[int], like: Tensor, by_kind: bool = True
 ) -> WindowOrder:
     batch, height, width = grid
-    place = dict(device=like.device, by_kind=by_kind)
-    return window_order(batch, (height, width), tuple(window_size), tuple(shift), **place)
+    window, by = (window_size[0], window_size[1]), (shift[0], shift[1])
+    return window_order(batch, (height, width), window, by, device=like.device, by_kind=by_kind)
 
 
 def _scores(q: Tensor, k: Tensor, bias: Tensor, order: WindowOrder, scale: float) -> Tensor:

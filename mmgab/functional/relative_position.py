@@ -6,6 +6,8 @@ every published Swin checkpoint.
 """
 
 import math
+from collections.abc import Sequence
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -138,19 +140,20 @@ def resize_table(table: Tensor, source: tuple[int, int], target: tuple[int, int]
     if tuple(source) == tuple(target):
         return table
     # Not every device has double precision.
-    place = dict(dtype=torch.promote_types(table.dtype, torch.float32), device=table.device)
-    rows = _interpolation(source[0], target[0]).to(**place)  # (2Th-1, 2Sh-1)
-    columns = _interpolation(source[1], target[1]).to(**place)  # (2Tw-1, 2Sw-1)
-    grid = table.to(**place).unflatten(0, (2 * source[0] - 1, 2 * source[1] - 1))
+    dtype, device = torch.promote_types(table.dtype, torch.float32), table.device
+    rows = _interpolation(source[0], target[0]).to(device, dtype)  # (2Th-1, 2Sh-1)
+    columns = _interpolation(source[1], target[1]).to(device, dtype)  # (2Tw-1, 2Sw-1)
+    grid = table.to(device, dtype).unflatten(0, (2 * source[0] - 1, 2 * source[1] - 1))
     return torch.einsum('ty,yxh,sx->tsh', rows, grid, columns).flatten(0, 1).to(table.dtype)
 
 
 def _interpolation(source: int, target: int) -> Tensor:
     """Weights ``(2T-1, 2S-1)`` from values at a source's offsets to a target's, on one axis."""
-    place = dict(dtype=torch.float64, device='cpu')  # whatever the default device is
-    half = torch.tensor(_geometric_offsets(source - 1, target - 1), **place)
+    cpu = torch.device('cpu')  # whatever the default device is
+    offsets = _geometric_offsets(source - 1, target - 1)
+    half = torch.tensor(offsets, dtype=torch.float64, device=cpu)
     positions = torch.cat((-half.flip(0), half.new_zeros(1), half))  # (2S-1,)
-    wanted = torch.arange(1 - target, target, **place)
+    wanted = torch.arange(1 - target, target, dtype=torch.float64, device=cpu)
     wanted = wanted.clamp(positions[0], positions[-1])
     right = torch.searchsorted(positions, wanted).clamp(1, max(len(positions) - 1, 1))
     weights = half.new_zeros(len(wanted), len(positions))
@@ -199,13 +202,14 @@ def table_window(
     claims = (noted, None if index is None else window_of_index(index), square_window(len(table)))
     for claim in claims:
         if _is_pair(claim) and (2 * claim[0] - 1) * (2 * claim[1] - 1) == len(table):
-            return tuple(claim)
+            return claim[0], claim[1]
     return None
 
 
-def _is_pair(value: object) -> bool:
-    is_sequence = isinstance(value, (tuple, list)) and len(value) == 2
-    return is_sequence and all(isinstance(side, int) and side > 0 for side in value)
+def _is_pair(value: object) -> TypeGuard[Sequence[int]]:
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        return False
+    return all(isinstance(side, int) and side > 0 for side in value)
 
 
 def window_of_index(index: Tensor) -> tuple[int, int] | None:

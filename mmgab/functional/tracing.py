@@ -5,9 +5,9 @@ takes. Gradient penalties, Hessians, per-sample gradients and forward-mode deriv
 operators, each differentiable in its turn. Exporters need those that every runtime has.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import lru_cache, wraps
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -51,16 +51,16 @@ def remember(maxsize: int) -> Callable[[Maker], Maker]:
 
     def decorate(make: Maker) -> Maker:
         @lru_cache(maxsize)
-        def cached(*key: object, **named: object) -> object:
+        def cached(*key: Hashable, **named: Hashable) -> object:
             with torch.inference_mode(False):
                 return make(*key, **named)
 
         @wraps(make)
-        def look_up(*key: object, **named: object) -> object:
+        def look_up(*key: Hashable, **named: Hashable) -> object:
             return make(*key, **named) if _is_traced() else cached(*key, **named)
 
-        look_up.cache_info, look_up.cache_clear = cached.cache_info, cached.cache_clear
-        return look_up
+        look_up.__dict__.update(cache_info=cached.cache_info, cache_clear=cached.cache_clear)
+        return cast(Maker, look_up)  # it takes and returns what make does
 
     return decorate
 

@@ -11,6 +11,7 @@ image of any size.
 Sizes are ``(height, width)`` pairs in tokens.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -180,10 +181,11 @@ def window_order(
     padded = (rows * window_size[0], cols * window_size[1])
     y, x = window_coordinates((rows, cols), window_size, shift, device)
     windows = (y * padded[1] + x).view(rows, cols, -1)  # (rows, cols, N), cells of the padded grid
-    kinds, masks = [windows.flatten(0, 1)], [None]
+    kinds = [windows.flatten(0, 1)]
+    masks: Sequence[Tensor | None] = [None]
     if any(shift) and not by_kind:
-        mask = shift_mask((rows, cols), window_size, shift, device)
-        masks = [mask[:, None].repeat(batch, 1, 1, 1)]  # (windows, 1, N, N)
+        of_image = shift_mask((rows, cols), window_size, shift, device)
+        masks = [of_image[:, None].repeat(batch, 1, 1, 1)]  # (windows, 1, N, N)
     elif any(shift):
         kinds = [
             *(windows[:-1, :-1].flatten(0, 1), windows[:-1, -1]),
@@ -191,9 +193,8 @@ def window_order(
         ]
         masks = _masks(window_size, shift, device)
 
-    cells = padded[0] * padded[1]
-    image = torch.arange(batch, device=device).view(-1, 1, 1)
-    cells = torch.cat([(image * cells + kind).flatten() for kind in kinds])  # (P,)
+    image = torch.arange(batch, device=device).view(-1, 1, 1) * (padded[0] * padded[1])
+    cells = torch.cat([(image + kind).flatten() for kind in kinds])  # (P,)
     places = torch.empty_like(cells).scatter_(0, cells, torch.arange(len(cells), device=device))
     places = places.view(batch, *padded)
     padding = torch.cat((places[:, height:].flatten(), places[:, :height, width:].flatten()))

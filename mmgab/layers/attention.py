@@ -21,6 +21,7 @@ from mmgab.functional import (
 )
 
 from .fused_norms import ReadsNormed, apply_linear, is_off, is_plain, linear_parts
+from .gaussian_bias import GaussianBias
 from .linear import make_linear
 from .validation import check_choice
 
@@ -80,7 +81,7 @@ class BiasedMSA(ReadsNormed):
         attn_drop_rate: float = 0.0,
         proj_drop_rate: float = 0.0,
         attn_backend: str = 'auto',
-        gaussian: nn.Module | None = None,
+        gaussian: GaussianBias | None = None,
     ) -> None:
         super().__init__()
         self.window_size = window_size
@@ -110,7 +111,8 @@ class BiasedMSA(ReadsNormed):
         Returns:
             Tokens ``(B, H * W, C)``.
         """
-        window = self.window_size or tuple(hw_shape)
+        height, width = hw_shape
+        window = self.window_size or (height, width)
         if is_exporting():
             return self._forward_exported(x, hw_shape, window, shift)
         bias = self.position_bias(window, x)  # (heads, N, N)
@@ -120,7 +122,7 @@ class BiasedMSA(ReadsNormed):
             out = window_attention(qkv, padding, bias, grid, window, shift, self.scale)
         else:
             # In the order of other Swins, for who looks at the weights.
-            order = window_order(len(x), tuple(hw_shape), window, shift, x.device, by_kind=False)
+            order = window_order(len(x), (height, width), window, shift, x.device, by_kind=False)
             q, k, v = split_heads(order.to_windows(qkv, padding), 3, self.num_heads)
             mask = order.groups[0].mask
             weights = self.weights(q, k, bias, mask)  # (windows, heads, N, N)
@@ -158,6 +160,7 @@ class BiasedMSA(ReadsNormed):
             ``(heads, N, N)``, query before key, in logits.
         """
         window = window_size or self.window_size
+        assert window is not None, 'of the whole grid, whose size is to be given'
         like = next(self.parameters()) if like is None else like
         table = self.position_table(window, like)
         tokens = window[0] * window[1]
@@ -179,7 +182,7 @@ class BiasedMSA(ReadsNormed):
             term = getattr(self, name)
             if term is not None:
                 device = like.device if table is None else table.device
-                addend = term(window_offsets(tuple(window_size), device))
+                addend = term(window_offsets((window_size[0], window_size[1]), device))
                 table = addend if table is None else table + addend
         return table
 
@@ -199,8 +202,9 @@ class BiasedMSA(ReadsNormed):
             Attention weights and scores of content alone ``(windows, heads, N, N)``, and the bias
             ``(heads, N, N)``.
         """
-        window = self.window_size or tuple(hw_shape)
-        order = window_order(len(x), tuple(hw_shape), window, shift, x.device)
+        height, width = hw_shape
+        window = self.window_size or (height, width)
+        order = window_order(len(x), (height, width), window, shift, x.device)
         windows = order.to_windows(*self._project(x, hw_shape, window))[order.is_whole]
         q, k, _ = split_heads(windows.float(), 3, self.num_heads)
         bias = self.position_bias(window, x).float()

@@ -23,6 +23,8 @@ class ContextBroadcast(nn.Module):
         channels: Channels ``C`` of a token.
     """
 
+    share: Tensor
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.register_buffer('share', torch.tensor(0.5))

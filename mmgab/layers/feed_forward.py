@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from mmcv.cnn import build_activation_layer
 from torch import Tensor, nn
 from torch.autograd import Function
-from torch.autograd.function import FunctionCtx
 
 from mmgab.functional import is_backward_differentiated
 
 from .fused_norms import (
+    NormContext,
     NormInputs,
     ReadsNormed,
     autocast,
@@ -64,23 +64,27 @@ class FeedForward(ReadsNormed):
         """Transform normed tokens ``(..., C)``."""
         norm = norm_inputs(x)
         is_norm_kept = norm is not None or not torch.is_grad_enabled()
-        if not is_norm_kept or not self._has_lean_form():
+        lean = self._lean_layers() if is_norm_kept else None
+        if lean is None:
             return self.layers(x)
-        expand, contract = self.layers[0][0], self.layers[1]
+        expand, contract = lean
         weights, biases = (expand.weight, contract.weight), (expand.bias, contract.bias)
         return feed_forward(x, norm, weights, biases, self.keep_hidden)
 
-    def _has_lean_form(self) -> bool:
-        """Whether the layers are what they were made as, and drop nothing."""
+    def _lean_layers(self) -> tuple[nn.Linear, nn.Linear] | None:
+        """The linear ones, if all layers are what they were made as, and drop nothing."""
         if not has_lean_form(self.layers, nn.Sequential) or len(self.layers) != 3:
-            return False
+            return None
         hidden, contract, output_drop = self.layers
         if not has_lean_form(hidden, nn.Sequential) or len(hidden) != 3:
-            return False
+            return None
         expand, activation, drop = hidden
         is_gelu = has_lean_form(activation, nn.GELU) and activation.approximate == 'none'
-        are_linear = has_lean_form(expand, nn.Linear) and has_lean_form(contract, nn.Linear)
-        return is_gelu and are_linear and is_off(drop) and is_off(output_drop)
+        if not (is_gelu and is_off(drop) and is_off(output_drop)):
+            return None
+        if has_lean_form(expand, nn.Linear) and has_lean_form(contract, nn.Linear):
+            return expand, contract
+        return None
 
 
 def feed_forward(
@@ -107,6 +111,7 @@ def feed_forward(
     if not torch.is_grad_enabled():
         hidden = F.linear(normed, expand, expand_bias)
         return F.linear(torch.ops.aten.gelu_(hidden), contract, contract_bias)
+    assert norm is not None
     tensors = autocast(normed, expand, expand_bias, contract, contract_bias)
     return _FeedForward.apply(keep_hidden, normed.dtype, *tensors, *norm)
 
@@ -114,7 +119,7 @@ def feed_forward(
 class _FeedForward(Function):
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: NormContext,
         keep_hidden: bool,
         norm_dtype: torch.dtype,
         normed: Tensor,
@@ -122,23 +127,27 @@ class _FeedForward(Function):
         expand_bias: Tensor | None,
         contract: Tensor,
         contract_bias: Tensor | None,
-        *norm: Tensor | float | None,
+        x: Tensor,
+        norm_weight: Tensor | None,
+        norm_bias: Tensor | None,
+        eps: float,
     ) -> Tensor:
-        *tensors, ctx.eps = norm
         hidden = F.linear(normed, expand, expand_bias)
         kept = hidden if keep_hidden else None
-        ctx.save_for_backward(expand, expand_bias, contract, kept, *tensors)
-        ctx.norm_dtype = norm_dtype
+        norm = (x, norm_weight, norm_bias)
+        ctx.save_for_backward(expand, expand_bias, contract, kept, *norm)
+        ctx.norm_dtype, ctx.eps = norm_dtype, eps
         return F.linear(F.gelu(hidden), contract, contract_bias)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        expand, expand_bias, contract, hidden, *norm = ctx.saved_tensors
+    def backward(ctx: NormContext, grad: Tensor) -> tuple[Tensor | None, ...]:
+        expand, expand_bias, contract, hidden, *inputs = ctx.saved_tensors
         needs_normed, needs_expand, needs_bias, needs_contract, needs_last = ctx.needs_input_grad[
             2:7
         ]
         is_differentiated = is_backward_differentiated(grad)
-        normed = NormInputs(*norm, ctx.eps).norm(ctx.norm_dtype).to(grad.dtype)
+        norm = NormInputs(inputs[0], inputs[1], inputs[2], ctx.eps)
+        normed = norm.norm(ctx.norm_dtype).to(grad.dtype)
         if hidden is None or is_differentiated:  # what was kept has no history
             hidden = F.linear(normed, expand, expand_bias)
         activated = F.gelu(hidden)

@@ -11,16 +11,17 @@ LoRA, a pruned layer, a hook on features.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeGuard, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import Function
-from torch.autograd.function import FunctionCtx
 from torch.nn.modules import module as every_module
 
 from mmgab.functional import is_transformed
+
+Kind = TypeVar('Kind', bound=nn.Module)
 
 _INPUTS = '_mmgab_norm_inputs'  # attribute of a norm's output
 
@@ -111,11 +112,13 @@ def linear_parts(x: Tensor, linear: nn.Module, count: int) -> Sequence[Tensor]:
     if not is_plain(linear, nn.Linear):
         return linear(x).chunk(count, dim=-1)
     weights = linear.weight.chunk(count)
-    biases = (None,) * count if linear.bias is None else linear.bias.chunk(count)
+    biases: Sequence[Tensor | None] = [None] * count
+    if linear.bias is not None:
+        biases = linear.bias.chunk(count)
     return [F.linear(x, weight, bias) for weight, bias in zip(weights, biases, strict=True)]
 
 
-def has_lean_form(module: nn.Module, kind: type[nn.Module]) -> bool:
+def has_lean_form(module: nn.Module, kind: type[Kind]) -> TypeGuard[Kind]:
     """Whether a module is plain, and it is for us to decide what backward keeps of it.
 
     Never where ``torch.compile`` or an exporter looks on, which decides itself; nor where plain
@@ -125,7 +128,7 @@ def has_lean_form(module: nn.Module, kind: type[nn.Module]) -> bool:
     return not is_traced and is_plain(module, kind) and not is_transformed()
 
 
-def is_plain(module: nn.Module, kind: type[nn.Module]) -> bool:
+def is_plain(module: nn.Module, kind: type[Kind]) -> TypeGuard[Kind]:
     """Whether calling a module does what its class does, and nothing else.
 
     Not if it is of a subclass, something is hooked to it or to all modules, or something stands in
@@ -146,38 +149,53 @@ def is_off(dropout: nn.Module) -> bool:
     return is_plain(dropout, nn.Dropout) and not (dropout.training and dropout.p > 0)
 
 
+class NormContext(Protocol):
+    """What autograd hands from forward to backward; torch's own class declares less."""
+
+    eps: float
+    norm_dtype: torch.dtype
+    saved_tensors: tuple[Any, ...]  # or None, as they were saved
+    needs_input_grad: Sequence[bool]
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keep tensors."""
+
+
 class _NormedLinear(Function):
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: NormContext,
         norm_dtype: torch.dtype,
         normed: Tensor,
         weight: Tensor,
         bias: Tensor | None,
-        *norm: Tensor | float | None,
+        x: Tensor,
+        norm_weight: Tensor | None,
+        norm_bias: Tensor | None,
+        eps: float,
     ) -> Tensor:
-        *tensors, ctx.eps = norm
-        ctx.save_for_backward(weight, *tensors)
-        ctx.norm_dtype = norm_dtype
+        ctx.save_for_backward(weight, x, norm_weight, norm_bias)
+        ctx.norm_dtype, ctx.eps = norm_dtype, eps
         return F.linear(normed, weight, bias)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        weight, *norm = ctx.saved_tensors
+    def backward(ctx: NormContext, grad: Tensor) -> tuple[Tensor | None, ...]:
+        weight, x, norm_weight, norm_bias = ctx.saved_tensors
         _, needs_normed, needs_weight, needs_bias, *_ = ctx.needs_input_grad
         grad_weight = None
         if needs_weight:
-            grad_weight = weight_grad(grad, NormInputs(*norm, ctx.eps).norm(ctx.norm_dtype))
+            norm = NormInputs(x, norm_weight, norm_bias, ctx.eps)
+            grad_weight = weight_grad(grad, norm.norm(ctx.norm_dtype))
         grad_normed = grad @ weight if needs_normed else None
         return None, grad_normed, grad_weight, bias_grad(grad) if needs_bias else None, *[None] * 4
 
 
-def autocast(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
+def autocast(first: Tensor, *others: Tensor | None) -> tuple[Tensor | None, ...]:
     """Tensors in the precision in which a linear layer computes.
 
     Done by hand where they are kept for backward: there, autocast would cast them once more.
     """
-    device = tensors[0].device.type
+    tensors, device = (first, *others), first.device.type
     # Asked of a device that has none, such as meta, autocast raises an error.
     if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
         return tensors

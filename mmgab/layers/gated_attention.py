@@ -79,7 +79,8 @@ class LocalPosition(nn.Module):
             ``(windows, heads, N, N)``, rows sum to one.
         """
         # A table is of query from key; of key from query is what is wanted.
-        scores = self.scores(-window_offsets(tuple(window_size), content.device))
+        window = (window_size[0], window_size[1])
+        scores = self.scores(-window_offsets(window, content.device))
         position = mask_bias(pairs_of_table(scores, window_size), mask).softmax(dim=-1)
         share = self.gate.sigmoid()[:, None, None]
         return (content * (1 - share) + position * share).to(content.dtype)

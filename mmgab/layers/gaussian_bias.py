@@ -66,6 +66,9 @@ class GaussianBias(nn.Module):
             parameter = nn.Parameter(torch.full((size,), float(value)), requires_grad=learnable)
             self.register_parameter(name, parameter)
 
+    amplitude: Tensor
+    sigma: Tensor
+
     @classmethod
     def from_cfg(cls, gab_cfg: Mapping, num_heads: int) -> 'GaussianBias':
         """Build from a config's ``gab_cfg``: any of the arguments above but ``num_heads``.

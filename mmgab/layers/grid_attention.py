@@ -118,9 +118,10 @@ class RelPosMlp(nn.Module):
         Returns:
             ``((2Wh-1)(2Ww-1), heads)``, in logits.
         """
-        offsets = window_offsets(tuple(window_size), like.device)
+        offsets = window_offsets((window_size[0], window_size[1]), like.device)
         inputs = (offsets.sign() * offsets.abs().log1p()).to(like.dtype)
-        return self.mlp.fc2(self.mlp.drop(self.mlp.fc1(inputs).relu()))
+        hidden = self.mlp['drop'](self.mlp['fc1'](inputs).relu())
+        return self.mlp['fc2'](hidden)
 
 
 _TYPES = {'table': RelPosBias, 'mlp': RelPosMlp}
@@ -225,12 +226,12 @@ class GridMSA(BiasedMSA):
                 'a plain ViT is exported for images of one size (the batch stays open): its bias '
                 'of all pairs of tokens is made for one grid'
             )
-        window_size = tuple(map(int, window_size))  # a trace has tensors for sides
-        return super()._forward_exported(x, hw_shape, window_size, shift)
+        window = (int(window_size[0]), int(window_size[1]))  # a trace has tensors for sides
+        return super()._forward_exported(x, hw_shape, window, shift)
 
 
 def block_windows(
-    window_size: int | tuple[int, int] | None, global_blocks: Sequence[int], depth: int
+    window_size: int | tuple[int, int] | None, global_blocks: object, depth: int
 ) -> list[tuple[int, int] | None]:
     """Window of every block; None where it sees the whole image.
 

@@ -44,9 +44,8 @@ class PatchMerging(nn.Module):
             Tokens ``(B, Ho * Wo, 2 * C)`` and ``(Ho, Wo)``, each side ceil(side / stride).
         """
         x = x.unflatten(1, hw_shape)
-        grid = tuple(
-            (side + step - 1) // step for side, step in zip(hw_shape, self.stride, strict=True)
-        )
+        (height, width), (step_y, step_x) = hw_shape, self.stride
+        grid = ((height + step_y - 1) // step_y, (width + step_x - 1) // step_x)
         # Negative where the stride leaves rows or columns over: then they are cut off.
         missing_h, missing_w = (
             (n - 1) * step + _SIDE - side

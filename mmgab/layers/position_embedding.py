@@ -59,7 +59,7 @@ def fit_tokens(
         own grid cannot be told.
     """
     if position.ndim == 4:
-        noted = tuple(position.shape[2:])
+        noted = (position.shape[2], position.shape[3])
         position = position.flatten(2).transpose(1, 2)
     if position.ndim != 3:
         return position, False

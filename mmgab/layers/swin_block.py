@@ -1,6 +1,7 @@
 """One Swin block and one stage of them (Swin Transformer, arXiv 2103.14030, Figure 3)."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
@@ -50,7 +51,7 @@ class SwinBlock(nn.Module):
         norm_cfg: Mapping = LAYER_NORM,
         with_cp: bool | str = False,
         broadcast: type[nn.Module] | None = None,
-        **attention,
+        **attention: Any,
     ) -> None:
         super().__init__()
         self.with_cp = with_cp is True
@@ -111,7 +112,7 @@ class SwinBlockSequence(nn.Module):
         depth: int,
         drop_path_rates: Sequence[float],
         downsample: PatchMerging | None,
-        **block,
+        **block: Any,
     ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(

@@ -3,6 +3,7 @@
 import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeGuard
 
 _DEFAULTS = dict(num_heads=(3, 6, 12, 24), strides=(4, 2, 2, 2))
 
@@ -210,19 +211,19 @@ def chosen_places(name: str, places: str, chosen: object, number: int) -> Sequen
     """
     if chosen is None:
         return range(number)
-    is_list = isinstance(chosen, Sequence) and not isinstance(chosen, str)
-    if not is_list or not chosen or not all(_is_int(s) and 0 <= s < number for s in chosen):
+    given = () if isinstance(chosen, str) or not isinstance(chosen, Sequence) else chosen
+    if not given or not all(_is_int(s) and 0 <= s < number for s in given):
         raise ValueError(
             f'{name}: {places} must be from 0 to {number - 1}, at least one, got {chosen!r}'
         )
-    return chosen
+    return given
 
 
-def _is_int(value: object) -> bool:
+def _is_int(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 

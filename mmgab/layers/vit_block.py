@@ -1,6 +1,7 @@
 """One block of a plain ViT (arXiv 2010.11929, Figure 1), its names as in timm."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from mmcv.cnn import build_activation_layer, build_norm_layer
@@ -83,7 +84,7 @@ class ViTBlock(nn.Module):
         act_cfg: Mapping,
         norm_cfg: Mapping,
         with_cp: bool,
-        **attention,
+        **attention: Any,
     ) -> None:
         super().__init__()
 

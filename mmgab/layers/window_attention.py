@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,8 @@ class WindowMSA(AdaptiveModule, BiasedMSA):
         attn_backend: One of ``ATTENTION_BACKENDS``, see :attr:`~.BiasedMSA.is_fused`.
         gpsa_cfg: Arguments of :class:`~.gated_attention.LocalPosition`, or None for no gates.
     """
+
+    window_size: tuple[int, int]
 
     def __init__(
         self,
@@ -84,7 +87,9 @@ class WindowMSA(AdaptiveModule, BiasedMSA):
     def fold_(self) -> None:
         """Add all terms of the bias to the table and drop them: the same function, less to do."""
         table = self.relative_position_bias_table
-        table.copy_(self.position_table(self.window_size, table))
+        total = self.position_table(self.window_size, table)
+        assert total is not None  # the table is a part of it
+        table.copy_(total)
         for name in self.position_terms:
             setattr(self, name, None)
 
@@ -155,7 +160,7 @@ class ShiftWindowMSA(ReadsNormed):
         shift: bool = False,
         shift_single_window: bool = True,
         make_attention: Callable[..., WindowMSA] = WindowMSA,
-        **attention,
+        **attention: Any,
     ) -> None:
         super().__init__()
         self.window_size = window_size
@@ -178,5 +183,6 @@ class ShiftWindowMSA(ReadsNormed):
     def _shift(self, hw_shape: tuple[int, int]) -> tuple[int, int]:
         if self.shift_single_window:
             return self.shift_size
-        sides = zip(hw_shape, self.window_size, self.shift_size, strict=True)
-        return tuple(shift if side > window else 0 for side, window, shift in sides)
+        (height, width), (shift_y, shift_x) = hw_shape, self.shift_size
+        is_single_y, is_single_x = height <= self.window_size[0], width <= self.window_size[1]
+        return 0 if is_single_y else shift_y, 0 if is_single_x else shift_x

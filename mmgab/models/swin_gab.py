@@ -180,11 +180,11 @@ class SwinGAB(Backbone):
         self.padding_mask = PaddingMask(patch_size, strides[1 : len(depths)])
         merges = [positive_pair('strides', stride) for stride in strides[1 : len(depths)]] + [None]
         self.stages = nn.ModuleList()
-        for i, channels in enumerate(self.num_features):
+        for i, (channels, merge) in enumerate(zip(self.num_features, merges, strict=True)):
             stage = SwinBlockSequence(
                 depths[i],
                 rates[i],
-                downsample=PatchMerging(channels, merges[i], patch_norm_cfg) if merges[i] else None,
+                downsample=PatchMerging(channels, merge, patch_norm_cfg) if merge else None,
                 embed_dims=channels,
                 num_heads=num_heads[i],
                 feedforward_channels=int(mlp_ratio * channels),
@@ -239,7 +239,8 @@ class SwinGAB(Backbone):
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Depth of a parameter, and number of depths, see :mod:`~.layer_depth`."""
-        return swin_layer_depth(param_name, prefix, [len(stage.blocks) for stage in self.stages])
+        stages = [stage for stage in self.stages if isinstance(stage, SwinBlockSequence)]
+        return swin_layer_depth(param_name, prefix, [len(stage.blocks) for stage in stages])
 
     def adapt_state_dict(
         self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping

@@ -220,8 +220,8 @@ class ViTGAB(Backbone):
                 state_dict[f'{prefix}blocks.{i}.attn.rel_pos.{name.removeprefix(shared)}'] = tensor
         name = f'{prefix}pos_embed'
         if name in state_dict and self.pos_embed is not None:
-            extra = (state_dict.get(f'{prefix}{token}') for token in _OTHER_TOKENS)
-            extra = sum(token.shape[1] for token in extra if token is not None and token.ndim == 3)
+            tokens = (state_dict.get(f'{prefix}{token}') for token in _OTHER_TOKENS)
+            extra = sum(token.shape[1] for token in tokens if token is not None and token.ndim == 3)
             noted = local_metadata.get('pretrain_grid')
             position = without_other_tokens(state_dict[name], extra, self.pretrain_grid, noted)
             state_dict[name] = position

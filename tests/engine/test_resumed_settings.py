@@ -8,6 +8,8 @@ from mmgab.engine.resumed_state import resumed_state
 
 from ..faults.training import config
 
+pytestmark = pytest.mark.slow
+
 SHORT = {
     'train_cfg.max_epochs': 1,
     'train_dataloader.dataset.count': 4,

@@ -171,6 +171,7 @@ FORMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('form', FORMS)
 @pytest.mark.parametrize('name', ['vit, MLP', 'vit, table, class token', 'Swin'])
 def test_it_takes_every_form_that_timms_network_takes(name, form):

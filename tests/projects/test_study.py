@@ -39,6 +39,8 @@ from projects.study.train_arm import ScoreHook, learned, train
 from ..cli.runs import call
 from ..conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 TOOL = 'projects.study'
 ARMS = sorted(path.stem for path in (CONFIGS / 'arms').glob('*.py'))
 PAIRS = [(task, arm) for task in TASKS for arm in task.arms]

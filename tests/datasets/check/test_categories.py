@@ -4,6 +4,8 @@ import pytest
 
 from .coco_data import CLASSES, annotations, check, loader, order, settings, write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize('split', ['train', 'val'])
 def test_categories_in_another_order_than_the_classes_are_found(

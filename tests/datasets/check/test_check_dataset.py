@@ -12,6 +12,8 @@ from PIL import Image
 from ...cli.runs import call
 from ...conftest import start_tool
 
+pytestmark = pytest.mark.slow
+
 TOOL = 'tools/misc/check_dataset.py'
 INSTANCES = 'configs/mask_rcnn_swin_gab_nuclei.py'
 SEMANTICS = 'configs/upernet_swin_gab_nuclei.py'

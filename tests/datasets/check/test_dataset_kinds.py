@@ -8,6 +8,8 @@ from PIL import Image
 
 from .coco_data import check, edited, loader, write
 
+pytestmark = pytest.mark.slow
+
 
 def concat(*loaders):
     datasets = [each['dataset'] for each in loaders]

@@ -4,6 +4,8 @@ import pytest
 
 from .coco_data import check, loader, pipeline, write
 
+pytestmark = pytest.mark.slow
+
 
 def detector(roi=None, **head):
     return dict(bbox_head=head, roi_head=roi)

@@ -4,6 +4,8 @@ import pytest
 
 from .coco_data import annotations, check, loader, order, pipeline, settings, without, write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ('key', 'kind'),

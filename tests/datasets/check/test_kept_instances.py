@@ -4,6 +4,8 @@ import pytest
 
 from .coco_data import annotations, check, edited, loader, pipeline, write
 
+pytestmark = pytest.mark.slow
+
 
 def test_sound_data_has_no_finding_and_all_of_it_is_kept(tmp_path, capsys, monkeypatch):
     write(tmp_path)
