@@ -124,6 +124,7 @@ def loss(config, model):
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', WHOLE, ids=lambda path: path.stem)
 def test_it_builds_at_full_size_with_one_of_our_backbones(path):
     with torch.device('meta'):

@@ -71,7 +71,7 @@ def test_the_wheel_holds_configs_tools_and_the_index_as_files(wheel):
         'tools/dist_train.sh',
     ):
         assert f'mmgab/.mim/{name}' in names
-    assert 'mmgab/py.typed' in names
+    assert {'mmgab/py.typed', 'mmgab/__init__.pyi', 'mmgab/models/__init__.pyi'} <= set(names)
     assert not [name for name in names if '__pycache__' in name or name.startswith('tests')]
     assert not [name for name in names if name.endswith(('setup_env.py', 'demo.py'))]
 

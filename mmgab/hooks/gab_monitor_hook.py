@@ -29,8 +29,8 @@ class GABMonitorHook(Hook):
     on where heads have their own. ``gab/LAYER/share`` is the bias' part of the scores, ``|bias| /
     (|bias| + |content|)``, in the iteration's first image; it is there after the first iterations,
     and TensorBoard gets its histogram as well. TensorBoard, and any other backend of MMEngine,
-    shows them: ``visualizer=dict(vis_backends=[dict(type='TensorboardVisBackend'), ...])``. A Swin
-    without Gaussians has shares alone, a plain ViT Gaussians alone, and without them nothing.
+    shows them: ``visualizer=dict(vis_backends=[dict(type='TensorboardVisBackend'), ...])``. Windows
+    without Gaussians have shares alone, attention over a whole image Gaussians alone.
 
     Args:
         interval: Iterations from one record to the next; the first and the last are always there.

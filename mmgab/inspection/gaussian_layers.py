@@ -12,6 +12,7 @@ from mmgab.analysis.erf import GaussianSurface, fit_surface
 from mmgab.analysis.plots import plot_tables
 from mmgab.checkpoints import Contents
 from mmgab.functional import gaussian_table, relative_offsets
+from mmgab.layers.methods import GAUSSIAN
 
 from .vit_layers import is_vit, vit_layers
 
@@ -54,10 +55,7 @@ def layers_of(contents: Contents) -> list[Layer]:
     """Every layer of a Swin, from the image on."""
     layers = []
     for name in contents.tables():
-        beside = f'{name.rpartition(".")[0]}.gaussian.'
-        names = {kind: f'{beside}{kind}' for kind in ('amplitude', 'sigma')}
-        is_there = all(each in contents.swin for each in names.values())
-        gaussian = {k: contents.swin[n].float() for k, n in names.items()} if is_there else {}
+        gaussian = GAUSSIAN.found_beside(name, contents.swin)
         place = name.removesuffix('.attn.w_msa.relative_position_bias_table')
         table = contents.swin[name].float()
         layers.append(make_layer(place, table, contents.window(name), gaussian))

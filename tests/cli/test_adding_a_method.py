@@ -14,6 +14,8 @@ from mmgab.models import SwinGAB
 from ..conftest import ROOT, run_tool
 from .runs import SEGMENTATION, options
 
+pytestmark = pytest.mark.process
+
 PAGE = ROOT / 'docs' / 'adding_a_method.md'
 SWIN = dict(embed_dims=16, num_heads=(1, 2, 4, 8), depths=(1, 1, 1, 1), gab_cfg=None)
 ATTENTION = dict(type='distance_bias.DistanceWindowMSA', slope=0.7)

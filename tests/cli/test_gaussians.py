@@ -34,6 +34,7 @@ def test_every_layer_of_a_trained_detector_is_in_the_table(detector, tmp_path, c
             assert min(image.size) > 200
 
 
+@pytest.mark.slow
 def test_a_gaussian_in_the_table_of_any_swin_is_found(tmp_path, capsys, monkeypatch):
     model = timm.create_model('swin_tiny_patch4_window7_224', depths=(1, 1, 2, 1))
     name = 'layers.2.blocks.1.attn.relative_position_bias_table'
@@ -84,6 +85,7 @@ def test_layers_of_timms_plain_vits_are_what_their_attention_adds(kind, tmp_path
         assert layer.fits()['mean'] is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('rel_pos_cfg', [dict(type='mlp'), dict(type='table'), None])
 def test_layers_of_our_plain_vits_have_their_gaussians(rel_pos_cfg, tmp_path, capsys, monkeypatch):
     backbone = ViTGAB(

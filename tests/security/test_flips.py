@@ -1,6 +1,10 @@
 """A flipped bit is found, wherever it is; the long form is `python -m tests.security`."""
 
+import pytest
+
 from .flips import CHANGED, flip, random_bits, write_files, write_files_without_sums
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_flipped_bit_anywhere_never_loads_other_values(tmp_path):

@@ -86,6 +86,7 @@ def test_a_folder_without_images_or_an_image_without_a_class_is_named(
         call(TOOL, (tmp_path,), capsys, monkeypatch)
 
 
+@pytest.mark.slow
 def test_the_papers_recipe_trains_validates_and_tests(classes, tmp_path, capsys, monkeypatch):
     call(TOOL, (classes,), capsys, monkeypatch)
     work_dir = tmp_path / 'run'

@@ -88,4 +88,5 @@ def make_from_buffer(
 
 def make_number(dtype: np.dtype, content: bytes) -> np.generic:
     """Make a number of NumPy out of its bytes."""
+    # An array without dimensions gives a number for an empty index.
     return cast(np.generic, make_from_buffer(content, dtype, (), 'C')[()])

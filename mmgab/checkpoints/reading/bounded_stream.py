@@ -38,5 +38,6 @@ class BoundedStream:
         Raises:
             EOFError: If the file ends before it is full.
         """
+        # A file that is opened for bytes has readinto, which typing's BinaryIO does not declare.
         if cast(io.BufferedIOBase, self._file).readinto(view) != len(view):
             raise EOFError('it ends inside a storage')

@@ -98,6 +98,7 @@ def _interpret(
     names = NAMES if load else {}
     machine = PickleMachine(names, BUILDERS, _Storages(load, device))
     try:
+        # Of a file, the machine asks for read, readline and tell alone, which a bounded stream has.
         value = machine.run(cast(IO[bytes], stream))
         check_plain(value)
     except Exception:

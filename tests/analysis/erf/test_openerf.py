@@ -13,6 +13,8 @@ from torch import nn
 
 from mmgab.analysis.erf import PROTOCOLS, as_map, centre, describe_map, fit_surface, measure_erf
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def photographs(tmp_path_factory):

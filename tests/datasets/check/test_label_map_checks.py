@@ -15,6 +15,8 @@ from mmgab.datasets.check.label_map_file import look_at_labels
 from mmgab.datasets.check.semantic_checks import Labels
 from mmgab.datasets.check.split_checks import check_loader
 
+pytestmark = pytest.mark.slow
+
 BOUNDS = dict(max_bytes=10**7, max_pixels=10**7)
 BLOB = np.zeros((32, 48), np.uint8)
 BLOB[8:24, 8:40] = 1

@@ -7,6 +7,8 @@ import pytest
 
 from mmgab.datasets.check.reading_processes import read_files
 
+pytestmark = pytest.mark.process
+
 
 def size(path):
     """Stands for a decoder: some files crash it, as real ones do."""
