@@ -72,9 +72,6 @@ def run(args: argparse.Namespace) -> None:
     """Check what can be checked, then test."""
     end_with_launcher()
     config = config_from(args)
-    check_is_there(args.checkpoint)
-    check_data(config, ('test_dataloader',))
-    check_work_dir(config.work_dir)
     folder = None
     if args.show or args.show_dir:
         folder = enable_drawing(config, args.show, args.show_dir, args.wait_time)
@@ -82,6 +79,9 @@ def run(args: argparse.Namespace) -> None:
         enable_tta(config)
     if args.out:
         dump_predictions(config, args.out)
+    check_is_there(args.checkpoint)
+    check_data(config, ('test_dataloader',))
+    check_work_dir(config.work_dir)
     config.load_from, config.resume = args.checkpoint, False
     runner = CheckedRunner.from_cfg(config)
     runner.logger.info(f'Command: {command_line()}')

@@ -18,6 +18,8 @@ from mmgab.models import SwinGAB, ViTGAB
 
 from .projects import DEPTHS, HEADS, OURS, PRETRAIN_ARCH, PROJECTS, WIDTH, images, randomise
 
+pytestmark = pytest.mark.slow
+
 SIZE = (448, 448)
 VIT = dict(
     img_size=32, embed_dims=16, depth=2, num_heads=2, qkv_bias=True, rel_pos_cfg=None,

@@ -278,7 +278,7 @@ def test_a_key_of_another_type_is_that_types():
         ('tools/misc/check_dataset.py', ('-o', 'out')),
         ('tools/deployment/export.py', ('none.pth', '--out', 'out.onnx')),
         ('tools/analysis_tools/erf.py', ('--images', 'noise', '--out', 'out')),
-        ('tools/analysis_tools/attention_maps.py', ('--images', 'none', '--out', 'out')),
+        ('tools/analysis_tools/attention_maps.py', ('--images', 'noise', '--out', 'out')),
     ],
 )
 def test_every_tool_refuses_it_before_it_does_anything(tool, words, tmp_path, capsys, monkeypatch):

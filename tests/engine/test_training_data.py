@@ -25,6 +25,8 @@ from mmgab.engine.training_data import (
     check_targets,
 )
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ('cat', 'dog')
 
 

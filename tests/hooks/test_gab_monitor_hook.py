@@ -14,6 +14,8 @@ from mmgab.engine import GABMonitorHook
 from mmgab.hooks import gab_monitor_hook as monitor
 from mmgab.models import SwinGAB
 
+pytestmark = pytest.mark.slow
+
 
 class Model(BaseModel):
     """A backbone that is trained to return zeros, in some channels more than in others."""

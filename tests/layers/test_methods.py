@@ -49,6 +49,7 @@ def test_a_table_of_a_row_is_what_the_networks_own_attention_adds():
     assert torch.equal(attention.position_bias(), bias)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'path', sorted((ROOT / 'configs').glob('*g[ap]*.py')), ids=lambda path: path.stem
 )

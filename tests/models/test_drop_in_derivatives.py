@@ -11,6 +11,8 @@ from mmgab.functional import window_index, window_offsets, window_order
 
 from .drop_in_pairs import assert_same, image, loss, ours, stock, vit
 
+pytestmark = pytest.mark.slow
+
 
 def parameters(model):
     return {name: parameter.detach() for name, parameter in model.named_parameters()}

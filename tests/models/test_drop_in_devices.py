@@ -12,6 +12,8 @@ from mmgab.models import SwinGAB, ViTGAB
 
 from .drop_in_pairs import SIZES, VIT_SIZES, assert_same, image, loss, ours, stock, vit
 
+pytestmark = pytest.mark.slow
+
 VITS = [
     vit,
     lambda: vit(rel_pos_cfg=dict(type='mlp')).eval(),

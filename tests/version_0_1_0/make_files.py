@@ -10,7 +10,6 @@ random, so that each of them matters.
 """
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
@@ -102,15 +101,6 @@ def losses(work_dir: Path) -> list[float]:
     return [line['loss'] for line in lines if 'loss' in line]
 
 
-def digest(checkpoint: Path) -> str:
-    """Hash names and values of the weights in a checkpoint."""
-    hashed = hashlib.sha256()
-    for name, tensor in sorted(read_checkpoint(checkpoint)['state_dict'].items()):
-        hashed.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode())
-        hashed.update(tensor.contiguous().numpy().tobytes())
-    return hashed.hexdigest()
-
-
 def _write_networks() -> None:
     """Write parameters of every network, and what each makes of one image."""
     tensors = dict(image=torch.rand(IMAGE))
@@ -145,9 +135,9 @@ def _write_run(clone: Path, name: str) -> None:
     kept.mkdir()
     shutil.copy(work_dir / f'{name}.py', kept)
     shutil.copy(work_dir / RUNS[name].format(HALF[name]), kept)
-    ended = work_dir / RUNS[name].format(WHOLE[name])
-    end = dict(losses=losses(work_dir), sha256=digest(ended))
-    (kept / 'end.json').write_text(json.dumps(end, indent=2) + '\n')
+    ended = read_checkpoint(work_dir / RUNS[name].format(WHOLE[name]))
+    write_checkpoint(ended['state_dict'], kept / 'end.safetensors')
+    (kept / 'losses.json').write_text(json.dumps(losses(work_dir), indent=2) + '\n')
 
 
 def _run(clone: Path, *words: object) -> None:

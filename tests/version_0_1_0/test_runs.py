@@ -12,9 +12,12 @@ from mmgab.checkpoints import read_checkpoint
 from mmgab.engine import build_model, load_config, load_weights
 
 from ..conftest import run_tool
-from .make_files import FILES, HALF, HERE, ONE_THREAD, RUNS, WHOLE, digest, environment, losses
+from .make_files import FILES, HALF, HERE, ONE_THREAD, RUNS, WHOLE, environment, losses
 
 IS_SAME_ENVIRONMENT = json.loads((FILES / 'environment.json').read_text()) == environment()
+# The gradient of a plain ViT's table is a sum over pairs of tokens. In windows of up to 144 tokens
+# it is taken in another order since 0.1.0, which changes a last bit.
+SUMMED_IN_ANOTHER_ORDER = {'by_iteration': (), 'by_epoch': 'rel_pos.relative_position_bias_table'}
 OUR_HOOKS = {
     'by_iteration': {'GABMonitorHook', 'LabelRangeHook', 'NumericsGuardHook'},
     'by_epoch': {'GABMonitorHook', 'LabelRangeHook', 'PatchDiversityHook', 'NumericsGuardHook'},
@@ -50,7 +53,7 @@ def test_a_checkpoint_of_a_run_fits_the_model_of_its_dumped_config(name):
     [('by_iteration', 'dumped'), ('by_epoch', 'written'), ('by_epoch', 'dumped')],
 )
 def test_a_run_resumed_from_its_work_dir_ends_as_it_did_then(name, config, nuclei, tmp_path):
-    """Bit for bit on a processor and a PyTorch as those of then, else within rounding."""
+    """Bit for bit, but for what is named above; on another processor within rounding."""
     work_dir = tmp_path / 'work_dir'
     shutil.copytree(FILES / name, work_dir)
     half = RUNS[name].format(HALF[name])
@@ -62,10 +65,13 @@ def test_a_run_resumed_from_its_work_dir_ends_as_it_did_then(name, config, nucle
         'tools/train.py', path, '--work-dir', work_dir, '--resume', cwd=tmp_path, env=ONE_THREAD
     )
     assert half in output
-    end = json.loads((FILES / name / 'end.json').read_text())
-    resumed = losses(work_dir)
-    assert resumed == pytest.approx(end['losses'][-len(resumed) :], rel=1e-3)
+    expected, resumed = json.loads((FILES / name / 'losses.json').read_text()), losses(work_dir)
     assert len(resumed) == 2
-    if IS_SAME_ENVIRONMENT:
-        assert resumed == end['losses'][2:]
-        assert digest(work_dir / RUNS[name].format(WHOLE[name])) == end['sha256']
+    assert resumed == pytest.approx(expected[2:], rel=0 if IS_SAME_ENVIRONMENT else 1e-3)
+    weights = read_checkpoint(work_dir / RUNS[name].format(WHOLE[name]))['state_dict']
+    ended = read_checkpoint(FILES / name / 'end.safetensors')
+    assert weights.keys() == ended.keys()
+    for key, tensor in ended.items():
+        exact = IS_SAME_ENVIRONMENT and not key.endswith(SUMMED_IN_ANOTHER_ORDER[name])
+        bound = 0.0 if exact else 1e-8 if IS_SAME_ENVIRONMENT else 1e-3
+        torch.testing.assert_close(weights[key], tensor, rtol=bound, atol=bound)

@@ -1,13 +1,14 @@
 custom_hooks = [
     dict(interval=1, type='mmgab.engine.GABMonitorHook'),
     dict(type='mmgab.engine.LabelRangeHook'),
-    dict(loss=dict(type='mmgab.PatchDiversityLoss'), type='mmgab.engine.PatchDiversityHook'),
+    dict(
+        loss=dict(type='mmgab.PatchDiversityLoss'),
+        type='mmgab.engine.PatchDiversityHook'),
     dict(type='mmgab.reliability.NumericsGuardHook'),
 ]
 default_hooks = dict(
     checkpoint=dict(interval=1, type='mmgab.reliability.AtomicCheckpointHook'),
-    logger=dict(interval=1, type='mmengine.hooks.LoggerHook'),
-)
+    logger=dict(interval=1, type='mmengine.hooks.LoggerHook'))
 default_scope = None
 launcher = 'none'
 model = dict(
@@ -22,22 +23,19 @@ model = dict(
         layer_scale=0.1,
         mlp_ratio=1,
         num_heads=2,
-        out_indices=(0,),
+        out_indices=(0, ),
         patch_size=8,
         rel_pos_cfg=dict(type='table'),
         type='mmgab.models.ViTGAB',
         window_size=(
             5,
             4,
-        ),
-    ),
+        )),
     data_preprocessor=dict(
         size=(
             128,
             128,
-        ),
-        type='mmseg.models.SegDataPreProcessor',
-    ),
+        ), type='mmseg.models.SegDataPreProcessor'),
     decode_head=dict(
         channels=4,
         concat_input=False,
@@ -46,17 +44,20 @@ model = dict(
         norm_cfg=dict(type='torch.nn.BatchNorm2d'),
         num_classes=2,
         num_convs=1,
-        type='mmseg.models.FCNHead',
-    ),
+        type='mmseg.models.FCNHead'),
     test_cfg=dict(mode='whole'),
     train_cfg=dict(),
-    type='mmseg.models.EncoderDecoder',
-)
+    type='mmseg.models.EncoderDecoder')
 optim_wrapper = dict(
-    optimizer=dict(lr=0.01, type='torch.optim.AdamW'), type='mmengine.optim.OptimWrapper'
-)
+    optimizer=dict(lr=0.01, type='torch.optim.AdamW'),
+    type='mmengine.optim.OptimWrapper')
 param_scheduler = [
-    dict(begin=0, by_epoch=False, end=4, start_factor=0.1, type='mmengine.optim.LinearLR'),
+    dict(
+        begin=0,
+        by_epoch=False,
+        end=4,
+        start_factor=0.1,
+        type='mmengine.optim.LinearLR'),
 ]
 randomness = dict(seed=0)
 train_cfg = dict(max_epochs=2, type='mmengine.runner.EpochBasedTrainLoop')
@@ -83,8 +84,7 @@ train_dataloader = dict(
                     20,
                     60,
                 ),
-            ],
-        ),
+            ]),
         pipeline=[
             dict(type='mmcv.transforms.LoadImageFromFile'),
             dict(type='mmseg.datasets.transforms.LoadAnnotations'),
@@ -92,9 +92,7 @@ train_dataloader = dict(
             dict(type='mmseg.datasets.transforms.PackSegInputs'),
         ],
         seg_map_suffix='.png',
-        type='mmseg.datasets.BaseSegDataset',
-    ),
+        type='mmseg.datasets.BaseSegDataset'),
     num_workers=0,
-    sampler=dict(shuffle=True, type='mmengine.dataset.DefaultSampler'),
-)
+    sampler=dict(shuffle=True, type='mmengine.dataset.DefaultSampler'))
 work_dir = 'work_dirs/by_epoch'
