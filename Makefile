@@ -58,7 +58,7 @@ check: $(SETUP)  ## Format, lint, types, architecture; seconds, the first time h
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
-	$(PY) -m pytest -n 0 tests/test_architecture.py
+	$(PY) -m pytest -n 0 tests/test_architecture.py tests/test_attention_path.py
 
 format: $(SETUP)  ## Apply the format
 	$(PY) -m ruff format .

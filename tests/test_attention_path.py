@@ -46,7 +46,11 @@ def stacks(monkeypatch):
 
         return call
 
-    names = [(F, 'scaled_dot_product_attention'), (nn.Softmax, 'forward'), (torch.Tensor, 'softmax')]
+    names = [
+        (F, 'scaled_dot_product_attention'),
+        (nn.Softmax, 'forward'),
+        (torch.Tensor, 'softmax'),
+    ]
     for owner, name in names:
         monkeypatch.setattr(owner, name, watched(getattr(owner, name)))
     return found
