@@ -14,8 +14,6 @@ from torch import Tensor
 
 from .tracing import remember
 
-# Tokens of a window up to which pairs are read from a table by an index: of 12 x 12 at most.
-_INDEXED = 144
 _RATIO_LIMITS = (1.01, 1.5)  # those of the BEiT code
 
 
@@ -68,21 +66,28 @@ def gaussian_table(offsets: Tensor, amplitude: Tensor, sigma: Tensor) -> Tensor:
     return amplitude.square() * torch.exp(-squared_distance / twice_variance)
 
 
-def pairs_of_table(table: Tensor, window_size: tuple[int, int]) -> Tensor:
+def pairs_of_table(
+    table: Tensor, window_size: tuple[int, int], index: Tensor | None = None
+) -> Tensor:
     """Value of every pair of tokens of a window.
 
     Args:
         table: ``((2Wh-1)(2Ww-1), heads)``.
         window_size: Height and width of the window, in tokens.
+        index: :func:`relative_position_index`, which is faster for small windows. Without, crops of
+            the table are taken: an index has ``N * N`` integers, which at 64 x 64 tokens are 134
+            MB. The values are the same.
 
     Returns:
-        ``(heads, N, N)``, query before key: ``table[index].permute(2, 0, 1)`` with
-        :func:`relative_position_index`.
+        ``(heads, N, N)``, query before key.
     """
-    # An index has N * N integers, which at 64 x 64 tokens are 134 MB; small ones are faster.
-    if math.prod(window_size) <= _INDEXED:
-        return table[window_index(window_size, table.device)].permute(2, 0, 1)
-    return _crops_of_table(table, window_size)
+    if index is not None:
+        return table[index].permute(2, 0, 1)
+    # Turned over, the table's rows of one query are a crop of it; the crops of all are views.
+    wh, ww = window_size
+    grid = table.t().unflatten(1, (2 * wh - 1, 2 * ww - 1)).flip(1, 2)
+    crops = grid.unfold(1, wh, 1).unfold(2, ww, 1)  # (heads, Wh, Ww, Wh, Ww), last query first
+    return crops.flip(1, 2).flatten(3).flatten(1, 2)
 
 
 def relative_position_index(
@@ -99,25 +104,13 @@ def relative_position_index(
     """
     wh, ww = window_size
     rows = torch.arange((2 * wh - 1) * (2 * ww - 1), device=device)
-    return _crops_of_table(rows[:, None], window_size)[0]
+    return pairs_of_table(rows[:, None], window_size)[0]
 
 
 @remember(8)
 def window_index(window_size: tuple[int, int], device: torch.device) -> Tensor:
     """:func:`relative_position_index`, computed once and shared by all layers."""
     return relative_position_index(window_size, device)
-
-
-def _crops_of_table(table: Tensor, window_size: tuple[int, int]) -> Tensor:
-    """:func:`pairs_of_table` without an index.
-
-    Turned over, the table's rows of one query are a crop of it, and the crops of all queries are
-    views.
-    """
-    wh, ww = window_size
-    grid = table.t().unflatten(1, (2 * wh - 1, 2 * ww - 1)).flip(1, 2)
-    crops = grid.unfold(1, wh, 1).unfold(2, ww, 1)  # (heads, Wh, Ww, Wh, Ww), last query first
-    return crops.flip(1, 2).flatten(3).flatten(1, 2)
 
 
 def resize_table(table: Tensor, source: tuple[int, int], target: tuple[int, int]) -> Tensor:

@@ -1,7 +1,6 @@
 """Multi-head self-attention in windows of a token grid, with a bias of relative positions."""
 
 from abc import abstractmethod
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +20,7 @@ from mmgab.functional import (
 )
 
 from .fused_norms import ReadsNormed, apply_linear, is_off, is_plain, linear_parts
+from .gated_attention import LocalPosition
 from .gaussian_bias import GaussianBias
 from .linear import make_linear
 from .validation import check_choice
@@ -96,7 +96,7 @@ class BiasedMSA(ReadsNormed):
         self.attn_drop = nn.Dropout(attn_drop_rate)
         self.proj = make_linear(embed_dims, embed_dims)
         self.proj_drop = nn.Dropout(proj_drop_rate)
-        self.local: Callable[..., Tensor] | None = None
+        self.local: LocalPosition | None = None
 
     def forward(
         self, x: Tensor, hw_shape: tuple[int, int], shift: tuple[int, int] = (0, 0)
@@ -127,7 +127,7 @@ class BiasedMSA(ReadsNormed):
             mask = order.groups[0].mask
             weights = self.weights(q, k, bias, mask)  # (windows, heads, N, N)
             if self.local is not None:
-                weights = self.local(weights, window, mask)
+                weights = self.local(weights, self.local_scores(window, x.device), mask)
             out = order.to_tokens((self.attn_drop(weights) @ v).transpose(1, 2))
         return self.proj_drop(self.proj(out.reshape(x.shape)))
 
@@ -164,7 +164,7 @@ class BiasedMSA(ReadsNormed):
         like = next(self.parameters()) if like is None else like
         table = self.position_table(window, like)
         tokens = window[0] * window[1]
-        pairs = like.new_zeros(1, 1, 1) if table is None else pairs_of_table(table, window)
+        pairs = like.new_zeros(1, 1, 1) if table is None else self.pairs(table, window)
         return pairs.expand(self.num_heads, tokens, tokens)
 
     def position_table(self, window_size: tuple[int, int], like: Tensor) -> Tensor | None:
@@ -185,6 +185,16 @@ class BiasedMSA(ReadsNormed):
                 addend = term(window_offsets((window_size[0], window_size[1]), device))
                 table = addend if table is None else table + addend
         return table
+
+    def local_scores(self, window_size: tuple[int, int], device: torch.device) -> Tensor:
+        """Scores of position alone, of every pair of tokens of a window: ``(heads, N, N)``."""
+        assert self.local is not None, 'without gates'
+        offsets = window_offsets((window_size[0], window_size[1]), device)
+        return self.pairs(self.local.table(offsets), window_size)
+
+    def pairs(self, table: Tensor, window_size: tuple[int, int]) -> Tensor:
+        """From a table ``(T, heads)`` to all pairs of tokens of a window, ``(heads, N, N)``."""
+        return pairs_of_table(table, window_size)
 
     @abstractmethod
     def learned_table(self, window_size: tuple[int, int], like: Tensor) -> Tensor | None:
@@ -210,7 +220,7 @@ class BiasedMSA(ReadsNormed):
         bias = self.position_bias(window, x).float()
         weights = self.weights(q, k, bias, None)
         if self.local is not None:
-            weights = self.local(weights, window, None)
+            weights = self.local(weights, self.local_scores(window, x.device), None)
         return weights, (q * self.scale) @ k.transpose(-2, -1), bias
 
     @property
@@ -266,7 +276,7 @@ class BiasedMSA(ReadsNormed):
             q, k, v, mask = to_exported_windows(parts, self.num_heads, grid, window_size, shift)
         weights = self.weights(q, k, bias, mask)
         if self.local is not None:
-            weights = self.local(weights, window_size, mask)
+            weights = self.local(weights, self.local_scores(window_size, x.device), mask)
         attended = self.attn_drop(weights) @ v
         if self.window_size is None:
             out = attended.transpose(1, 2).flatten(2)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from mmgab.functional import mask_bias, pairs_of_table, window_offsets
+from mmgab.functional import mask_bias
 
 from .validation import check_choice, check_keys, chosen_places
 
@@ -66,34 +66,32 @@ class LocalPosition(nn.Module):
         self.position = nn.Parameter(torch.stack(rows))  # (heads, 3)
         self.gate = nn.Parameter(torch.full((num_heads,), float(gate)))
 
-    def forward(self, content: Tensor, window_size: tuple[int, int], mask: Tensor | None) -> Tensor:
+    def forward(self, content: Tensor, scores: Tensor, mask: Tensor | None) -> Tensor:
         """Mix attention weights of content and of position.
 
         Args:
             content: ``(windows, heads, N, N)``.
-            window_size: Height and width of the window, in tokens.
+            scores: Of position, before softmax, ``(heads, N, N)``: the pairs of :meth:`table`.
             mask: ``(N, N)`` or ``(windows, 1, N, N)``, True where query and key must not see each
                 other; None if all may.
 
         Returns:
             ``(windows, heads, N, N)``, rows sum to one.
         """
-        # A table is of query from key; of key from query is what is wanted.
-        window = (window_size[0], window_size[1])
-        scores = self.scores(-window_offsets(window, content.device))
-        position = mask_bias(pairs_of_table(scores, window_size), mask).softmax(dim=-1)
+        position = mask_bias(scores, mask).softmax(dim=-1)
         share = self.gate.sigmoid()[:, None, None]
         return (content * (1 - share) + position * share).to(content.dtype)
 
-    def scores(self, offsets: Tensor) -> Tensor:
-        """Score offsets, in single precision at least.
+    def table(self, offsets: Tensor) -> Tensor:
+        """Score relative offsets, in single precision at least.
 
         Args:
-            offsets: ``(T, 2)``, ``(dy, dx)`` in tokens, of key from query.
+            offsets: ``(T, 2)``, ``(dy, dx)`` in tokens, of query from key, as in every table.
 
         Returns:
             ``(T, heads)``, before softmax.
         """
+        offsets = -offsets  # of key from query
         squared = offsets.square().sum(dim=1, keepdim=True)
         inputs = torch.cat((offsets.flip(1), squared), dim=1)  # (T, 3)
         # No matrix product: autocast would round squared offsets to 8 bits.

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from mmgab.functional import (
+    pairs_of_table,
     relative_offsets,
     relative_position_index,
     resize_table,
     table_window,
+    window_index,
 )
 
 from .adaptive import AdaptiveModule
@@ -77,6 +79,11 @@ class WindowMSA(AdaptiveModule, BiasedMSA):
     def learned_table(self, window_size: tuple[int, int], like: Tensor) -> Tensor:
         """The table, resized for another window, see :meth:`BiasedMSA.learned_table`."""
         return resize_table(self.relative_position_bias_table, self.window_size, window_size)
+
+    def pairs(self, table: Tensor, window_size: tuple[int, int]) -> Tensor:
+        """See :meth:`BiasedMSA.pairs`; by an index, which all layers share."""
+        window = (window_size[0], window_size[1])
+        return pairs_of_table(table, window, window_index(window, table.device))
 
     @property
     def has_terms(self) -> bool:

@@ -26,7 +26,7 @@ def layers(model):
 
 def weights_of(layer, q, k, mask=None):
     content = layer.weights(q, k, layer.position_bias(), mask)
-    return layer.local(content, layer.window_size, mask)
+    return layer.local(content, layer.local_scores(layer.window_size, q.device), mask)
 
 
 def gated(gate, **arguments):
@@ -73,14 +73,14 @@ def test_heads_start_on_a_square_and_those_left_over_in_its_middle(heads, side):
     steps = torch.linspace(-3, 3, 25)  # quarters of a token
     offsets = torch.cartesian_prod(steps, steps)
     local.requires_grad_(False)
-    scores = local.scores(offsets)
+    scores = local.table(-offsets)
     peaks = offsets[scores.argmax(dim=0)]  # (heads, 2), (dy, dx)
     ends = (side - 1) / 2
     square = [(y - ends, x - ends) for x in range(side) for y in range(side)]
     rest = [(0.0, 0.0)] * (heads - side * side)
     assert [tuple(peak) for peak in peaks.tolist()] == square + rest
     # A Gaussian of variance 1 / (2 strength) about its centre: scores are -|offset|^2 / (2 var).
-    flat = local.scores(torch.tensor([[ends, ends], [ends + 1, ends]]))
+    flat = local.table(-torch.tensor([[ends, ends], [ends + 1, ends]]))
     flat = flat[:1] - flat[1:]
     assert flat[0, side * side - 1] == pytest.approx(2.0)
     torch.testing.assert_close(local.gate.sigmoid(), torch.full((heads,), 0.7310586))
