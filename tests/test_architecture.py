@@ -20,9 +20,10 @@ SOURCES = [
 
 # What each room of the library may import of the others: those below it.
 FOUNDATION = {
-    'former_names',
     'atomic_file',
     'config_types',
+    'downloads',
+    'former_names',
     'functional',
     'html_template',
     'log',
@@ -35,6 +36,7 @@ ALLOWED = {
     **{name: set() for name in FOUNDATION},
     '__init__': set(),
     '__main__': {'cli'},
+    'downloads': {'atomic_file', 'log'},
     'analysis': FOUNDATION,
     'checkpoints': {*FOUNDATION, 'layers.methods'},
     'datasets': FOUNDATION,

@@ -13,9 +13,10 @@ from typing import BinaryIO
 import torch
 
 from mmgab.atomic_file import replacing
+from mmgab.downloads.download import check_digest, check_hash, download, split_hash
+from mmgab.downloads.url import redact
 from mmgab.printable_text import printable
 
-from .download import check_digest, check_hash, download, split_hash
 from .reading import (
     NotPlainDataError,
     UnsupportedDataError,
@@ -26,7 +27,6 @@ from .reading import (
 )
 from .serialization import serialize
 from .timm_hub import TIMM_SCHEME, load_from_timm
-from .url import redact
 
 _SCHEME = re.compile(r'[A-Za-z][\w+.-]*://')
 _HTTP = re.compile(r'https?://', re.IGNORECASE)

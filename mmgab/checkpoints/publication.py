@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mmgab.atomic_file import partial_file, put_in_place
+from mmgab.downloads.download import file_sha256
 
 from .contents import wrapper_of
-from .download import file_sha256
 from .serialization import serialize
 from .wrappers import averaging_counters, wrapper_stripper
 

@@ -8,9 +8,9 @@ For example:
 
 import argparse
 
-from mmgab.checkpoints.download import file_sha256
 from mmgab.checkpoints.files import local_path
 from mmgab.checkpoints.summary import summary
+from mmgab.downloads.download import file_sha256
 
 from .checkpoint_files import add_file, add_prefix, add_safety, open_file
 

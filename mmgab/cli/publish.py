@@ -9,9 +9,9 @@ For example:
 import argparse
 from pathlib import Path
 
-from mmgab.checkpoints.download import file_sha256
 from mmgab.checkpoints.files import local_path
 from mmgab.checkpoints.publication import publish
+from mmgab.downloads.download import file_sha256
 
 from .checkpoint_files import add_file, add_safety, read
 

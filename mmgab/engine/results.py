@@ -9,9 +9,9 @@ from pathlib import Path
 from mmengine.config import Config
 
 import mmgab
-from mmgab.checkpoints.download import file_sha256
 from mmgab.checkpoints.files import local_path
-from mmgab.checkpoints.url import redact
+from mmgab.downloads.download import file_sha256
+from mmgab.downloads.url import redact
 
 _PACKAGES = ('torch', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain')
 

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mmgab.analysis.erf import as_map, layer_features
-from mmgab.checkpoints.download import file_sha256
+from mmgab.downloads.download import file_sha256
 from mmgab.engine import build_model, load_config, load_weights
 
 TIMM = 'timm:'

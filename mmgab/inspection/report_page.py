@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from mmgab.checkpoints import read_checkpoint
 from mmgab.checkpoints.contents import unwrap
-from mmgab.checkpoints.download import file_sha256
 from mmgab.config_types import type_name
+from mmgab.downloads.download import file_sha256
 from mmgab.html_template import render
 
 from .report_pictures import Figure, picture

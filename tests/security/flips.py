@@ -10,7 +10,7 @@ from mmengine.logging import HistoryBuffer
 from safetensors.torch import save_file
 
 from mmgab.checkpoints import read_checkpoint, write_checkpoint
-from mmgab.checkpoints.download import file_sha256
+from mmgab.downloads.download import file_sha256
 
 from .equality import same
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import torch
 
-from ..servers import serving
+from .servers import serving
 
 
 @pytest.fixture(scope='module')

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from mmgab.checkpoints.download import file_sha256
+from mmgab.downloads.download import file_sha256
 
 
 def names(folder):

@@ -8,16 +8,16 @@ import threading
 
 import pytest
 
-from mmgab.checkpoints.download import download
+from mmgab.downloads.download import download
 
-from ..servers import sends
 from .cached_files import names, sha256
+from .servers import sends
 
 IMPORTS = """
 import resource
 import sys
 import torch
-from mmgab.checkpoints.download import download
+from mmgab.downloads.download import download
 torch.hub.set_dir(sys.argv[1])
 """
 DOWNLOAD = IMPORTS + 'download(sys.argv[2])'

@@ -4,11 +4,12 @@ import re
 
 import pytest
 
-from mmgab.checkpoints import http_transfer, read_checkpoint
-from mmgab.checkpoints.download import download
+from mmgab.checkpoints import read_checkpoint
+from mmgab.downloads import http_transfer
+from mmgab.downloads.download import download
 
-from ..servers import sends
 from .cached_files import is_here, names, sha256
+from .servers import sends
 
 
 def test_a_url_is_downloaded_once_with_one_request(server, hub, content):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mmgab.checkpoints import read_checkpoint
-from mmgab.checkpoints.download import check_digest, check_hash, download, split_hash
+from mmgab.downloads.download import check_digest, check_hash, download, split_hash
 
 from .cached_files import names, sha256
 

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmgab.checkpoints import http_connection, read_checkpoint
-from mmgab.checkpoints.download import download
+from mmgab.checkpoints import read_checkpoint
+from mmgab.downloads import http_connection
+from mmgab.downloads.download import download
 
-from ..servers import ANSWERS, ENDLESS, SILENT, SLOW, redirects, send_file, sends, serving
 from .cached_files import is_here, names, sha256
+from .servers import ANSWERS, ENDLESS, SILENT, SLOW, redirects, send_file, sends, serving
 
 
 @pytest.mark.parametrize('case', ANSWERS)

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmgab.checkpoints import http_transfer, read_checkpoint
-from mmgab.checkpoints.download import download, split_hash
+from mmgab.checkpoints import read_checkpoint
+from mmgab.downloads import http_transfer
+from mmgab.downloads.download import download, split_hash
 
-from ..servers import ANSWERS, redirects, sends, serving
 from .cached_files import names
+from .servers import ANSWERS, redirects, sends, serving
 
 
 @pytest.mark.parametrize('case', ANSWERS)
