@@ -22,7 +22,7 @@ from mmgab.functional import (
 from .fused_norms import ReadsNormed, apply_linear, is_off, is_plain, linear_parts
 from .gated_attention import LocalPosition
 from .gaussian_bias import GaussianBias
-from .linear import make_linear
+from .initial_values import DrawsInitialValues, draw_linear_
 from .validation import check_choice
 
 ATTENTION_BACKENDS = ('auto', 'sdpa', 'explicit')
@@ -44,7 +44,7 @@ def check_backend(attn_backend: str, attn_drop_rate: float, is_gated: bool) -> N
         raise ValueError("attn_backend='sdpa' mixes no weights, as gpsa_cfg asks: use 'auto'")
 
 
-class BiasedMSA(ReadsNormed):
+class BiasedMSA(DrawsInitialValues, ReadsNormed):
     """Attention inside windows, or over a whole grid, whose scores have a bias of positions.
 
     The bias is made in table space, one row for each relative offset: a learned table, to which the
@@ -91,12 +91,19 @@ class BiasedMSA(ReadsNormed):
         self.scale = qk_scale or (embed_dims // num_heads) ** -0.5
         self.position_terms = ['gaussian']
         self.gaussian = gaussian
-        self.qkv = make_linear(embed_dims, embed_dims * 3, qkv_bias)
+        self.qkv = nn.Linear(embed_dims, embed_dims * 3, bias=qkv_bias)
         self.softmax = nn.Softmax(dim=-1)
         self.attn_drop = nn.Dropout(attn_drop_rate)
-        self.proj = make_linear(embed_dims, embed_dims)
+        self.proj = nn.Linear(embed_dims, embed_dims)
         self.proj_drop = nn.Dropout(proj_drop_rate)
         self.local: LocalPosition | None = None
+
+    def draw_(self) -> None:
+        """Draw the projections; values as gates want them."""
+        draw_linear_(self.qkv)
+        draw_linear_(self.proj)
+        if self.local is not None and self.local.values == 'identity':
+            nn.init.eye_(self.qkv.weight.detach().chunk(3)[2])
 
     def forward(
         self, x: Tensor, hw_shape: tuple[int, int], shift: tuple[int, int] = (0, 0)

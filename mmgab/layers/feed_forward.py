@@ -24,10 +24,10 @@ from .fused_norms import (
     norm_inputs,
     weight_grad,
 )
-from .linear import make_linear
+from .initial_values import DrawsInitialValues, draw_linear_
 
 
-class FeedForward(ReadsNormed):
+class FeedForward(DrawsInitialValues, ReadsNormed):
     """Two linear layers with an activation between them.
 
     Parameter names are those of every OpenMMLab checkpoint.
@@ -53,12 +53,18 @@ class FeedForward(ReadsNormed):
         self.feedforward_channels = feedforward_channels
         self.keep_hidden = keep_hidden
         hidden = nn.Sequential(
-            make_linear(embed_dims, feedforward_channels),
+            nn.Linear(embed_dims, feedforward_channels),
             build_activation_layer(act_cfg),
             nn.Dropout(drop_rate),
         )
-        contract = make_linear(feedforward_channels, embed_dims)
+        contract = nn.Linear(feedforward_channels, embed_dims)
         self.layers = nn.Sequential(hidden, contract, nn.Dropout(drop_rate))
+
+    def draw_(self) -> None:
+        """Draw both linear layers."""
+        for layer in self.layers.modules():
+            if isinstance(layer, nn.Linear):
+                draw_linear_(layer)
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform normed tokens ``(..., C)``."""

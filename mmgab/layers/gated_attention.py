@@ -98,22 +98,6 @@ class LocalPosition(nn.Module):
         return (inputs[:, None] * self.position).sum(dim=2)
 
 
-def build_gates(gpsa_cfg: Mapping | None, num_heads: int, qkv: nn.Linear) -> LocalPosition | None:
-    """Build the gates of an attention, whose values start as they say.
-
-    Args:
-        gpsa_cfg: Arguments of :class:`LocalPosition` but ``num_heads``; None for no gates.
-        num_heads: Heads of the layer.
-        qkv: Its projection.
-    """
-    if gpsa_cfg is None:
-        return None
-    gates = LocalPosition(num_heads, **gpsa_cfg)
-    if gates.values == 'identity':
-        nn.init.eye_(qkv.weight.detach().chunk(3)[2])
-    return gates
-
-
 def gates_of_places(
     gpsa_cfg: Mapping | None, number: int, places: str = 'stages'
 ) -> list[Mapping | None]:

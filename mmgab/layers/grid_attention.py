@@ -14,7 +14,7 @@ from mmgab.functional import is_exporting, resize_table, table_window, window_of
 
 from .adaptive import AdaptiveModule
 from .attention import BiasedMSA
-from .gated_attention import build_gates
+from .gated_attention import LocalPosition
 from .gaussian_bias import GaussianBias
 from .validation import check_keys, check_positive, chosen_places, positive_pair
 
@@ -208,7 +208,7 @@ class GridMSA(BiasedMSA):
         # Behind the projections: optimizers number parameters in this order.
         self.rel_pos = build_relative_position(rel_pos_cfg, grid_size, num_heads)
         self.gaussian = None if gab_cfg is None else GaussianBias.from_cfg(gab_cfg, num_heads)
-        self.local = build_gates(gpsa_cfg, num_heads, self.qkv)
+        self.local = None if gpsa_cfg is None else LocalPosition(num_heads, **gpsa_cfg)
 
     def learned_table(self, window_size: tuple[int, int], like: Tensor) -> Tensor | None:
         """What the relative positions make, see :meth:`BiasedMSA.learned_table`."""

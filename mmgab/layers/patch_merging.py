@@ -8,12 +8,12 @@ from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
 from .fused_norms import apply_linear, apply_norm
-from .linear import make_linear
+from .initial_values import DrawsInitialValues, draw_linear_
 
 _SIDE = 2  # tokens of a patch, in each direction
 
 
-class PatchMerging(nn.Module):
+class PatchMerging(DrawsInitialValues):
     """Join 2 x 2 neighbouring tokens into one of twice the channels.
 
     Where a patch sticks out below or on the right, its missing tokens are zeros. Channels are
@@ -31,7 +31,11 @@ class PatchMerging(nn.Module):
         joined = _SIDE * _SIDE * in_channels
         self.norm = nn.Identity() if norm_cfg is None else build_norm_layer(norm_cfg, joined)[1]
         self.in_channels, self.out_channels = in_channels, 2 * in_channels
-        self.reduction = make_linear(joined, self.out_channels, bias=False)
+        self.reduction = nn.Linear(joined, self.out_channels, bias=False)
+
+    def draw_(self) -> None:
+        """Draw the projection."""
+        draw_linear_(self.reduction)
 
     def forward(self, x: Tensor, hw_shape: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
         """Merge.

@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from .attention import BiasedMSA
 from .drop_path import DropPath
 from .fused_norms import apply_norm
-from .linear import make_linear
+from .initial_values import DrawsInitialValues, draw_linear_
 
 
 class LayerScale(nn.Module):
@@ -31,7 +31,7 @@ class LayerScale(nn.Module):
         return x * self.gamma
 
 
-class Mlp(nn.Module):
+class Mlp(DrawsInitialValues):
     """Two linear layers with an activation between them.
 
     Args:
@@ -43,10 +43,15 @@ class Mlp(nn.Module):
 
     def __init__(self, embed_dims: int, hidden: int, act_cfg: Mapping, drop_rate: float) -> None:
         super().__init__()
-        self.fc1 = make_linear(embed_dims, hidden)
+        self.fc1 = nn.Linear(embed_dims, hidden)
         self.act = build_activation_layer(act_cfg)
-        self.fc2 = make_linear(hidden, embed_dims)
+        self.fc2 = nn.Linear(hidden, embed_dims)
         self.drop = nn.Dropout(drop_rate)
+
+    def draw_(self) -> None:
+        """Draw both layers."""
+        draw_linear_(self.fc1)
+        draw_linear_(self.fc2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform ``(..., C)``."""

@@ -19,7 +19,7 @@ from mmgab.functional import (
 from .adaptive import AdaptiveModule
 from .attention import BiasedMSA
 from .fused_norms import ReadsNormed
-from .gated_attention import build_gates
+from .gated_attention import LocalPosition
 from .gaussian_bias import GaussianBias
 
 
@@ -60,6 +60,8 @@ class WindowMSA(AdaptiveModule, BiasedMSA):
         attn_backend: str = 'auto',
         gpsa_cfg: Mapping | None = None,
     ) -> None:
+        table = torch.empty((2 * window_size[0] - 1) * (2 * window_size[1] - 1), num_heads)
+        nn.init.trunc_normal_(table, std=0.02)
         super().__init__(
             embed_dims,
             num_heads,
@@ -71,10 +73,9 @@ class WindowMSA(AdaptiveModule, BiasedMSA):
             attn_backend,
             gaussian=None if gab_cfg is None else GaussianBias.from_cfg(gab_cfg, num_heads),
         )
-        self._table_rows = (2 * window_size[0] - 1) * (2 * window_size[1] - 1)
-        self.relative_position_bias_table = nn.Parameter(torch.empty(self._table_rows, num_heads))
-        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
-        self.local = build_gates(gpsa_cfg, num_heads, self.qkv)
+        self._table_rows = len(table)
+        self.relative_position_bias_table = nn.Parameter(table)
+        self.local = None if gpsa_cfg is None else LocalPosition(num_heads, **gpsa_cfg)
 
     def learned_table(self, window_size: tuple[int, int], like: Tensor) -> Tensor:
         """The table, resized for another window, see :meth:`BiasedMSA.learned_table`."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmgab.layers.adaptive import AdaptiveModule
 from mmgab.layers.attention import BiasedMSA
+from mmgab.layers.initial_values import DrawsInitialValues
 from mmgab.layers.position_embedding import fit_tokens, resize_tokens
 from mmgab.layers.validation import positive_pair
 from mmgab.layers.window_attention import WindowMSA
@@ -53,8 +54,15 @@ class Backbone(AdaptiveModule, StartsFromCheckpoint, BaseModule):
         if is_used:
             tokens = self.pretrain_grid[0] * self.pretrain_grid[1]
             position = nn.Parameter(torch.empty(1, tokens, embed_dims))
-            nn.init.trunc_normal_(position, std=0.02)
         self.register_parameter(self.position_name, position)
+
+    def _draw(self) -> None:
+        """Have every layer draw what it starts from."""
+        for module in self.modules():
+            if isinstance(module, DrawsInitialValues):
+                module.draw_()
+        if self.position_embedding is not None:
+            nn.init.trunc_normal_(self.position_embedding, std=0.02)
 
     @property
     def position_embedding(self) -> nn.Parameter | None:

@@ -174,7 +174,6 @@ class SwinGAB(Backbone):
             make_attention=attention_maker(attention, WindowMSA),
             gab_cfg=gab_cfg,
         )
-        rates = linear_rates(drop_path_rate, depths)
         broadcasts = build_broadcasts(cb_cfg, len(depths))
         gates = gates_of_places(gpsa_cfg, len(depths))
         self.padding_mask = PaddingMask(patch_size, strides[1 : len(depths)])
@@ -183,7 +182,7 @@ class SwinGAB(Backbone):
         for i, (channels, merge) in enumerate(zip(self.num_features, merges, strict=True)):
             stage = SwinBlockSequence(
                 depths[i],
-                rates[i],
+                linear_rates(drop_path_rate, depths)[i],
                 downsample=PatchMerging(channels, merge, patch_norm_cfg) if merge else None,
                 embed_dims=channels,
                 num_heads=num_heads[i],
@@ -195,6 +194,7 @@ class SwinGAB(Backbone):
             self.stages.append(stage)
         for i in out_indices:
             self.add_module(f'norm{i}', build_norm_layer(norm_cfg, self.num_features[i])[1])
+        self._draw()
         self.freeze_()
 
     def forward(

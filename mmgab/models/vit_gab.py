@@ -174,6 +174,7 @@ class ViTGAB(Backbone):
             for i in range(depth)
         )
         self.norm = build_norm_layer(norm_cfg, embed_dims)[1] if final_norm else nn.Identity()
+        self._draw()
         self.freeze_()
 
     def _frozen_modules(self) -> list[nn.Module]:

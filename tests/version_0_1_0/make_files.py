@@ -10,6 +10,7 @@ random, so that each of them matters.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -101,6 +102,15 @@ def losses(work_dir: Path) -> list[float]:
     return [line['loss'] for line in lines if 'loss' in line]
 
 
+def drawn_hash(name: str) -> str:
+    """SHA-256 of what a network draws from a seed, parameter by parameter, names included."""
+    torch.manual_seed(3)
+    digest = hashlib.sha256()
+    for key, parameter in build(name).named_parameters():
+        digest.update(key.encode() + parameter.detach().numpy().tobytes())
+    return digest.hexdigest()
+
+
 def _write_networks() -> None:
     """Write parameters of every network, and what each makes of one image."""
     tensors = dict(image=torch.rand(IMAGE))
@@ -157,6 +167,8 @@ def main() -> None:
     torch.manual_seed(0)
     shutil.rmtree(FILES, ignore_errors=True)
     FILES.mkdir()
+    drawn = {name: drawn_hash(name) for name in NETWORKS}
+    (FILES / 'drawn.json').write_text(json.dumps(drawn, indent=2) + '\n')
     _write_networks()
     _write_conversions(clone)
     _run(clone, 'tools/dataset_converters/nuclei.py', '-o', 'data/nuclei')

@@ -13,6 +13,7 @@ from .make_files import (
     FOLDED_NETWORK,
     NETWORKS,
     build,
+    drawn_hash,
     environment,
     file_of,
     pretrained,
@@ -97,3 +98,9 @@ def test_a_published_file_still_has_the_hash_in_its_name_and_the_tensors():
     published, tensors = read_checkpoint(path, sha256=digits), read_checkpoint(file_of('vit_gated'))
     assert published.keys() == tensors.keys()
     assert [name for name in tensors if not torch.equal(published[name], tensors[name])] == []
+
+
+@pytest.mark.skipif(not IS_SAME_ENVIRONMENT, reason='another PyTorch may draw other numbers')
+@pytest.mark.parametrize('name', NETWORKS)
+def test_a_seed_draws_the_initial_weights_of_then(name):
+    assert drawn_hash(name) == json.loads((FILES / 'drawn.json').read_text())[name]
