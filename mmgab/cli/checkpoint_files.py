@@ -15,6 +15,14 @@ from mmgab.checkpoints.transformers_config import transformers_config
 from .arguments import add_trust
 
 
+def add_conversion(parser: argparse.ArgumentParser) -> None:
+    """Add the file of a Swin, where its conversion goes, and how both are read and written."""
+    add_file(parser)
+    add_output(parser)
+    add_prefix(parser)
+    add_safety(parser)
+
+
 def add_file(parser: argparse.ArgumentParser) -> None:
     """Add FILE."""
     parser.add_argument('file', metavar='FILE', help='path, URL or timm://NAME')

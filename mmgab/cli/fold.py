@@ -13,11 +13,8 @@ from mmgab.checkpoints import fold
 from mmgab.checkpoints.target_layouts import STOCK_PROJECTS
 
 from .checkpoint_files import (
+    add_conversion,
     add_figure,
-    add_file,
-    add_output,
-    add_prefix,
-    add_safety,
     check_outputs,
     draw,
     open_file,
@@ -27,10 +24,7 @@ from .checkpoint_files import (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    add_file(parser)
-    add_output(parser)
-    add_prefix(parser)
-    add_safety(parser)
+    add_conversion(parser)
     parser.add_argument('--to', required=True, choices=STOCK_PROJECTS, help='whose layout')
     add_figure(parser)
 

@@ -10,10 +10,7 @@ For example:
 import argparse
 
 from .checkpoint_files import (
-    add_file,
-    add_output,
-    add_prefix,
-    add_safety,
+    add_conversion,
     check_outputs,
     open_file,
     save,
@@ -22,10 +19,7 @@ from .checkpoint_files import (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    add_file(parser)
-    add_output(parser)
-    add_prefix(parser)
-    add_safety(parser)
+    add_conversion(parser)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -12,11 +12,8 @@ import argparse
 from mmgab.checkpoints import unfold
 
 from .checkpoint_files import (
+    add_conversion,
     add_figure,
-    add_file,
-    add_output,
-    add_prefix,
-    add_safety,
     check_outputs,
     draw,
     open_file,
@@ -26,10 +23,7 @@ from .checkpoint_files import (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    add_file(parser)
-    add_output(parser)
-    add_prefix(parser)
-    add_safety(parser)
+    add_conversion(parser)
     parser.add_argument('--per-head', action='store_true', help='one Gaussian for each head')
     add_figure(parser)
 
