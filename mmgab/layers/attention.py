@@ -20,7 +20,7 @@ from mmgab.functional import (
 )
 
 from .fused_norms import ReadsNormed, apply_linear, is_off, is_plain, linear_parts
-from .gated_attention import LocalPosition
+from .gated_attention import LocalPosition, mix_weights
 from .gaussian_bias import GaussianBias
 from .initial_values import DrawsInitialValues, draw_linear_
 from .validation import check_choice
@@ -66,8 +66,7 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
 
     Attributes:
         gaussian: A term of the bias; None for none.
-        local: What mixes weights of position into those of content, see
-            :class:`~.gated_attention.LocalPosition`; None for none.
+        local: What makes weights of position, which are mixed into those of content; None for none.
         position_terms: Names of the children that make a table each; one may be None.
     """
 
@@ -134,7 +133,7 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
             mask = order.groups[0].mask
             weights = self.weights(q, k, bias, mask)  # (windows, heads, N, N)
             if self.local is not None:
-                weights = self.local(weights, self.local_scores(window, x.device), mask)
+                weights = mix_weights(weights, *self.local_scores(window, x.device), mask)
             out = order.to_tokens((self.attn_drop(weights) @ v).transpose(1, 2))
         return self.proj_drop(self.proj(out.reshape(x.shape)))
 
@@ -193,11 +192,14 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
                 table = addend if table is None else table + addend
         return table
 
-    def local_scores(self, window_size: tuple[int, int], device: torch.device) -> Tensor:
-        """Scores of position alone, of every pair of tokens of a window: ``(heads, N, N)``."""
+    def local_scores(
+        self, window_size: tuple[int, int], device: torch.device
+    ) -> tuple[Tensor, Tensor]:
+        """Scores of position alone, and how much they count, see :func:`mix_weights`."""
         assert self.local is not None, 'without gates'
-        offsets = window_offsets((window_size[0], window_size[1]), device)
-        return self.pairs(self.local.table(offsets), window_size)
+        # A table is of query from key; of key from query is what is wanted.
+        scores, share = self.local(-window_offsets((window_size[0], window_size[1]), device))
+        return self.pairs(scores, window_size), share
 
     def pairs(self, table: Tensor, window_size: tuple[int, int]) -> Tensor:
         """From a table ``(T, heads)`` to all pairs of tokens of a window, ``(heads, N, N)``."""
@@ -227,7 +229,7 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
         bias = self.position_bias(window, x).float()
         weights = self.weights(q, k, bias, None)
         if self.local is not None:
-            weights = self.local(weights, self.local_scores(window, x.device), None)
+            weights = mix_weights(weights, *self.local_scores(window, x.device), None)
         return weights, (q * self.scale) @ k.transpose(-2, -1), bias
 
     @property
@@ -283,7 +285,7 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
             q, k, v, mask = to_exported_windows(parts, self.num_heads, grid, window_size, shift)
         weights = self.weights(q, k, bias, mask)
         if self.local is not None:
-            weights = self.local(weights, self.local_scores(window_size, x.device), mask)
+            weights = mix_weights(weights, *self.local_scores(window_size, x.device), mask)
         attended = self.attn_drop(weights) @ v
         if self.window_size is None:
             out = attended.transpose(1, 2).flatten(2)

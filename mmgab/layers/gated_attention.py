@@ -66,36 +66,38 @@ class LocalPosition(nn.Module):
         self.position = nn.Parameter(torch.stack(rows))  # (heads, 3)
         self.gate = nn.Parameter(torch.full((num_heads,), float(gate)))
 
-    def forward(self, content: Tensor, scores: Tensor, mask: Tensor | None) -> Tensor:
-        """Mix attention weights of content and of position.
-
-        Args:
-            content: ``(windows, heads, N, N)``.
-            scores: Of position, before softmax, ``(heads, N, N)``: the pairs of :meth:`table`.
-            mask: ``(N, N)`` or ``(windows, 1, N, N)``, True where query and key must not see each
-                other; None if all may.
-
-        Returns:
-            ``(windows, heads, N, N)``, rows sum to one.
-        """
-        position = mask_bias(scores, mask).softmax(dim=-1)
-        share = self.gate.sigmoid()[:, None, None]
-        return (content * (1 - share) + position * share).to(content.dtype)
-
-    def table(self, offsets: Tensor) -> Tensor:
+    def forward(self, offsets: Tensor) -> tuple[Tensor, Tensor]:
         """Score relative offsets, in single precision at least.
 
         Args:
-            offsets: ``(T, 2)``, ``(dy, dx)`` in tokens, of query from key, as in every table.
+            offsets: ``(T, 2)``, ``(dy, dx)`` in tokens, of key from query.
 
         Returns:
-            ``(T, heads)``, before softmax.
+            Scores ``(T, heads)`` before softmax, and how much they count in each head, from 0 to 1:
+            ``(heads, 1, 1)``.
         """
-        offsets = -offsets  # of key from query
         squared = offsets.square().sum(dim=1, keepdim=True)
         inputs = torch.cat((offsets.flip(1), squared), dim=1)  # (T, 3)
         # No matrix product: autocast would round squared offsets to 8 bits.
-        return (inputs[:, None] * self.position).sum(dim=2)
+        scores = (inputs[:, None] * self.position).sum(dim=2)
+        return scores, self.gate.sigmoid()[:, None, None]
+
+
+def mix_weights(content: Tensor, scores: Tensor, share: Tensor, mask: Tensor | None) -> Tensor:
+    """Mix attention weights of content and of position (arXiv 2103.10697, section 3).
+
+    Args:
+        content: Weights ``(windows, heads, N, N)``.
+        scores: Of position, before softmax, ``(heads, N, N)``.
+        share: How much position counts, ``(heads, 1, 1)``.
+        mask: ``(N, N)`` or ``(windows, 1, N, N)``, True where query and key must not see each
+            other; None if all may.
+
+    Returns:
+        ``(windows, heads, N, N)``, rows sum to one.
+    """
+    position = mask_bias(scores, mask).softmax(dim=-1)
+    return (content * (1 - share) + position * share).to(content.dtype)
 
 
 def gates_of_places(

@@ -7,7 +7,7 @@ from torch import nn
 
 from mmgab.checkpoints import Contents, export, load
 from mmgab.deployment import OpenSizes, export_program, verify
-from mmgab.layers.gated_attention import LocalPosition
+from mmgab.layers.gated_attention import LocalPosition, mix_weights
 from mmgab.layers.window_attention import WindowMSA
 from mmgab.models import SwinGAB
 
@@ -26,7 +26,7 @@ def layers(model):
 
 def weights_of(layer, q, k, mask=None):
     content = layer.weights(q, k, layer.position_bias(), mask)
-    return layer.local(content, layer.local_scores(layer.window_size, q.device), mask)
+    return mix_weights(content, *layer.local_scores(layer.window_size, q.device), mask)
 
 
 def gated(gate, **arguments):
@@ -73,17 +73,16 @@ def test_heads_start_on_a_square_and_those_left_over_in_its_middle(heads, side):
     steps = torch.linspace(-3, 3, 25)  # quarters of a token
     offsets = torch.cartesian_prod(steps, steps)
     local.requires_grad_(False)
-    scores = local.table(-offsets)
+    scores, share = local(offsets)
     peaks = offsets[scores.argmax(dim=0)]  # (heads, 2), (dy, dx)
     ends = (side - 1) / 2
     square = [(y - ends, x - ends) for x in range(side) for y in range(side)]
     rest = [(0.0, 0.0)] * (heads - side * side)
     assert [tuple(peak) for peak in peaks.tolist()] == square + rest
     # A Gaussian of variance 1 / (2 strength) about its centre: scores are -|offset|^2 / (2 var).
-    flat = local.table(-torch.tensor([[ends, ends], [ends + 1, ends]]))
-    flat = flat[:1] - flat[1:]
+    flat = local(torch.tensor([[ends, ends]]))[0] - local(torch.tensor([[ends + 1, ends]]))[0]
     assert flat[0, side * side - 1] == pytest.approx(2.0)
-    torch.testing.assert_close(local.gate.sigmoid(), torch.full((heads,), 0.7310586))
+    torch.testing.assert_close(share.flatten(), torch.full((heads,), 0.7310586))
 
 
 def test_a_head_looks_to_where_its_centre_is():
