@@ -18,6 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mmengine
 import torch
 
 import mmgab
@@ -92,6 +93,7 @@ def environment() -> dict[str, str]:
         torch=torch.__version__,
         instructions=torch.backends.cpu.get_cpu_capability(),
         vendor=vendors[0] if vendors else '',
+        mmengine=mmengine.__version__,  # and so the line of OpenMMLab, whose data pipelines differ
     )
 
 
