@@ -33,6 +33,20 @@ settings.load_profile('short')
 SMALL = dict(embed_dims=16, depths=(2, 2, 2, 2), num_heads=(2, 4, 8, 16), window_size=7)
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the modules that take long: of what comes last, processes share small pieces."""
+
+    def rank(path):
+        marks = {mark.name for item in of_module[path] for mark in item.iter_markers()}
+        return ('process' not in marks, 'slow' not in marks)
+
+    of_module = {}
+    for item in items:
+        of_module.setdefault(item.path, []).append(item)
+    ranks = {path: rank(path) for path in of_module}
+    items.sort(key=lambda item: ranks[item.path])
+
+
 def pytest_collection_finish():
     """Take what was imported out of the garbage collector's sight.
 
