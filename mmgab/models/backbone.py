@@ -56,13 +56,14 @@ class Backbone(AdaptiveModule, StartsFromCheckpoint, BaseModule):
             position = nn.Parameter(torch.empty(1, tokens, embed_dims))
         self.register_parameter(self.position_name, position)
 
-    def _draw(self) -> None:
-        """Have every layer draw what it starts from."""
+    def _start(self) -> None:
+        """Have every layer draw what it starts from, then freeze what is frozen."""
         for module in self.modules():
             if isinstance(module, DrawsInitialValues):
                 module.draw_()
         if self.position_embedding is not None:
             nn.init.trunc_normal_(self.position_embedding, std=0.02)
+        self.freeze_()
 
     @property
     def position_embedding(self) -> nn.Parameter | None:

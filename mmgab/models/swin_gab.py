@@ -174,6 +174,7 @@ class SwinGAB(Backbone):
             make_attention=attention_maker(attention, WindowMSA),
             gab_cfg=gab_cfg,
         )
+        rates = linear_rates(drop_path_rate, depths)
         broadcasts = build_broadcasts(cb_cfg, len(depths))
         gates = gates_of_places(gpsa_cfg, len(depths))
         self.padding_mask = PaddingMask(patch_size, strides[1 : len(depths)])
@@ -182,7 +183,7 @@ class SwinGAB(Backbone):
         for i, (channels, merge) in enumerate(zip(self.num_features, merges, strict=True)):
             stage = SwinBlockSequence(
                 depths[i],
-                linear_rates(drop_path_rate, depths)[i],
+                rates[i],
                 downsample=PatchMerging(channels, merge, patch_norm_cfg) if merge else None,
                 embed_dims=channels,
                 num_heads=num_heads[i],
@@ -194,8 +195,7 @@ class SwinGAB(Backbone):
             self.stages.append(stage)
         for i in out_indices:
             self.add_module(f'norm{i}', build_norm_layer(norm_cfg, self.num_features[i])[1])
-        self._draw()
-        self.freeze_()
+        self._start()
 
     def forward(
         self, x: Tensor, image_shapes: Sequence[tuple[int, int]] | None = None

@@ -174,8 +174,7 @@ class ViTGAB(Backbone):
             for i in range(depth)
         )
         self.norm = build_norm_layer(norm_cfg, embed_dims)[1] if final_norm else nn.Identity()
-        self._draw()
-        self.freeze_()
+        self._start()
 
     def _frozen_modules(self) -> list[nn.Module]:
         stem = [self.patch_embed, self.pos_drop] if self.frozen_stages >= 0 else []
