@@ -7,8 +7,11 @@ a method of a single object that is replaced for the time of a run, as in
 """
 
 from collections.abc import Callable
+from functools import wraps
+from logging import DEBUG, INFO
 from pathlib import Path
 
+from mmengine import logging
 from mmengine.config import Config
 from mmengine.config import utils as config_utils
 from mmengine.registry import DefaultScope
@@ -19,7 +22,7 @@ OUR_BASES = 'mmgab::'
 
 
 def find_package_bases(find_config: Callable[[str], Path]) -> None:
-    """Have configs find their bases in installed packages: ``mmgab::NAME.py``, ``mmseg::`` as well.
+    """Resolve ``_base_`` in installed packages: ``mmgab::NAME.py``, and ``mmseg::`` as well.
 
     Why: MMEngine has a fixed table of packages. It lacks this one, and has MMSegmentation by the
     name of its first distribution, which the maintained line has changed.
@@ -32,7 +35,7 @@ def find_package_bases(find_config: Callable[[str], Path]) -> None:
     find_in_other_packages = Config._get_cfg_path
 
     def find_base(base: str, filename: str) -> tuple[str, str | None]:
-        """Find the file that ``_base_`` names, and the scope of the types in it.
+        """Find the file of a ``_base_`` entry, and the scope of the types in it.
 
         Ours has no scope of its own: its types are those of the toolboxes, or say ``mmgab.``.
 
@@ -53,7 +56,7 @@ def find_package_bases(find_config: Callable[[str], Path]) -> None:
 
 
 def forget_default_scope() -> None:
-    """Have each toolbox find types in its own registry, as in a process that never had a scope.
+    """Let each toolbox find types in its own registry, as in a process without a default scope.
 
     Why: that is what ``default_scope = None`` of a pure Python config means, and MMEngine has no
     call for it once a scope was set.
@@ -79,3 +82,21 @@ def replace_checkpoint_readers(load_from_http: Callable, load: Callable) -> None
     checkpoint.load_from_http = load_from_http
     if hasattr(checkpoint, '_safe_torch_load'):
         checkpoint._safe_torch_load = load
+
+
+def drop_debug_prints() -> None:
+    """Make ``print_log`` without a logger drop debug messages, as loggers do.
+
+    Why: it prints whatever the level, so that importing MMDetection prints "Could not import OneDL"
+    once for each of its packages.
+
+    Versions: onedl-mmengine 0.10.12; MMEngine 0.10.7.
+    """
+
+    @wraps(logging.print_log)
+    def print_log(msg: object, logger: object = None, level: int = INFO) -> None:
+        if logger is not None or level > DEBUG:
+            original(msg, logger, level)
+
+    original = logging.print_log
+    logging.print_log = print_log
