@@ -1,0 +1,1 @@
+"""Figures of docs/method_in_pictures.md."""
