@@ -10,7 +10,7 @@ Hardware  8 GPUs x 2 images.
 Time      not measured here.
 Score     without the Gaussian, box / mask AP 51.9 / 45.0: reported by Swin's authors
           (Swin-Transformer-Object-Detection), not re-run here. With it: none reported.
-Twin      cascade_mask_rcnn_swin_s_coco.py
+Baseline  cascade_mask_rcnn_swin_s_coco.py
 """
 
 _base_ = [

@@ -7,7 +7,7 @@ Hardware  8 GPUs x 2 images.
 Time      not measured here.
 Score     none reported, with the Gaussian or without it, by the paper, MMDetection's zoo or Swin's
           authors (who report Cascade Mask R-CNN for Swin-B); not run here.
-Twin      mask_rcnn_swin_b_coco.py
+Baseline  mask_rcnn_swin_b_coco.py
 """
 
 _base_ = './_base_/mask_rcnn_swin_gab_coco.py'

@@ -1,4 +1,4 @@
-"""The twin of mask_rcnn_swin_gab_nuclei.py with Context Broadcasting in place of the Gaussian.
+"""Like mask_rcnn_swin_gab_nuclei.py, with Context Broadcasting in place of the Gaussian.
 
 python tools/dataset_converters/nuclei.py
 python tools/train.py configs/mask_rcnn_swin_cb_nuclei.py

@@ -8,8 +8,8 @@
 Hardware  2 cores of a CPU, 4 images a step.
 Time      3 to 4 minutes (a shared machine, whose speed varies).
 Score     box / mask mAP 0.541 / 0.568 on 39 instances, one seed: measured with these commands.
-          Without the Gaussian 0.548 / 0.556, with the twin's: a difference that seeds make too.
-Twin      mask_rcnn_swin_nuclei.py
+          The baseline has 0.548 / 0.556, a difference of the size between seeds.
+Baseline  mask_rcnn_swin_nuclei.py
 """
 
 _base_ = [

@@ -1,4 +1,4 @@
-"""The twin of mask_rcnn_swin_gab_nuclei.py with gated positional attention, without the Gaussian.
+"""Like mask_rcnn_swin_gab_nuclei.py, with gated attention (ConViT) in place of the Gaussian.
 
 python tools/dataset_converters/nuclei.py
 python tools/train.py configs/mask_rcnn_swin_gpsa_nuclei.py

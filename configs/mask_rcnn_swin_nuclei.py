@@ -1,4 +1,4 @@
-"""The twin of mask_rcnn_swin_gab_nuclei.py without the Gaussian: plain Swin, all else the same.
+"""Baseline of mask_rcnn_swin_gab_nuclei.py: no Gaussian, all other settings equal.
 
 python tools/dataset_converters/nuclei.py
 python tools/train.py configs/mask_rcnn_swin_nuclei.py

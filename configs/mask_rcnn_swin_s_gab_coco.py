@@ -9,7 +9,7 @@ Score     box AP 48.23: reported by arXiv 2305.04722 for Swin-S with the Gaussia
           (mask AP: a gain of 0.10); the paper's detector and schedule could not be confirmed.
           Without the Gaussian, box / mask AP 48.2 / 43.2: reported by MMDetection's zoo
           (mask-rcnn_swin-s-p4-w7_fpn_amp-ms-crop-3x_coco). Neither is re-run here.
-Twin      mask_rcnn_swin_s_coco.py
+Baseline  mask_rcnn_swin_s_coco.py
 """
 
 _base_ = './_base_/mask_rcnn_swin_gab_coco.py'

@@ -8,7 +8,7 @@ Time      not measured here.
 Score     without the Gaussian, box / mask AP 46.0 / 41.7: reported by MMDetection's zoo
           (mask-rcnn_swin-t-p4-w7_fpn_amp-ms-crop-3x_coco), not re-run here.
           With it: none reported.
-Twin      mask_rcnn_swin_t_coco.py
+Baseline  mask_rcnn_swin_t_coco.py
 """
 
 _base_ = './_base_/mask_rcnn_swin_gab_coco.py'

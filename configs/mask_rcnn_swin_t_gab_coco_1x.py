@@ -7,7 +7,7 @@ Hardware  8 GPUs x 2 images; the stock zoo reports 7.6 GB for each of 8 V100.
 Time      not measured here.
 Score     without the Gaussian, box / mask AP 42.7 / 39.3: reported by MMDetection's zoo
           (mask-rcnn_swin-t-p4-w7_fpn_1x_coco), not re-run here. With it: none reported.
-Twin      mask_rcnn_swin_t_coco_1x.py
+Baseline  mask_rcnn_swin_t_coco_1x.py
 """
 
 _base_ = './mask_rcnn_swin_t_gab_coco.py'

@@ -1,9 +1,9 @@
-"""The twin of mask_rcnn_vit_s_gab_coco.py without the Gaussian: all else the same.
+"""Baseline of mask_rcnn_vit_s_gab_coco.py: no Gaussian, all other settings equal.
 
     tools/dist_train.sh configs/mask_rcnn_vit_s_coco.py 8
     tools/dist_test.sh configs/mask_rcnn_vit_s_coco.py CHECKPOINT 8
 
-Hardware, batch, time and reported scores: see the twin.
+Hardware, batch, time and reported scores: see mask_rcnn_vit_s_gab_coco.py.
 """
 
 _base_ = './mask_rcnn_vit_s_gab_coco.py'

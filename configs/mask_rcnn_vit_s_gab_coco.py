@@ -6,7 +6,7 @@
 Hardware  8 GPUs x 2 images; memory not measured here.
 Time      not measured here.
 Score     none reported by arXiv 2305.04722 for a plain ViT on COCO, and not run here.
-Twin      mask_rcnn_vit_s_coco.py
+Baseline  mask_rcnn_vit_s_coco.py
 """
 
 _base_ = './_base_/mask_rcnn_vit_gab_coco.py'

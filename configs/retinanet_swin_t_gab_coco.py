@@ -12,7 +12,7 @@ Hardware  8 GPUs x 2 images.
 Time      not measured here.
 Score     none reported, with the Gaussian or without it, by the paper or MMDetection's zoo; not run
           here.
-Twin      retinanet_swin_t_coco.py
+Baseline  retinanet_swin_t_coco.py
 """
 
 _base_ = [

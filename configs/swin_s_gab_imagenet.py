@@ -9,7 +9,7 @@ Its checkpoint is what the detectors and segmentors start from, with Gaussians t
 Hardware  8 GPUs x 64 images; memory not measured here.
 Time      not measured here.
 Score     none reported for a Swin with the Gaussian on ImageNet, not run here.
-Twin      swin_s_imagenet.py
+Baseline  swin_s_imagenet.py
 """
 
 _base_ = './_base_/imagenet.py'

@@ -1,9 +1,9 @@
-"""The twin of swin_s_gab_imagenet.py without the Gaussian: all else the same.
+"""Baseline of swin_s_gab_imagenet.py: no Gaussian, all other settings equal.
 
     tools/dist_train.sh configs/swin_s_imagenet.py 8 --auto-scale-lr
     tools/dist_test.sh configs/swin_s_imagenet.py CHECKPOINT 8
 
-Hardware, batch, time and reported scores: see the twin.
+Hardware, batch, time and reported scores: see swin_s_gab_imagenet.py.
 """
 
 _base_ = './swin_s_gab_imagenet.py'

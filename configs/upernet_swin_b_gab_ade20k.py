@@ -8,7 +8,7 @@ Time      not measured here.
 Score     without the Gaussian, mIoU 47.99, 49.57 with --tta: reported by MMSegmentation's zoo
           (swin-base-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512), not re-run here.
           With it: none reported.
-Twin      upernet_swin_b_ade20k.py
+Baseline  upernet_swin_b_ade20k.py
 """
 
 _base_ = [

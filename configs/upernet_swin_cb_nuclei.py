@@ -1,4 +1,4 @@
-"""The twin of upernet_swin_gab_nuclei.py with Context Broadcasting in place of the Gaussian.
+"""Like upernet_swin_gab_nuclei.py, with Context Broadcasting in place of the Gaussian.
 
 python tools/dataset_converters/nuclei.py
 python tools/train.py configs/upernet_swin_cb_nuclei.py

@@ -10,7 +10,7 @@ Score     mIoU 46.41: reported by arXiv 2305.04722 for Swin-S with the Gaussian,
           49.24 with --tta: reported by MMSegmentation's zoo
           (swin-small-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512). Neither is re-run
           here.
-Twin      upernet_swin_s_ade20k.py
+Baseline  upernet_swin_s_ade20k.py
 """
 
 _base_ = [

@@ -1,9 +1,9 @@
-"""The twin of upernet_swin_t_gab_ade20k.py without the Gaussian: plain Swin, all else the same.
+"""Baseline of upernet_swin_t_gab_ade20k.py: no Gaussian, all other settings equal.
 
     tools/dist_train.sh configs/upernet_swin_t_ade20k.py 8
     tools/dist_test.sh configs/upernet_swin_t_ade20k.py CHECKPOINT 8 --tta
 
-Hardware, batch, time and reported scores: see the twin.
+Hardware, batch, time and reported scores: see upernet_swin_t_gab_ade20k.py.
 """
 
 _base_ = './upernet_swin_t_gab_ade20k.py'

@@ -8,7 +8,7 @@ Time      not measured here.
 Score     without the Gaussian, mIoU 44.41, 45.79 with --tta: reported by MMSegmentation's zoo
           (swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512), not re-run here.
           With it: none reported.
-Twin      upernet_swin_t_ade20k.py
+Baseline  upernet_swin_t_ade20k.py
 """
 
 _base_ = [

@@ -6,7 +6,7 @@
 Hardware  8 GPUs x 2 images; memory not measured here.
 Time      not measured here.
 Score     none reported by arXiv 2305.04722 for a plain ViT on ADE20K, and not run here.
-Twin      upernet_vit_s_ade20k.py
+Baseline  upernet_vit_s_ade20k.py
 """
 
 _base_ = './_base_/upernet_vit_gab_ade20k.py'

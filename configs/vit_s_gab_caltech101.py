@@ -7,7 +7,7 @@
 Hardware  one GPU, 64 images; memory not measured here.
 Time      not measured here.
 Score     top-1 error 9.798: reported by arXiv 2305.04722. Not re-run here.
-Twin      vit_s_caltech101.py
+Baseline  vit_s_caltech101.py
 """
 
 _base_ = './_base_/small_set.py'

@@ -8,7 +8,7 @@ Hardware  one GPU, 64 images; memory not measured here.
 Time      not measured here.
 Score     none reported for ViT-S by what could be read of arXiv 2305.04722, and not run
           here.
-Twin      vit_s_cars.py
+Baseline  vit_s_cars.py
 """
 
 _base_ = './_base_/small_set.py'

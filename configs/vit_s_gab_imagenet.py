@@ -14,7 +14,7 @@ Time      not measured here.
 Score     a gain of 0.157 in top-1 is reported by arXiv 2305.04722 for ViT-S/16 with relative
           positions, by a recipe that could not be found. Nothing is re-run here: for this recipe
           none reported, not run here.
-Twin      vit_s_imagenet.py
+Baseline  vit_s_imagenet.py
 """
 
 _base_ = './_base_/imagenet.py'

@@ -8,7 +8,7 @@ Hardware  one GPU, 64 images; memory not measured here.
 Time      not measured here.
 Score     arXiv 2305.04722 says that it improves; none reported in figures, and not run
           here.
-Twin      vit_s_pets.py
+Baseline  vit_s_pets.py
 """
 
 _base_ = './_base_/small_set.py'

@@ -1,4 +1,4 @@
-"""Write a file under a temporary name and move it to its place: complete, or not there at all."""
+"""Atomic file writes: write to a temporary file, then rename it."""
 
 import errno
 import fcntl

@@ -51,7 +51,7 @@ def type_of(settings: Mapping, registry: Registry, scope: str | None = None) -> 
 def is_type(
     settings: Mapping, wanted: type | str, registry: Registry, scope: str | None = None
 ) -> bool:
-    """Whether ``type`` is a class, or derived from it.
+    """Return True if ``type`` is a class or a subclass of it.
 
     Args:
         settings: With a ``type``; without one the answer is no.

@@ -1,4 +1,4 @@
-"""Names that version 0.1.0 had elsewhere: configs that it wrote, or that were written for it."""
+"""Former import paths of version 0.1.0, for configs written by or for it."""
 
 import importlib
 
@@ -12,7 +12,7 @@ _MOVED = {
 
 
 def find(package: str, name: str) -> object:
-    """Find what a package had; for its ``__getattr__``.
+    """Look up a moved name, for a package's ``__getattr__``.
 
     Raises:
         AttributeError: If it never had that.

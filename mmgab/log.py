@@ -1,4 +1,4 @@
-"""Messages go to the log of the run: MMEngine's where it is in use, Python's elsewhere."""
+"""Logging to MMEngine's current logger, or to Python's where MMEngine is not in use."""
 
 import logging
 import sys

@@ -1,4 +1,4 @@
-"""Text from outside, file names above all, as logs, pages and terminals can show it."""
+"""Escaping of external text, such as file names, for logs, pages and terminals."""
 
 
 def printable(text: str) -> str:

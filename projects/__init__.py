@@ -1,1 +1,1 @@
-"""Research on top of mmgab."""
+"""Research projects that use mmgab."""

@@ -37,7 +37,7 @@ def write_a_text(path, monkeypatch):
 
 
 @pytest.mark.parametrize('write', [write_an_erf, write_a_figure, write_a_table, write_a_text])
-def test_file_stays_as_it_was_where_writing_it_fails(write, tmp_path, monkeypatch):
+def test_failed_write_leaves_the_file_unchanged(write, tmp_path, monkeypatch):
     path = tmp_path / 'results.npz'
     path.write_text('former')
     with pytest.raises((OSError, UnicodeEncodeError)):
@@ -46,7 +46,7 @@ def test_file_stays_as_it_was_where_writing_it_fails(write, tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_file_is_complete_when_it_gets_its_name(tmp_path):
+def test_file_is_complete_when_renamed(tmp_path):
     path = tmp_path / 'new' / 'folder' / 'results.json'
     with replacing(path) as temporary:
         temporary.write_text('all of it')

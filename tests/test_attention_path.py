@@ -59,7 +59,7 @@ def stacks(monkeypatch):
 @pytest.mark.parametrize('method', METHODS)
 @pytest.mark.parametrize('backend', ['auto', 'explicit'])
 @pytest.mark.parametrize('kind', [SwinGAB, ViTGAB])
-def test_from_forward_to_the_softmax_are_six_bodies_at_most(kind, backend, method, stacks):
+def test_softmax_is_at_most_six_calls_deep(kind, backend, method, stacks):
     sizes = SWIN if kind is SwinGAB else VIT
     network = kind(**sizes, attn_backend=backend, **METHODS[method])
     network(torch.randn(1, 3, 41, 30))
@@ -72,7 +72,7 @@ def test_from_forward_to_the_softmax_are_six_bodies_at_most(kind, backend, metho
 @pytest.mark.parametrize('is_training', [True, False])
 @pytest.mark.parametrize('backend', ['auto', 'explicit'])
 @pytest.mark.parametrize('kind', [SwinGAB, ViTGAB])
-def test_one_attention_is_written_in_eight_files_at_most(kind, backend, is_training):
+def test_attention_path_spans_at_most_eight_files(kind, backend, is_training):
     """Whatever runs in it, with nothing remembered from another call."""
     network = kind(**(SWIN if kind is SwinGAB else VIT), attn_backend=backend).train(is_training)
     block = network.stages[0].blocks[1] if kind is SwinGAB else network.blocks[1]

@@ -60,7 +60,7 @@ def test_what_is_derived_from_a_class_is_of_its_type():
 
 
 @pytest.mark.parametrize('settings', [{}, dict(type=None), dict(type='Nowhere'), dict(type='a.B')])
-def test_a_type_of_nothing_is_nothing(settings):
+def test_missing_type_resolves_to_none(settings):
     assert type_of(settings, MODELS, 'mmdet') is None
     assert not is_type(settings, SwinGAB, MODELS)
 

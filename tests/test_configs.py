@@ -1,4 +1,4 @@
-"""Every config loads, builds, learns, says what it is, and differs from its twin in one setting."""
+"""Configs load, build, learn, document themselves, and differ from their baseline by one key."""
 
 import copy
 import functools
@@ -25,12 +25,12 @@ from mmgab.models import SwinGAB, ViTGAB
 from .conftest import ROOT
 
 PATHS = sorted((ROOT / 'configs').glob('*.py'))
-TWINS = [path for path in PATHS if '_gab_' in path.stem]
-# What is not the plain twin of another: that one has all of its tensors, and two more a layer.
-PLAIN = {path.stem.replace('_gab_', '_') for path in TWINS}
+WITH_GAUSSIAN = [path for path in PATHS if '_gab_' in path.stem]
+# Baselines: their counterparts have the same tensors, and two more in each layer.
+PLAIN = {path.stem.replace('_gab_', '_') for path in WITH_GAUSSIAN}
 WHOLE = [path for path in PATHS if path.stem not in PLAIN]
 every_config = pytest.mark.parametrize('path', PATHS, ids=lambda path: path.stem)
-every_twin = pytest.mark.parametrize('path', TWINS, ids=lambda path: path.stem)
+every_pair = pytest.mark.parametrize('path', WITH_GAUSSIAN, ids=lambda path: path.stem)
 
 SMALL_SETS = dict(pets=37, caltech101=102, cars=196, dogs=120)  # classes
 
@@ -145,7 +145,7 @@ def of_each_kind(paths):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('path', of_each_kind(WHOLE), ids=lambda path: path.stem)
-def test_shrunk_it_learns_in_every_parameter(path):
+def test_every_parameter_of_the_shrunk_model_trains(path):
     """Also what distributed training demands: no parameter without a gradient."""
     config = shrunk(load(path))
     model = build(config).train()
@@ -156,10 +156,10 @@ def test_shrunk_it_learns_in_every_parameter(path):
     assert unused == []
 
 
-@every_twin
-def test_its_twin_differs_in_the_gaussian_alone(path):
-    twin = path.with_stem(path.stem.replace('_gab_', '_'))
-    ours, theirs = load(path).to_dict(), load(twin).to_dict()
+@every_pair
+def test_baseline_config_differs_only_in_the_gaussian(path):
+    baseline = path.with_stem(path.stem.replace('_gab_', '_'))
+    ours, theirs = load(path).to_dict(), load(baseline).to_dict()
     assert ours['model']['backbone'].pop('gab_cfg') == dict(
         amplitude=1.0, sigma=5.0, per_head=False
     )
@@ -239,17 +239,17 @@ def note_of(path):
 
 
 @every_config
-def test_it_names_the_commands_that_run_it(path):
+def test_config_comment_lists_its_commands(path):
     assert f'configs/{path.name}' in note_of(path)
 
 
-@every_twin
-def test_it_is_a_lab_note(path):
-    """Hardware, time, twin, and a score with who reported it, or the words that there is none."""
+@every_pair
+def test_config_comment_documents_the_run(path):
+    """Hardware, time, baseline, and a score with its source, or a statement that there is none."""
     note = note_of(path)
     for heading in ('Hardware', 'Time', 'Score'):
         assert f'\n{heading} ' in note
-    assert f'Twin      {path.stem.replace("_gab_", "_")}' in note
+    assert f'Baseline  {path.stem.replace("_gab_", "_")}' in note
     score = ' '.join(note.split('\nScore')[1].split())
     if 'nuclei' in path.stem:
         assert 'measured with these commands' in score

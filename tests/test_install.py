@@ -116,3 +116,8 @@ def test_its_command_inspects_and_examines(site, tmp_path):
     assert 'stages.3.blocks.0' in run(site, program, 'inspect', 'swin.pth', cwd=tmp_path)
     found = json.loads(run(site, program, 'doctor', '--json', '--work-dir', '.', cwd=tmp_path))
     assert found['failed'] == []
+
+
+def test_its_command_lists_the_packaged_configs(site, tmp_path):
+    found = json.loads(run(site, site / 'bin' / 'mmgab', 'list', '--json', cwd=tmp_path))
+    assert {config['name'] for config in found} == {p.stem for p in (ROOT / 'configs').glob('*.py')}

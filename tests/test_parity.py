@@ -44,7 +44,7 @@ def outputs(model, size):
 
 @pytest.mark.parametrize('stock', STOCK)
 @pytest.mark.parametrize('size', SIZES)
-def test_off_is_off(stock, size, small_swin):
+def test_baseline_equals_stock_swin(stock, size, small_swin):
     """Without a Gaussian: the stock network's outputs, from its own state dict, loaded strictly."""
     theirs = with_lively_weights(stock(**small_swin))
     ours = SwinGAB(**small_swin, gab_cfg=None).eval()
@@ -74,7 +74,7 @@ OPTIONS = {
 
 @pytest.mark.parametrize('stock', STOCK)
 @pytest.mark.parametrize('option', OPTIONS)
-def test_every_option_means_what_it_means_there(stock, option, small_swin):
+def test_every_option_matches_stock_swin(stock, option, small_swin):
     arguments = {**small_swin, **OPTIONS[option]}
     theirs = with_lively_weights(stock(**arguments))
     ours = SwinGAB(**arguments, gab_cfg=None).eval()
@@ -86,7 +86,7 @@ def test_every_option_means_what_it_means_there(stock, option, small_swin):
 
 
 @pytest.mark.parametrize('stock', STOCK)
-def test_every_argument_has_its_name_place_and_default(stock):
+def test_arguments_match_stock_names_order_and_defaults(stock):
     ours = dict(inspect.signature(SwinGAB).parameters)
     names = ['gab_cfg', 'attn_backend', 'cb_cfg', 'gpsa_cfg', 'shift_single_window', 'attention']
     assert list(ours)[-6:] == names
@@ -104,7 +104,7 @@ def test_every_argument_has_its_name_place_and_default(stock):
 
 
 @pytest.mark.parametrize('stock', STOCK)
-def test_off_is_off_in_training_too_dropped_paths_and_gradients_included(stock, small_swin):
+def test_baseline_equals_stock_in_training(stock, small_swin):
     """Dropout is left out: it draws for tokens in an order of ours, and for none of padding."""
     options = dict(drop_path_rate=0.3)
     theirs = with_lively_weights(stock(**small_swin, **options))
@@ -123,7 +123,7 @@ def test_off_is_off_in_training_too_dropped_paths_and_gradients_included(stock, 
 
 
 @pytest.mark.parametrize('stock', STOCK)
-def test_dropout_stands_where_it_stands_there_and_at_its_rates(stock, small_swin, monkeypatch):
+def test_dropout_positions_and_rates_match_stock(stock, small_swin, monkeypatch):
     """With every dropout made to scale: then outputs tell where they are, and with which rate."""
     options = dict(drop_rate=0.1, attn_drop_rate=0.25, drop_path_rate=0.0)
     theirs = with_lively_weights(stock(**small_swin, **options))
@@ -232,7 +232,7 @@ def samples_for(package):
     return [sample(metainfo=dict(meta, scale_factor=(1.0, 1.0), img_id=0))]
 
 
-def test_numbers_of_zoo_configs_found_are_plausible():
+def test_number_of_zoo_configs_is_plausible():
     """Guards the two tests above against a glob that finds nothing."""
     assert len(zoo_swin_configs(mmdet)) >= 15
     assert len(zoo_swin_configs(mmseg)) >= 5

@@ -173,14 +173,14 @@ def excuses(name):
 
 
 @pytest.mark.parametrize('name', STOCK)
-def test_a_recipe_is_the_stock_one_but_for_what_is_listed(name):
+def test_recipe_differs_from_stock_only_as_listed(name):
     found, listed = differing(name), excuses(name)
     assert [key for key in found if not any(fnmatch.fnmatchcase(key, e) for e in listed)] == []
     own = [e for e in listed if e not in DIFFERENCES['*']]
     assert [e for e in own if not fnmatch.filter(found, e)] == []  # no excuse without a difference
 
 
-def test_every_config_has_a_stock_recipe_or_is_known_to_have_none():
+def test_every_config_has_a_stock_recipe_or_is_exempt():
     names = {path.stem.replace('_gab_', '_') for path in (ROOT / 'configs').glob('*.py')}
     assert {name for name in names if not OWN.fullmatch(name)} == set(STOCK)
 
@@ -255,7 +255,7 @@ def test_methods_add_parameters_that_are_not_decayed_and_change_no_other(name):
     assert {key: mine[key] for key in plain} == plain
 
 
-def test_batch_norms_of_heads_are_decayed_and_those_of_the_pyramid_of_a_vit_are_not():
+def test_weight_decay_of_head_and_pyramid_norms():
     _, cascade = optimised(ours('cascade_mask_rcnn_swin_s_coco'))
     norms = [v for key, v in cascade.items() if re.search(r'shared_convs\.\d\.bn\.', key)]
     assert len(norms) == 3 * 4 * 2

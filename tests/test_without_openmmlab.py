@@ -83,7 +83,7 @@ def test_converter_inspects_and_converts(site, tmp_path):
     assert any('gaussian' in name for name in torch.load(tmp_path / 'gab.pth')['state_dict'])
 
 
-def test_mmgab_inspects_and_names_what_its_other_commands_need(site, tmp_path):
+def test_mmgab_inspects_and_reports_missing_packages(site, tmp_path):
     model = timm.create_model('swin_tiny_patch4_window7_224', depths=(1, 1, 1, 1))
     torch.save(model.state_dict(), tmp_path / 'timm.pth')
     done = run(site, '-m', 'mmgab', 'inspect', tmp_path / 'timm.pth')
@@ -95,7 +95,7 @@ def test_mmgab_inspects_and_names_what_its_other_commands_need(site, tmp_path):
     assert 'Traceback' not in done.stderr
 
 
-def test_missing_mmcv_is_named(site):
+def test_missing_mmcv_is_reported(site):
     done = run(site, '-c', 'import mmgab; mmgab.SwinGAB')
     assert 'mmgab.SwinGAB needs mmengine and mmcv' in done.stderr
 
@@ -106,6 +106,6 @@ def test_public_name_is_imported_on_demand(name):
     assert name in dir(mmgab)
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error():
+def test_unknown_name_raises_attribute_error():
     with pytest.raises(AttributeError, match='nothing'):
         mmgab.nothing  # noqa: B018

@@ -1,9 +1,13 @@
-"""The main job on a laptop, with nothing to download: real nuclei, boxes, masks and pixels.
+"""Demo: train and evaluate Mask R-CNN and UPerNet on real nuclei; no download is needed.
 
+Example:
     make demo
 
-Prepares the data, trains Mask R-CNN and UPerNet from scratch, evaluates both with tools/test.py,
-and writes results.json, pictures and report.html to work_dirs/demo.
+Prepares the data, trains both models from scratch, and evaluates them with tools/test.py.
+
+Output in work_dirs/demo: results.json, figures (PNG) and report.html.
+
+The exit code is 1 if a step fails or a metric is below the expected value.
 """
 
 import json
@@ -29,8 +33,8 @@ ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / 'tools'
 DATA = ROOT / 'data' / 'nuclei'
 OUT = ROOT / 'work_dirs' / 'demo'
-SHOWN_SCORE = 0.5  # predictions below it are not drawn; all of them are evaluated
-BARS = dict(bbox_mAP=0.50, segm_mAP=0.46, mIoU=0.88)  # what a working project reaches
+SHOWN_SCORE = 0.5  # score threshold of drawn predictions; the evaluation uses all of them
+EXPECTED = dict(bbox_mAP=0.50, segm_mAP=0.46, mIoU=0.88)  # lower bounds of an intact installation
 TASKS = {
     'mask_rcnn_swin_gab_nuclei': 'predictions.pkl',
     'upernet_swin_gab_nuclei': 'predictions',
@@ -38,7 +42,7 @@ TASKS = {
 
 
 def run(step: str, seconds: dict, *command: str | Path) -> None:
-    """Run one step as a command of its own, and keep its time."""
+    """Run one step as a subprocess, and record its duration."""
     words = ' '.join(
         str(Path(word).relative_to(ROOT) if Path(word).is_relative_to(ROOT) else word)
         for word in command
@@ -50,7 +54,7 @@ def run(step: str, seconds: dict, *command: str | Path) -> None:
 
 
 def train_and_test(name: str, seconds: dict) -> dict:
-    """Train and test one config; returns its metrics as tools/test.py wrote them."""
+    """Train and test one config; return the metrics that tools/test.py wrote."""
     config, work_dir = ROOT / 'configs' / f'{name}.py', OUT / name
     run(f'train {name}', seconds, TOOLS / 'train.py', config, '--work-dir', work_dir)
     run(
@@ -61,7 +65,7 @@ def train_and_test(name: str, seconds: dict) -> dict:
 
 
 def instance_tiles() -> list[Tile]:
-    """Validation tiles with true and predicted instances."""
+    """Return the validation tiles with ground-truth and predicted instances."""
     name = 'mask_rcnn_swin_gab_nuclei'
     predictions = pickle.loads((OUT / name / TASKS[name]).read_bytes())
     coco = COCO(DATA / 'annotations' / 'instances_val.json')
@@ -82,7 +86,7 @@ def instance_tiles() -> list[Tile]:
 
 
 def label_map_tiles() -> list[Tile]:
-    """Validation tiles with true and predicted label maps."""
+    """Return the validation tiles with ground-truth and predicted label maps."""
     name = 'upernet_swin_gab_nuclei'
 
     def read(path: Path) -> np.ndarray:
@@ -100,7 +104,7 @@ def label_map_tiles() -> list[Tile]:
 
 
 def gaussians(name: str) -> tuple[dict[str, float], dict[str, float]]:
-    """Amplitude and sigma of every layer, as built and as trained."""
+    """Return amplitude and sigma of every layer, before and after training."""
     config = load_config(str(ROOT / 'configs' / f'{name}.py'))
     before = MODELS.build(config.model.backbone).state_dict(prefix='backbone.')
     after = read_checkpoint(last_checkpoint(OUT / name))['state_dict']
@@ -109,18 +113,18 @@ def gaussians(name: str) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def draw(seconds: dict) -> list[Path]:
-    """Draw the pictures; returns their files."""
+    """Plot predictions and Gaussians; return the paths of the figures."""
     start = time.monotonic()
-    pictures = [OUT / f'{name}.png' for name in ('instances', 'pixels', 'gaussians')]
-    plot_instances(instance_tiles(), pictures[0])
-    plot_label_maps(label_map_tiles(), pictures[1])
-    plot_gaussians({name: gaussians(name) for name in TASKS}, pictures[2])
+    figures = [OUT / f'{name}.png' for name in ('instances', 'pixels', 'gaussians')]
+    plot_instances(instance_tiles(), figures[0])
+    plot_label_maps(label_map_tiles(), figures[1])
+    plot_gaussians({name: gaussians(name) for name in TASKS}, figures[2])
     seconds['pictures'] = round(time.monotonic() - start, 1)
-    return pictures
+    return figures
 
 
 def main() -> None:
-    """Run all steps and print the table."""
+    """Run all steps and print the metrics and durations."""
     OUT.mkdir(parents=True, exist_ok=True)
     seconds: dict[str, float] = {}
     run('data', seconds, TOOLS / 'dataset_converters' / 'nuclei.py', '-o', DATA)
@@ -128,26 +132,26 @@ def main() -> None:
     results = dict(
         bbox_mAP=boxes['coco/bbox_mAP'],
         segm_mAP=boxes['coco/segm_mAP'],
-        mIoU=pixels['mIoU'] / 100,  # MMSegmentation reports per cent
+        mIoU=pixels['mIoU'] / 100,  # MMSegmentation reports percent
     )
-    pictures = draw(seconds)
+    figures = draw(seconds)
     page = OUT / 'report.html'
     report = TOOLS / 'analysis_tools' / 'report.py'
     run('report', seconds, report, OUT, '-o', page, '--run-config')
     results['seconds'] = seconds
     write_text(OUT / 'results.json', json.dumps(results, indent=2) + '\n')
 
-    print('\nReal nuclei, validation tiles that training never saw')
-    for metric, bar in BARS.items():
-        print(f'  {metric:<9} {results[metric]:.3f}  (at least {bar:.2f} is expected)')
+    print('\nMetrics on the validation tiles, which were not used for training')
+    for metric, lowest in EXPECTED.items():
+        print(f'  {metric:<9} {results[metric]:.3f}  (expected: at least {lowest:.2f})')
     for step, duration in seconds.items():
         print(f'  {duration:6.1f} s  {step}')
-    print('\nNumbers:', (OUT / 'results.json').relative_to(ROOT))
-    print('Everything on a page:', page.relative_to(ROOT))
-    print('Pictures:', *(path.relative_to(ROOT) for path in pictures), sep='\n  ')
-    short = [metric for metric, bar in BARS.items() if results[metric] < bar]
-    if short:
-        sys.exit(f'Below what is expected: {", ".join(short)}')
+    print('\nResults:', (OUT / 'results.json').relative_to(ROOT))
+    print('Report:', page.relative_to(ROOT))
+    print('Figures:', *(path.relative_to(ROOT) for path in figures), sep='\n  ')
+    low = [metric for metric, lowest in EXPECTED.items() if results[metric] < lowest]
+    if low:
+        sys.exit(f'error: lower than expected: {", ".join(low)}')
 
 
 if __name__ == '__main__':

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Run a script in several processes: tools/dist_run.sh GPUS SCRIPT [arguments]
-# Used by dist_train.sh and dist_test.sh. PORT is needed on several nodes only.
+# Used by dist_train.sh and dist_test.sh. Set PORT only on several nodes.
 set -euo pipefail
 if [ $# -lt 2 ]; then
     sed -n '2,3s/^# //p' "$0" >&2

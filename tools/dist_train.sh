@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Train with several processes: tools/dist_train.sh CONFIG GPUS [arguments of train.py]
 # Several nodes: set NNODES, NODE_RANK and MASTER_ADDR (and PORT, 29500 by default) on each.
-# Without a GPU it runs GPUS processes on the CPU.
+# Without a GPU, GPUS is the number of processes on the CPU.
 set -euo pipefail
 if [ $# -lt 2 ]; then
     sed -n '2,4s/^# //p' "$0" >&2

@@ -1,13 +1,13 @@
-"""Make the environment .venv that `make` uses; see the README for using another one.
+"""Create or update the environment .venv that `make` uses.
 
-    python3 tools/setup_env.py                   skipped in a second when nothing has changed
-    python3 tools/setup_env.py --mmcv FILE       with a wheel of mmcv in place of building it
-    python3 tools/setup_env.py --line openmmlab  OpenMMLab's own packages, in .venv-openmmlab
+    python3 tools/setup_env.py                   returns at once if nothing has changed
+    python3 tools/setup_env.py --mmcv FILE       installs a wheel of mmcv instead of building it
+    python3 tools/setup_env.py --line openmmlab  OpenMMLab's original packages, in .venv-openmmlab
 
-Runs on the Python standard library alone.
+Needs only the Python standard library. The README describes how to use another environment.
 """
 
-from __future__ import annotations  # so that an older Python gets as far as being told so
+from __future__ import annotations  # lets older Pythons reach the version check
 
 import argparse
 import hashlib
@@ -24,14 +24,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / 'requirements'
 SUPPORTED = ((3, 10), (3, 12))
-# Lines of OpenMMLab's packages, which have the same import names: environment and requirements.
+# Release lines of OpenMMLab, which have the same import names: environment and requirements.
 LINES = {
     'onedl': ('.venv', 'mminstall.txt'),
     'openmmlab': ('.venv-openmmlab', 'mminstall_openmmlab.txt'),
 }
 PROGRESS_EVERY = 15  # seconds between lines of progress
 
-# Printed by the new environment: what it takes to compile as mmcv's build will do.
+# Run by the new environment to print the compiler flags of mmcv's build.
 COMPILE_FLAGS = """
 import sysconfig
 from setuptools._distutils.ccompiler import new_compiler
@@ -52,11 +52,11 @@ print('torch', torch.__version__, '| mmcv', mmcv.__version__, '| mmdet', mmdet._
 
 
 class Environment:
-    """A virtual environment with one line of OpenMMLab's packages.
+    """A virtual environment with one release line of OpenMMLab's packages.
 
     Attributes:
-        folder: Of the environment.
-        packages: mmcv first, then MMEngine, the toolboxes and mmpretrain: exact requirements.
+        folder: Folder of the environment.
+        packages: Pinned requirements; mmcv first, then MMEngine, the toolboxes and mmpretrain.
     """
 
     def __init__(self, line: str) -> None:
@@ -70,51 +70,54 @@ class Environment:
         self.log = self.folder / 'set-up.log'
 
     def fingerprint(self) -> str:
-        """What the environment was made from: a change of it means a new set-up."""
+        """Return a hash of everything the environment depends on; a change means a new set-up."""
         digest = hashlib.sha256(sys.version.encode())
         for path in (Path(__file__), ROOT / 'pyproject.toml', *sorted(REQUIREMENTS.iterdir())):
             digest.update(path.read_bytes())
         return digest.hexdigest()
 
     def mmcv_fingerprint(self) -> str:
-        """What mmcv was built from: only a change of that means a new build."""
+        """Return a hash of everything the mmcv build depends on; a change means a new build."""
         pins = (REQUIREMENTS / 'build.txt').read_text() + self.packages[0]
         return hashlib.sha256((sys.version + pins).encode()).hexdigest()
 
     def mmcv_ops(self) -> list[Path]:
-        """The compiled ops of the installed mmcv: none where it was built without torch."""
+        """Return the compiled ops of the installed mmcv; empty if it was built without torch."""
         suffix = importlib.machinery.EXTENSION_SUFFIXES[-1]
         return list(self.folder.glob(f'lib/python*/site-packages/mmcv/_ext*{suffix}'))
 
     def is_up_to_date(self) -> bool:
-        """Whether nothing is to be done."""
+        """Return True if there is nothing to do."""
         return read(self.stamp) == self.fingerprint() and bool(self.mmcv_ops())
 
     def create(self) -> None:
-        """Make it with the Python that runs this; one of the same Python is kept."""
+        """Create the environment with this Python, unless it exists with the same Python."""
         if not SUPPORTED[0] <= sys.version_info[:2] <= SUPPORTED[1]:
             found = '.'.join(map(str, sys.version_info[:3]))
-            sys.exit(f'Python 3.10 to 3.12 is needed, found {found}: make setup PYTHON=python3.11')
+            sys.exit(
+                f'Python is {found}, supported are 3.10 to 3.12. Use: make setup PYTHON=python3.11'
+            )
         version = self.folder / 'python-version'
         if read(version) == sys.version:
             return
         if self.folder.exists() and not version.exists():
             sys.exit(
-                f'{self.folder} was not made by this set-up: remove it, or use it with make PY=...'
+                f'{self.folder} was not created by this script. Remove it, or use it with '
+                f'make PY={self.python}'
             )
         shutil.rmtree(self.folder, ignore_errors=True)
-        # Not sys.executable: that may be the Python of the environment that was just removed.
+        # sys.executable may be the Python of the environment that was just removed.
         python = getattr(sys, '_base_executable', sys.executable)
         done = subprocess.run([python, '-m', 'venv', self.folder], capture_output=True, text=True)
         if done.returncode:
             sys.exit(
-                f'Cannot make {self.folder}: {done.stdout}{done.stderr}\n'
-                'On Debian: apt-get install python3-venv python3-dev g++'
+                f'{self.folder} cannot be created: {done.stdout}{done.stderr}\n'
+                'On Debian and Ubuntu, run: apt-get install python3-venv python3-dev g++'
             )
         version.write_text(sys.version)
 
     def run(self, title: str, command: list, env: dict | None = None) -> None:
-        """Run a command with its output in the log, and a line of progress now and then."""
+        """Run a command, write its output to the log, and print progress regularly."""
         start = shown = time.monotonic()
         print(f'-- {title}', flush=True)
         with self.log.open('a') as log:
@@ -130,25 +133,25 @@ class Environment:
                     print(f'   {shown - start:4.0f} s  {doing}', flush=True)
         if process.wait():
             print(*self.log.read_text().splitlines()[-25:], sep='\n')
-            sys.exit(f'Set-up failed in: {title}. The whole output is in {self.log}')
+            sys.exit(f'Set-up failed in step: {title}. The complete output is in {self.log}')
         print(f'   {time.monotonic() - start:4.0f} s  done', flush=True)
 
     def pip(self, title: str, *arguments: str | Path, env: dict | None = None) -> None:
-        """Install with the exact versions of the constraints file."""
+        """Install packages with the pinned versions of constraints.txt."""
         constraints = ('-c', REQUIREMENTS / 'constraints.txt')
         self.run(title, [self.python, '-m', 'pip', 'install', *constraints, *arguments], env)
 
     def install_mmcv(self, wheel: str | None) -> None:
-        """Install mmcv from a wheel, or build it; either way it must have its ops."""
+        """Install mmcv from a wheel or build it, and check that it has its ops."""
         if wheel:
             self.pip(f'mmcv from {wheel}', '--force-reinstall', '--no-deps', wheel)
         else:
             with tempfile.TemporaryDirectory() as folder:
                 print('-- preparing to build mmcv', flush=True)
                 flags = precompile_torch_headers(Path(folder), self.python)
-                # Never from pip's cache: a wheel that was built without torch would come back.
+                # No cache: pip may have cached a wheel that was built without torch.
                 self.pip(
-                    'building mmcv with its ops, 3 to 8 minutes',
+                    'building mmcv with its compiled ops, 3 to 8 minutes',
                     *('-v', '--no-build-isolation', '--no-cache-dir', '--force-reinstall'),
                     '--no-deps',
                     self.packages[0],
@@ -157,50 +160,50 @@ class Environment:
         if not self.mmcv_ops():
             sys.exit(
                 'Set-up failed: mmcv was installed without its compiled ops (no mmcv/_ext*.so). '
-                f'Is there a C++ compiler, and are the Python headers there? See {self.log}'
+                f'Install a C++ compiler and the Python headers; the log is {self.log}'
             )
         self.mmcv_stamp.write_text(self.mmcv_fingerprint())
 
     def install_the_rest(self) -> None:
-        """Install all but torch and mmcv."""
-        # Not isolated: the source distributions among them build with the pinned setuptools.
+        """Install everything except torch and mmcv."""
+        # No build isolation, so that source distributions are built with the pinned setuptools.
         tests = ('--no-build-isolation', *self.packages[1:], '-r', REQUIREMENTS / 'tests.txt')
-        self.pip('mmdet, mmseg and what tests need, about 1 minute', *tests)
-        # Two variants of OpenCV come with them, in one place; that without a display must win.
+        self.pip('mmdet, mmseg and test requirements, about 1 minute', *tests)
+        # Two OpenCV packages are installed in one folder; the headless one is installed last.
         opencv = pinned('opencv-python-headless')
-        self.pip('OpenCV without a display', '--force-reinstall', '--no-deps', opencv)
-        self.pip('the micrograph of the demo', '--no-deps', '-r', REQUIREMENTS / 'demo.txt')
+        self.pip('headless OpenCV', '--force-reinstall', '--no-deps', opencv)
+        self.pip('data of demo and study', '--no-deps', '-r', REQUIREMENTS / 'demo.txt')
         peers = ('--no-deps', '--no-build-isolation', '--upgrade', '--target')
         peers += (self.folder / 'peers', '-r', REQUIREMENTS / 'peers.txt')
-        self.pip('other Swins for the tests', *peers)
-        self.pip('mmgab itself', '--no-build-isolation', '--no-deps', '-e', '.')
+        self.pip('other projects for tests and benchmark', *peers)
+        self.pip('mmgab', '--no-build-isolation', '--no-deps', '-e', '.')
 
     def set_up(self, wheel: str | None) -> None:
-        """Install everything, and check that it works together."""
+        """Install everything, and check that it can be imported."""
         self.create()
-        self.pip('torch and what builds with it, about 2 minutes', '-r', REQUIREMENTS / 'build.txt')
+        self.pip('torch and build requirements, about 2 minutes', '-r', REQUIREMENTS / 'build.txt')
         is_built = read(self.mmcv_stamp) == self.mmcv_fingerprint() and self.mmcv_ops()
         if wheel or not is_built:
             self.install_mmcv(wheel)
         self.install_the_rest()
         command = [self.python, '-W', 'ignore', '-c', FINAL_CHECK]
-        self.run('a last check that all of it works together', command)
+        self.run('final check of all imports', command)
         self.stamp.write_text(self.fingerprint())
 
 
 def pinned(name: str) -> str:
-    """The requirement, in any of the files, that pins a package."""
+    """Return the requirement that pins a package, from any of the requirements files."""
     lines = [line for path in REQUIREMENTS.iterdir() for line in path.read_text().splitlines()]
     return next(line for line in lines if line.startswith(f'{name}=='))
 
 
 def read(stamp: Path) -> str:
-    """A stamp's contents; empty where there is none."""
+    """Return the content of a stamp file; empty if it does not exist."""
     return stamp.read_text() if stamp.exists() else ''
 
 
 def progress(line: str) -> str:
-    """What a line of pip's or ninja's output says about how far it is; empty where nothing."""
+    """Extract the progress from an output line of pip or ninja; empty if there is none."""
     if match := re.search(r'\[(\d+)/(\d+)\] ', line):
         return f'compiled {match[1]} of {match[2]} files'
     match = re.match(r'\s*((?:Collecting|Downloading|Building|Installing)\b.*)', line)
@@ -208,10 +211,10 @@ def progress(line: str) -> str:
 
 
 def precompile_torch_headers(folder: Path, python: Path) -> list[str]:
-    """Compile torch's headers once instead of in each of mmcv's files: a third of the time.
+    """Precompile torch's headers, which reduces the build time of mmcv to a third.
 
     Returns:
-        Flags that make g++ use them; none where the compiler cannot.
+        Flags that make g++ use the precompiled header; empty if it cannot be compiled.
     """
     header = folder / 'torch_types.h'
     header.write_text('#include <torch/types.h>\n')
@@ -226,17 +229,21 @@ def precompile_torch_headers(folder: Path, python: Path) -> list[str]:
 
 
 def without_debug_info(flags: list[str]) -> dict:
-    """Environment for a compiler: debug information would double the time."""
+    """Return environment variables that disable debug information, which halves the time."""
     cflags = ' '.join([os.environ.get('CFLAGS', ''), '-g0', *flags]).strip()
     jobs = os.environ.get('MAX_JOBS', str(len(os.sched_getaffinity(0))))
     return dict(os.environ, CFLAGS=cflags, MAX_JOBS=jobs)
 
 
 def main() -> None:
-    """Make the environment, unless it is there and up to date."""
+    """Create or update the environment unless it is up to date."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--mmcv', metavar='WHEEL', help='a wheel of mmcv, instead of building it')
-    parser.add_argument('--line', choices=LINES, default='onedl', help="whose packages; 'onedl'")
+    parser.add_argument(
+        '--mmcv', metavar='WHEEL', help='wheel of mmcv to install instead of building mmcv'
+    )
+    parser.add_argument(
+        '--line', choices=LINES, default='onedl', help='OpenMMLab release line; default: onedl'
+    )
     args = parser.parse_args()
     environment = Environment(args.line)
     if environment.is_up_to_date() and not args.mmcv:

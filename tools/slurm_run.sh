@@ -11,7 +11,7 @@ GPUS_PER_NODE=${GPUS_PER_NODE-8}
 CPUS_PER_TASK=${CPUS_PER_TASK-5}
 for name in GPUS GPUS_PER_NODE CPUS_PER_TASK; do
     if [[ ! ${!name} =~ ^[1-9][0-9]*$ ]]; then
-        echo "$name is '${!name}'; allowed is a whole number from 1 on" >&2
+        echo "$name is '${!name}'; it must be an integer >= 1" >&2
         exit 2
     fi
 done
@@ -19,7 +19,7 @@ if [ ! -f "$3" ]; then
     echo "SCRIPT is '$3', which is not a file (looked in $PWD)" >&2
     exit 2
 fi
-# SRUN_ARGS holds several words on purpose.
+# SRUN_ARGS is split into words intentionally.
 # shellcheck disable=SC2086
 exec srun -p "$1" \
     --job-name="$2" \

@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint: ``mmgab test``."""
+"""Evaluate a checkpoint on a test set: ``mmgab test``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Train a detector or a segmentor: ``mmgab train``."""
+"""Train a detector, segmentor or classifier: ``mmgab train``."""
 
 import sys
 

@@ -1,1 +1,1 @@
-"""Pictures and numbers about trained models; knows arrays, not models."""
+"""Analysis of trained models: receptive fields, attention maps, cost and plots."""

@@ -1,4 +1,4 @@
-"""What window attention does on real images: mean weights by relative offset, and the bias' part.
+"""Attention maps on real images: mean weights by relative offset, and the bias' share in scores.
 
 Works on any attention in windows that can be asked to ``look``, as ours can; the network runs as
 always, what is looked at is computed beside it.
@@ -19,18 +19,18 @@ BINS = 20
 
 
 class WindowAttention(Protocol):
-    """Attention in windows that can be looked at, such as :class:`mmgab.models.WindowMSA`."""
+    """Interface of window attention with a ``look`` method, such as ``mmgab.models.WindowMSA``."""
 
     window_size: tuple[int, int]
     num_heads: int
 
     def look(self, x: Tensor, *others: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-        """Weights and scores of content ``(windows, heads, N, N)``, bias ``(heads, N, N)``."""
+        """Return weights and content scores ``(windows, heads, N, N)``, bias ``(heads, N, N)``."""
 
 
 @dataclass
 class AttentionStatistics:
-    """Of one layer, over all windows that hold no padding and are not cut by a shift.
+    """Attention statistics of one layer, over all windows without padding and without a mask.
 
     Attributes:
         offsets: ``(heads, 2 * Wh - 1, 2 * Ww - 1)``, sum over windows and pairs of tokens of the
@@ -52,7 +52,7 @@ class AttentionStatistics:
 
     @property
     def mean_share(self) -> float:
-        """Mean part of the bias in a score, ``|bias| / (|bias| + |content|)``, from 0 to 1."""
+        """Mean share of the bias in a score, ``|bias| / (|bias| + |content|)``, from 0 to 1."""
         return self.share_sum / int(self.shares.sum())
 
 
@@ -93,7 +93,7 @@ def watch_attention(
 
 
 def has_window_attention(model: nn.Module) -> bool:
-    """Whether a network has a layer that :func:`watch_attention` can look at."""
+    """Return True if a network has a layer that :func:`watch_attention` supports."""
     return any(map(_is_attention, model.modules()))
 
 

@@ -1,4 +1,4 @@
-"""What a computation costs: time beside others, bytes kept for backward, bytes moved about."""
+"""Cost of a computation: relative time, bytes saved for backward and memory traffic of copies."""
 
 import random
 import statistics
@@ -12,7 +12,7 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-# Operations that only put values elsewhere. Views are none of them: they move nothing.
+# Operations that only copy or permute values. Views are excluded because they move nothing.
 _MOVING = frozenset(
     {
         *('_to_copy', 'clone', 'contiguous', 'copy_', 'repeat'),
@@ -32,7 +32,7 @@ _BACKENDS = {
 
 @dataclass(frozen=True)
 class Movement:
-    """Operations that put values elsewhere.
+    """Count of operations that only copy or permute values.
 
     Attributes:
         operations: How many there were.
@@ -46,7 +46,7 @@ class Movement:
 def interleaved_times(
     runs: Mapping[str, Callable[[], object]], repeats: int, progress: Callable[[str], None]
 ) -> dict[str, list[float]]:
-    """Time several computations in turn, so that a slow minute of the machine hits all alike.
+    """Time several computations in turn, so that slow phases of the machine affect all of them.
 
     Each round has an order of its own: what ran before leaves its memory behind, to the next one's
     advantage or not.
@@ -75,12 +75,12 @@ def interleaved_times(
 
 
 def paired_ratio(times: list[float], reference: list[float]) -> float:
-    """Median over rounds of the ratio of two computations that were timed in turn."""
+    """Compute the median over rounds of the time ratio of two computations."""
     return statistics.median(a / b for a, b in zip(times, reference, strict=True))
 
 
 def saved_bytes(run: Callable[[], object], model: nn.Module) -> int:
-    """Bytes that autograd keeps for a backward pass, each storage once.
+    """Count the bytes that autograd saves for backward, each storage once.
 
     Args:
         run: A forward pass with gradients.
@@ -90,8 +90,8 @@ def saved_bytes(run: Callable[[], object], model: nn.Module) -> int:
     storages: dict[int, UntypedStorage] = {}
 
     def pack(tensor: Tensor) -> None:
-        # The storage is held, so that its place is not used again before it is counted; the tensor
-        # is not: kept by the node that made it, it would never be freed.
+        # Hold the storage, so that its address is not reused before it is counted. Holding the
+        # tensor would create a reference cycle with its autograd node.
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in parameters:
             storages[storage.data_ptr()] = storage
@@ -110,7 +110,7 @@ class _Counter(TorchDispatchMode):
         self, function: OpOverload, types: tuple, args: tuple = (), kwargs: dict | None = None
     ) -> object:
         if function.namespace not in _TORCH_OWN:
-            # Into an operator of a library: with this mode on for what it calls, not for itself.
+            # Decompose a custom operator: this mode stays active for the operators that it calls.
             device = next(_tensors((args, kwargs))).device.type
             with self:
                 return function.redispatch(_BACKENDS[device], *args, **(kwargs or {}))
@@ -122,7 +122,7 @@ class _Counter(TorchDispatchMode):
 
 
 def _moved(name: str, args: tuple, kwargs: dict | None, result: object) -> int:
-    """Bytes that an operation reads and writes."""
+    """Return the bytes that an operation reads and writes."""
     if name.startswith('index_') and name.endswith('_'):  # writes rows into what is there
         return 2 * sum(map(_bytes, _tensors(args[1:])))
     read = args[1:] if name.endswith('_') else (args, kwargs)
@@ -138,7 +138,7 @@ def _tensors(tree: object) -> Iterator[Tensor]:
 
 
 def movement(run: Callable[[], object]) -> Movement:
-    """Count the operations of a computation that only put values elsewhere, and their bytes."""
+    """Count a computation's operations that only copy or permute values, and their bytes."""
     with _Counter() as counter:
         run()
     return Movement(counter.operations, counter.moved)

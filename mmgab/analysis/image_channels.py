@@ -1,4 +1,4 @@
-"""Channels of the images that a network takes: 3 of a photograph, 1 or more of other sensors."""
+"""Number of input channels of a network: 3 for photographs, 1 or more for other sensors."""
 
 from torch import nn
 
@@ -17,5 +17,5 @@ def image_channels(network: nn.Module) -> int:
         if isinstance(module, nn.Conv2d):
             return module.in_channels
     raise ValueError(
-        f'{type(backbone).__name__} has no convolution that says how many channels its images have'
+        f'{type(backbone).__name__} has no convolution to infer the number of image channels from'
     )

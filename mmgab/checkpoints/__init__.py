@@ -1,4 +1,4 @@
-"""Checkpoints of a Swin or plain ViT: read, detect, match strictly, load, report; out again."""
+"""Read, detect, load and export the checkpoints of a Swin or plain ViT."""
 
 from importlib.util import find_spec
 

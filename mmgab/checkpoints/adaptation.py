@@ -1,7 +1,7 @@
-"""Modules that adapt a file's tensors to themselves, once for each load.
+"""Adapt a file's tensors to the modules of a model, once per load.
 
 Torch's ``load_state_dict`` has each of them adapt its tensors and then copies these. A load that
-refuses a file before it changes anything needs the adapted tensors earlier, to compare them with
+rejects a file before it changes anything needs the adapted tensors earlier, to compare them with
 the model: :func:`adapt` makes them. :func:`taken_as_they_are` has ``load_state_dict`` copy them.
 """
 
@@ -34,7 +34,7 @@ def adapt(
     Args:
         model: In wrappers or not.
         tensors: A file's, under the model's names without wrappers; changed in place.
-        metadata: What the modules that saved them noted, by what stands before the tensors' names.
+        metadata: Metadata of the modules that saved them, by the prefix of their tensors.
 
     Returns:
         Names of the tensors that were resized.
@@ -62,7 +62,7 @@ def taken_as_they_are(model: nn.Module) -> Iterator[None]:
 
 
 def is_adaptive(module: object) -> TypeGuard[AdaptiveModule]:
-    """Whether a module adapts tensors itself; what wraps such a module does not."""
+    """Return True if a module adapts tensors itself; a wrapper around such a module does not."""
     return hasattr(type(module), 'adapt_state_dict')
 
 

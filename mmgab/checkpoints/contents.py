@@ -1,4 +1,4 @@
-"""What a checkpoint file holds: a Swin, in whatever it is wrapped, and the rest of the model."""
+"""Contents of a checkpoint file: a Swin, unwrapped, and the rest of the model."""
 
 import re
 from collections.abc import Mapping
@@ -17,26 +17,26 @@ from .wrappers import averaging_counters, path_without_wrappers, wrapper_strippe
 
 T = TypeVar('T')
 
-# Where several are in one file the first one counts: what was meant for evaluation. (MMEngine swaps
+# Where a file has several, the first one counts: the weights for evaluation. (MMEngine swaps
 # the averaged weights into state_dict when it saves.)
 _WRAPPERS = (
     'teacher', 'state_dict_ema', 'model_ema', 'ema', 'state_dict', 'model_state_dict', 'model',
     'module', 'student',
 )  # fmt: skip
 _SHOWN = 300  # characters of names, in messages
-_STOCK_PLACE = 'backbone.'  # where stock Swins look; momentum encoders are beside it
+_STOCK_PLACE = 'backbone.'  # where stock Swins look; momentum encoders are outside it
 _AVERAGED = re.compile(r'(?<![a-z])(teacher|ema|swa|averaged)(?![a-z])')
 
 
 @dataclass(frozen=True)
 class Contents:
-    """A Swin and what is around it.
+    """A Swin and the other tensors of its checkpoint.
 
     Attributes:
         source: Path or URL.
         layout: Whose layout the file is in.
-        place: The last part of what stands before the Swin's names, ``'backbone.'`` mostly; what
-            is before that as well (``'teacher.'``) belongs to the whole model.
+        place: The last part of the Swin's prefix, ``'backbone.'`` mostly; a prefix before that
+            (``'teacher.'``) belongs to the whole model.
         swin: The Swin, in OpenMMLab's layout, a classifier's head (``head.fc``) with it.
         others: Tensors of the rest of the model, such as a detector's heads, under their names.
         apart: Names of the tensors that belong to neither, such as another model's.
@@ -59,10 +59,10 @@ class Contents:
         Args:
             checkpoint: What was read from a file.
             source: Where it was read from, for messages.
-            prefix: What stands before the Swin's names; needed where a file holds several.
+            prefix: The Swin's prefix; needed if a file holds several.
 
         Raises:
-            ValueError: If there is none, several and no telling which, or one in two layouts.
+            ValueError: If there is none, several without a prefix given, or one in two layouts.
         """
         tensors, metadata = unwrap(checkpoint, source)
         swins = find_swins(tensors)
@@ -92,7 +92,7 @@ class Contents:
             table: Its name.
 
         Returns:
-            Height and width in tokens: noted by the module that saved it, told by the index that
+            Height and width in tokens: from the metadata of the module, from the index that
             stock Swins save, or that of a square.
 
         Raises:
@@ -104,13 +104,14 @@ class Contents:
         window = table_window(self.swin[table], index, noted)
         if window is None:
             raise ValueError(
-                f'{self.source}: the window of {table} is not known: {len(self.swin[table])} rows '
-                'are none of a square window, and there is no relative_position_index'
+                f'{self.source}: cannot infer the window size of {table}, as its '
+                f'{len(self.swin[table])} rows do not match a square window and the file has no '
+                'relative_position_index'
             )
         return window
 
     def has_stage_norms(self) -> bool:
-        """Whether there is a norm after a stage before the last, as a classifier has none."""
+        """Return True if a stage before the last has a norm, which a classifier lacks."""
         stages = range(last_stage(self.swin))
         return any(f'norm{stage}.weight' in self.swin for stage in stages)
 
@@ -122,7 +123,7 @@ class Contents:
 
 
 def wrapper_of(checkpoint: Mapping) -> str | None:
-    """Key under which a checkpoint has its weights; None where it is the weights.
+    """Return the key of a checkpoint's state dict; None if the checkpoint is the state dict.
 
     A name in common use, or the only one under which there are tensors.
     """
@@ -138,14 +139,14 @@ def _has_tensors(value: object) -> bool:
 
 
 def unwrap(checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], dict[str, Mapping]]:
-    """Take the tensors out of whatever wraps them, without wrappers in their names.
+    """Extract the state dict of a checkpoint and strip wrappers from its keys.
 
     Returns:
         The tensors by name, and the metadata of the modules that saved them by what stands before
         their tensors' names.
 
     Raises:
-        ValueError: If there are no tensors, or two of one name.
+        ValueError: If there are no tensors, or two with the same name.
     """
     while wrapper := wrapper_of(checkpoint):
         checkpoint = checkpoint[wrapper]
@@ -153,7 +154,7 @@ def unwrap(checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], dict[st
     if not held:
         keys = printable(', '.join(map(str, list(checkpoint)[:5]))[:_SHOWN])
         raise ValueError(
-            f'{source} is no checkpoint: it holds no tensors by name, and its keys are {keys}'
+            f'{source} is not a checkpoint: it holds no tensors by name; its keys are {keys}'
         )
     for counter in averaging_counters(held):
         del held[counter]
@@ -172,7 +173,7 @@ def unwrap(checkpoint: Mapping, source: str) -> tuple[dict[str, Tensor], dict[st
 
 
 def _split(items: Mapping[str, T], prefix: str) -> tuple[dict[str, T], dict[str, T]]:
-    """What is under a prefix, without it, and the rest."""
+    """Split items into those under a prefix, which is removed, and the rest."""
     inside = {n.removeprefix(prefix): item for n, item in items.items() if n.startswith(prefix)}
     return inside, {n: item for n, item in items.items() if not n.startswith(prefix)}
 
@@ -184,8 +185,7 @@ def _choose(
         first = printable(', '.join(list(tensors)[:5])[:_SHOWN])
         known = 'OpenMMLab, Microsoft, timm, torchvision or transformers'
         raise ValueError(
-            f'{source} holds no Swin in a layout that can be read ({known}); the first tensors '
-            f'are {first}'
+            f'{source} holds no Swin in a supported layout ({known}); its first keys are {first}'
         )
     if prefix is not None:
         prefix = f'{prefix.rstrip(".")}.' if prefix else ''
@@ -195,6 +195,8 @@ def _choose(
         stock = [found for found in swins if found == _STOCK_PLACE]
         candidates = averaged if len(averaged) == 1 else stock or list(swins)
     if len(candidates) != 1:
-        wanted = 'which one is wanted' if prefix is None else f'none of them is {prefix!r}'
-        raise ValueError(f'{source} holds Swins under {list(swins)}, {wanted}: give prefix=...')
+        reason = '' if prefix is None else f', none of them is {prefix!r}'
+        raise ValueError(
+            f'{source} holds Swins under {list(swins)}{reason}: select one with prefix=...'
+        )
     return candidates[0]

@@ -1,4 +1,4 @@
-"""State dicts from one layout to another: dict in, dict out."""
+"""Convert state dicts from one layout to another."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
@@ -13,13 +13,13 @@ _MAX_SWINS = 64
 
 
 def find_swins(names: Iterable[str]) -> dict[str, Layout]:
-    """Look for Swins among a checkpoint's names.
+    """Find the Swins among a checkpoint's keys.
 
     Args:
         names: Names of tensors.
 
     Returns:
-        What stands before the names of each Swin (``''``, ``'backbone.'``, ...) and its layout:
+        The prefix of each Swin (``''``, ``'backbone.'``, ...) and its layout:
         the one that names most of its tensors.
 
     Raises:
@@ -31,7 +31,9 @@ def find_swins(names: Iterable[str]) -> dict[str, Layout]:
         for prefix in _prefixes(names, layout):
             candidates.setdefault(prefix, []).append(layout)
     if len(candidates) > _MAX_SWINS:
-        raise ValueError(f'{len(candidates)} Swins are in one file, {_MAX_SWINS} at most are read')
+        raise ValueError(
+            f'the file holds {len(candidates)} Swins; at most {_MAX_SWINS} are supported'
+        )
     found = {}
     for prefix, layouts in candidates.items():
         inside = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
@@ -40,7 +42,7 @@ def find_swins(names: Iterable[str]) -> dict[str, Layout]:
 
 
 def known_names(names: Iterable[str]) -> set[str]:
-    """Those of a checkpoint's names that are the tensors of a Swin."""
+    """Return the keys of a checkpoint that belong to a Swin."""
     names, known = list(names), set()
     for prefix, layout in find_swins(names).items():
         inside = {name.removeprefix(prefix): name for name in names if name.startswith(prefix)}
@@ -50,7 +52,7 @@ def known_names(names: Iterable[str]) -> set[str]:
 
 
 def _prefixes(names: list[str], layout: Layout) -> Iterable[str]:
-    """What stands before the queries, keys and values of blocks, in order, each once."""
+    """Return the prefixes of the blocks' qkv weights, in order, each once."""
     container = f'(?:{re.escape(layout.container)})?'
     pattern = re.compile(rf'((?:.+\.)??){container}{layout.qkv.expression}\.weight')
     return dict.fromkeys(match[1] for name in names if (match := pattern.fullmatch(name)))
@@ -76,8 +78,8 @@ def to_openmmlab(tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, Ten
 
     Returns:
         The same tensors. Those that the layout has no name for, and parts of a tensor without the
-        others, keep theirs, for the caller to excuse or refuse; those that nobody needs are left
-        out.
+        others, keep theirs, for the caller to allow or reject; those that no model needs are
+        dropped.
 
     Raises:
         ValueError: If two of them are the same tensor, as where two layouts are in one file.
@@ -92,7 +94,7 @@ def to_openmmlab(tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, Ten
         own_name, part, count = found or (name, 0, 1)
         other = parts.setdefault(own_name, {}).setdefault(part, name)
         if other != name:
-            raise ValueError(f'{other} and {name} are both {own_name} ({layout.name} layout)')
+            raise ValueError(f'{other} and {name} both map to {own_name} ({layout.name} layout)')
         counts[own_name] = count
     result: dict[str, Tensor] = {}
     for own_name, names in parts.items():
@@ -130,7 +132,7 @@ def rename_to_openmmlab(state_dict: MutableMapping[str, Tensor], prefix: str) ->
 
     Args:
         state_dict: Any state dict.
-        prefix: What stands before the Swin's names in it.
+        prefix: The Swin's prefix in it.
     """
     inside = {n.removeprefix(prefix): t for n, t in state_dict.items() if n.startswith(prefix)}
     layout = find_swins(inside).get('', OPENMMLAB)
@@ -143,7 +145,7 @@ def rename_to_openmmlab(state_dict: MutableMapping[str, Tensor], prefix: str) ->
 
 
 def has_place(name: str, layout: Layout, last: int) -> bool:
-    """Whether a layout has a name for a tensor of OpenMMLab's name."""
+    """Return True if a layout has a key for a tensor with this OpenMMLab name."""
     return bool(_foreign_names(name, layout, last))
 
 
@@ -153,7 +155,7 @@ def _own_name(name: str, layout: Layout, last: int) -> tuple[str, int, int] | No
     for ours, theirs in layout.rules(last):
         for part, template in enumerate(theirs):
             values = template.read(name)
-            # No merging follows the last stage: that tells apart who puts it before a stage.
+            # No merging follows the last stage: this shows which projects put it before a stage.
             if values is not None and not (ours in MERGING and values['s'] == last):
                 return ours.write(values), part, len(theirs)
     return None
@@ -173,7 +175,7 @@ def _is_unused(name: str, layout: Layout) -> bool:
 
 
 def _reordered(name: str, tensor: Tensor, layout: Layout, order: Callable) -> Tensor:
-    """A patch-merging tensor in the other order, see :mod:`~.layouts`; others as they are."""
+    """Reorder a patch-merging tensor, see :mod:`~.layouts`; others stay unchanged."""
     if layout.unfolds or not any(template.read(name) is not None for template in MERGING):
         return tensor
     return order(tensor)

@@ -1,19 +1,19 @@
-"""The norm that a classifier has behind the mean over its patches: timm's ``fc_norm``."""
+"""The norm after a classifier's global average pooling: timm's ``fc_norm``."""
 
+from .allowed_differences import EVERYTHING, AllowedDifferences
 from .contents import unwrap
-from .excuses import EVERYTHING, Excuses
 from .selection import Request, Selection
 
 _PLACE = 'fc_norm.'
 
 
 def is_fc_norm(names: list[str]) -> bool:
-    """Whether names of tensors are those of the norm alone."""
+    """Return True if all tensor names are those of the norm."""
     return bool(names) and all(name.startswith(_PLACE) for name in names)
 
 
 def select_fc_norm(request: Request) -> Selection:
-    """Take the norm out of a classifier's file, timm's or our own; the rest is not listed.
+    """Select the norm of a classifier's file, timm's or mmgab's; other keys are not reported.
 
     Raises:
         ValueError: If the file has none.
@@ -27,7 +27,7 @@ def select_fc_norm(request: Request) -> Selection:
     }
     if not found:
         raise ValueError(
-            f'{request.source} has no {_PLACE}weight: take a classifier that norms the mean over '
-            "its patches, such as timm's vit_relpos_*, or leave init_cfg of PooledNorm out"
+            f'{request.source} has no {_PLACE}weight: use a classifier with a norm after global '
+            "average pooling, such as timm's vit_relpos_*, or omit init_cfg of PooledNorm"
         )
-    return Selection(found, {}, Excuses() if request.strict else EVERYTHING, 'timm', [])
+    return Selection(found, {}, AllowedDifferences() if request.strict else EVERYTHING, 'timm', [])

@@ -32,13 +32,13 @@ _SCHEME = re.compile(r'[A-Za-z][\w+.-]*://')
 _HTTP = re.compile(r'https?://', re.IGNORECASE)
 # MMEngine's names for files behind URLs, which come back here.
 _NAMED_URLS = ('torchvision://', 'modelzoo://', 'open-mmlab://', 'openmmlab://', 'mmcls://')
-_SHOWN = 300  # characters of what a file says, in messages
+_SHOWN = 300  # characters of a file's text in messages
 _FOLDER_FILES = ('model.safetensors', 'pytorch_model.bin')  # transformers'
 _ZIP_START, _PICKLE_START, _TAR_STARTS = b'PK\x03\x04', b'\x80', (b'././@', b'storages')
 _TRUST = (
-    'Ask for a file of tensors alone: .safetensors, or torch.save of a state dict. trust=True '
-    '(--trust on the command line) would run the code with your rights: that is for files whose '
-    'author you would let log in to this machine'
+    'Use a file that holds only tensors: .safetensors, or torch.save of a state dict. trust=True '
+    '(--trust on the command line) runs the code with your permissions; use it only if you would '
+    'let the author of the file log in to this machine'
 )
 
 
@@ -48,7 +48,7 @@ def read_checkpoint(
     trust: bool = False,
     sha256: str | None = None,
 ) -> Mapping:
-    """Read a checkpoint file as data: nothing in it is imported or called.
+    """Read a checkpoint file as data, without unpickling code.
 
     Args:
         source: Path of a PyTorch or ``.safetensors`` file, or of a folder that transformers saved;
@@ -56,7 +56,7 @@ def read_checkpoint(
             it to have it checked; ``timm://NAME``, or a name that MMEngine has a URL for.
         map_location: Device for the tensors; None for the CPU. On ``'meta'`` tensors have no
             values, and of a PyTorch archive none is read.
-        trust: Unpickle everything, running whatever code the file contains. Check sums are compared
+        trust: Unpickle everything, running whatever code the file contains. Checksums are verified
             all the same.
         sha256: What the file's hash must be; its first digits will do (8 at least).
 
@@ -82,7 +82,9 @@ def read_checkpoint(
     with _opened(path, name, sha256) as file:
         checkpoint = read_file(file, name, map_location, trust)
     if not isinstance(checkpoint, Mapping):
-        raise ValueError(f'{name} is no checkpoint: it holds a {type(checkpoint).__name__}')
+        raise ValueError(
+            f'{name} is not a checkpoint: it holds a {type(checkpoint).__name__}, not a dict'
+        )
     return checkpoint
 
 
@@ -112,7 +114,7 @@ def read_file(
         return _reader(start, trust)(file, device)
     except NotPlainDataError as error:
         raise NotPlainDataError(
-            f'{source} is refused: it contains executable pickle code, and reading it would call '
+            f'{source} is rejected: it contains executable pickle code, and reading it would call '
             f'or import {printable(error.wanted[:_SHOWN])}. {_TRUST}'
         ) from None
     except UnsupportedDataError as error:
@@ -132,19 +134,21 @@ def _damaged(source: str, error: Exception) -> ValueError:
     is_advice = not text or 'weights_only' in text
     reason = name if is_advice else f'{name}: {printable(text.splitlines()[0][:_SHOWN])}'
     return ValueError(
-        f'{source} cannot be read as a checkpoint; it is empty, truncated, damaged, or no file of '
-        f'PyTorch or safetensors ({reason})'
+        f'{source} cannot be read as a checkpoint; it is empty, truncated, damaged, or not a '
+        f'PyTorch or safetensors file ({reason})'
     )
 
 
 def _reader(start: bytes, trust: bool) -> Callable[[BinaryIO, torch.device], object]:
-    """The reader for a file that begins so; its suffix says little."""
+    """Return the reader for a file with these first bytes, whatever its suffix."""
     if start.startswith(_ZIP_START):
         return _unpickle_zip if trust else read_zip
     if start.startswith(_PICKLE_START):
         return _unpickle if trust else read_legacy
     if start.startswith(_TAR_STARTS):
-        raise ValueError('torch before 0.2 wrote it: load it with torch and save it again')
+        raise ValueError(
+            'it was written by torch before 0.2; load it with torch.load and save it again'
+        )
     return lambda file, device: read_safetensors(file.read(), device)
 
 
@@ -159,7 +163,7 @@ def _unpickle(file: BinaryIO, device: torch.device) -> object:
 
 
 def local_path(source: str, sha256: str | None = None) -> Path:
-    """Path of the file behind a source: its own, that in a folder, or that of its download.
+    """Return the local path of a source: a file, a file in a folder, or a download.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -179,7 +183,9 @@ def _split_hash(source: str, sha256: str | None) -> tuple[str, str | None]:
         return source, sha256
     url, digits = split_hash(source)
     if digits is not None and sha256 is not None and digits != sha256.lower():
-        raise ValueError(f'{redact(url)} is given two hashes: {digits} and {sha256}')
+        raise ValueError(
+            f'{redact(url)} has two hashes: {digits} in the URL and sha256={sha256}; give one'
+        )
     return url, digits or sha256
 
 
@@ -190,7 +196,9 @@ def _path_of(source: str, sha256: str | None) -> Path:
     if path.is_dir():
         held = [path / name for name in _FOLDER_FILES if (path / name).is_file()]
         if not held:
-            raise FileNotFoundError(f'folder {source} holds none of {", ".join(_FOLDER_FILES)}')
+            raise FileNotFoundError(
+                f'folder {source} has no checkpoint; it must contain {" or ".join(_FOLDER_FILES)}'
+            )
         path = held[0]
     if not path.is_file():
         raise FileNotFoundError(f'checkpoint {source} does not exist (looked for {path.resolve()})')
@@ -198,8 +206,8 @@ def _path_of(source: str, sha256: str | None) -> Path:
 
 
 def _check_structure(path: Path) -> None:
-    """Refuse a file that is cut off or damaged, as far as that is seen without its tensors."""
-    with open(path, 'rb') as file, suppress(NotPlainDataError):  # which is for the reader to say
+    """Raise an error for a truncated or damaged file, without reading its tensors."""
+    with open(path, 'rb') as file, suppress(NotPlainDataError):  # which the reader reports
         read_file(file, str(path), 'meta')
 
 
@@ -208,31 +216,33 @@ def _read_remote(
 ) -> Mapping:
     """Read through timm's hub code, or one of MMEngine's schemes."""
     if sha256 is not None:
-        raise ValueError(f'sha256 is for files and http(s) URLs, {source} cannot be checked')
+        raise ValueError(
+            f'sha256 is supported for files and http(s) URLs only; {source} cannot be checked'
+        )
     if source.startswith(TIMM_SCHEME):
         return load_from_timm(source, map_location)
     if not trust and not source.startswith(_NAMED_URLS):
         raise ValueError(
-            f'{source} would be read by MMEngine, which may run code that the file contains: '
+            f'{source} would be read by MMEngine, which may run code in the file: '
             f'download it and give its path. {_TRUST}'
         )
     try:
         from mmengine.runner.checkpoint import CheckpointLoader
     except ImportError as error:
-        raise ImportError(f'{source} needs mmengine, which knows its URL') from error
+        raise ImportError(f'{source} needs mmengine to resolve its URL') from error
     return CheckpointLoader.load_checkpoint(source, map_location=map_location)
 
 
 def write_checkpoint(
     checkpoint: Mapping, path: Path | str, inputs: Iterable[Path | str] = (), force: bool = False
 ) -> None:
-    """Write a checkpoint to a temporary file beside its place and move it there.
+    """Write a checkpoint atomically: to a temporary file in the same folder, which is then moved.
 
     Args:
         checkpoint: What to write. A ``.safetensors`` file gets the tensors alone.
         path: Where to; the ending ``.safetensors`` decides the format.
-        inputs: Files that must never be written over.
-        force: Replace a file that is there.
+        inputs: Files that must never be overwritten.
+        force: Overwrite an existing file.
 
     Raises:
         FileExistsError: If the place is taken, by an input or without ``force``.
@@ -253,6 +263,10 @@ def check_output(path: Path, inputs: Iterable[Path | str] = (), force: bool = Fa
     if not path.exists():
         return
     if any(Path(i).exists() and path.samefile(i) for i in inputs):
-        raise FileExistsError(f'{path} is an input, which is never written over: give another name')
+        raise FileExistsError(
+            f'{path} is an input file, which is never overwritten: choose another output path'
+        )
     if not force:
-        raise FileExistsError(f'{path} exists: give another name, or --force to replace it')
+        raise FileExistsError(
+            f'{path} exists: choose another output path, or use --force to overwrite it'
+        )

@@ -1,4 +1,4 @@
-"""Methods into the relative-position tables of a checkpoint, and the Gaussian out of them."""
+"""Fold methods into relative-position tables, and split Gaussians off them."""
 
 from dataclasses import replace
 
@@ -12,24 +12,24 @@ from .matching import grouped
 
 
 def fold(contents: Contents) -> Contents:
-    """Add to every table what its methods add to it and drop them: a stock Swin, the same function.
+    """Fold every method into its table, which gives a stock Swin with the same outputs.
 
     Args:
-        contents: A SwinGAB and what is around it.
+        contents: A SwinGAB and the other tensors of its checkpoint.
 
     Returns:
-        The same, without a trace of what was folded. Tables are in single precision, whatever the
-        file was in: rounded to half, they would be another function.
+        The same without the folded tensors. Tables are in float32, whatever the dtype of the
+        file, as rounding them to float16 would change the outputs.
 
     Raises:
-        ValueError: If there is no Gaussian (folded before, or a plain Swin), or none in a layer.
+        ValueError: If there is no Gaussian (already folded or a baseline Swin), or none in a layer.
     """
     swin, tables = dict(contents.swin), contents.tables()
     methods = methods_to_fold(swin)
     if not methods:
         raise ValueError(
             f'{contents.source} has nothing to fold: it has no Gaussian (folded already, or a '
-            'plain Swin)'
+            'baseline Swin)'
         )
     for method in methods:
         as_table = method.table
@@ -38,7 +38,7 @@ def fold(contents: Contents) -> Contents:
         without = [table for table, tensors in found.items() if not tensors]
         if without and method.is_in_every_block:
             raise ValueError(
-                f'{contents.source} is not whole: no {method.name} beside {grouped(without)}'
+                f'{contents.source} is incomplete: no {method.name} for {grouped(without)}'
             )
         for table, tensors in found.items():
             if tensors:
@@ -50,14 +50,14 @@ def fold(contents: Contents) -> Contents:
 
 
 def unfold(contents: Contents, per_head: bool = False) -> tuple[Contents, dict[str, GaussianSplit]]:
-    """Split every table into a Gaussian and a remainder: a SwinGAB, the same function.
+    """Split every table into a Gaussian and a remainder, which gives an equivalent SwinGAB.
 
     Args:
-        contents: A plain Swin and what is around it.
+        contents: A baseline Swin and the other tensors of its checkpoint.
         per_head: One Gaussian for each head instead of one for each layer.
 
     Returns:
-        The SwinGAB and what is around it, and the split of each table by its name.
+        The SwinGAB with the other tensors, and the split of each table by its name.
 
     Raises:
         ValueError: If it has a Gaussian already.
@@ -76,7 +76,7 @@ def unfold(contents: Contents, per_head: bool = False) -> tuple[Contents, dict[s
 
 
 def _beside(method: Method, table: str, contents: Contents) -> dict[str, Tensor]:
-    """A method's tensors beside a table; empty where it has none."""
+    """Return a method's tensors for a table; empty if there are none."""
     names = method.beside(table)
     there = [name in contents.swin for name in names]
     if any(there) and not all(there):

@@ -1,10 +1,10 @@
-"""Names of a Swin's tensors in every project: one table a layout, read in both directions.
+"""Names of a Swin's tensors in every project, one table per layout, for both directions.
 
 The layout of this package is OpenMMLab's. A name stands for its ``weight`` and ``bias``; ``{s}`` is
 a stage, ``{b}`` a block of it, ``{last}`` the last stage, and ``{2s+1}`` what it says.
 
 Patch merging differs in the values too: OpenMMLab unfolds the four neighbours of a patch channel by
-channel, row by row; everybody else concatenates them whole, column by column, as Microsoft did::
+channel, row by row; all others concatenate the vectors column by column, as Microsoft did::
 
     neighbours   0 1      OpenMMLab  (channel, neighbour), neighbours in the order 0 1 2 3
                  2 3      the others (neighbour, channel), neighbours in the order 0 2 1 3
@@ -29,7 +29,7 @@ POSITION = 'absolute_pos_embed'
 TABLE = NameTemplate(f'{_ATTENTION}.relative_position_bias_table')
 _QKV = f'{_ATTENTION}.qkv'
 MASK = NameTemplate('layers.{s}.blocks.{b}.attn_mask')
-# What a network has for its pretraining alone, beside its backbone: tokens in place of masked
+# Tensors that a network has only for pretraining, next to its backbone: tokens in place of masked
 # patches, decoders, projections, heads (SimMIM, MAE, BEiT, iBOT, DINO, MoBY, EsViT, ...).
 PRETRAINING = re.compile(
     r'(?:swin\.)?(?:embeddings\.)?(?:mask_tokens?|mask_embed|masked_embed)'
@@ -41,7 +41,7 @@ MERGING = (NameTemplate(f'{_MERGING}.norm'), NameTemplate(f'{_MERGING}.reduction
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Whose names, and how values are laid out.
+    """Naming scheme of a project, and the order of its values.
 
     Attributes:
         name: For reports.
@@ -71,7 +71,7 @@ class Layout:
     has_methods: bool = False
 
     def rules(self, last: int) -> list[tuple[NameTemplate, list[NameTemplate]]]:
-        """The table of names for a network whose last stage has that number."""
+        """Return the table of names for a network with that last stage."""
         return self._rules(last, tuple(METHODS) if self.has_methods else ())
 
     @lru_cache  # noqa: B019  layouts live as long as the module
@@ -264,7 +264,7 @@ TRANSFORMERS_BACKBONE, TRANSFORMERS_5_BACKBONE = (
     for name, inside in _GENERATIONS.items()
 )
 
-# Where two fit a file equally well the first one counts.
+# If two match a file equally well, the first one is used.
 LAYOUTS = (
     OPENMMLAB,
     OPENMMLAB_CLASSIFIER,

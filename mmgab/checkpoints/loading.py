@@ -1,7 +1,8 @@
-"""The one way to load a file into a model: completely or not at all, with a report.
+"""Load a file into a model, completely or not at all, with a report.
 
-MMEngine loads what fits and warns about the rest. Here a file either fits, up to absences that each
-network names (:mod:`~.networks`), or is refused with the reason and nothing is loaded.
+MMEngine loads the matching tensors and warns about the rest. Here a file must match, apart from the
+missing keys that each network allows (:mod:`~.networks`). Otherwise an error with the reason is
+raised and nothing is loaded.
 
 Tensors are adapted once: the model's modules resize and rename them, the result is compared with
 the model, and torch's ``load_state_dict`` copies it: wrappers, parametrizations and a user's hooks
@@ -19,11 +20,11 @@ from torch import Tensor, nn
 from mmgab.layers.methods import GAUSSIAN
 
 from .adaptation import adapt, taken_as_they_are
-from .excuses import NOTHING
+from .allowed_differences import NOTHING
 from .files import read_checkpoint
+from .ignored_keys import ignored_keys
 from .matching import LoadReport, grouped, match
 from .networks import WHOLE_MODEL, network_of
-from .omissions import left_out
 from .selection import Request, Selection
 from .wrappers import model_names_without_wrappers, model_paths_without_wrappers
 
@@ -45,7 +46,7 @@ def load(
 
     The names of the model's tensors tell what it is. A Swin, a plain ViT and the norm behind a
     plain ViT (:class:`mmgab.models.PooledNorm`) take their part of a file, which may be a whole
-    classifier, detector or segmentor; what the file may lack, and may have beside them, is said at
+    classifier, detector or segmentor; the allowed missing and unexpected keys are listed at
     :func:`~.swin_selection.select_swin`, :func:`~.vit_selection.select_vit` and
     :func:`~.fc_norm_selection.select_fc_norm`. Any other model takes the complete file, see
     :func:`~.whole_selection.select_whole`. Tables of another window and position embeddings of
@@ -55,27 +56,27 @@ def load(
         model: The model; it may be compiled, or in a wrapper for several devices.
         source: What :func:`~.files.read_checkpoint` reads, in any of the layouts of
             :mod:`~.layouts`, a ConViT or a ViT of timm's; which one is detected.
-        strict: Refuse what does not fit. Without, what fits is loaded; read the report. Of a
-            complete file, the backbone must fit even then.
-        resize: Resize tables and position embeddings of another size; without, refuse them.
-        prefix: What stands before the network's names, where a file holds several.
+        strict: Raise an error if tensors do not match. If False, matching tensors are loaded and
+            the report lists the rest; the backbone of a complete file must match even then.
+        resize: Resize tables and position embeddings of another size; if False, raise an error.
+        prefix: The network's prefix, if a file holds several.
         trust: See :func:`~.files.read_checkpoint`.
         sha256: See :func:`~.files.read_checkpoint`.
         leave_out: Regular expressions of complete names, or one: tensors that are not taken from
             the file and keep their values, such as ``r'.*relative_position_bias_table'``. Names are
             the model's, whatever the file's layout.
-        checkpoint: What was read from ``source`` before; None to read it.
+        checkpoint: The contents of ``source``, if they were read before; None to read it.
         is_whole: Whether the model takes the complete file even if it is a Swin, a plain ViT or the
             norm behind one, as a run does that is tested or resumed.
 
     Returns:
-        What was loaded, and what was not.
+        The report of loaded, missing, unexpected, resized and fitted keys.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        TypeError: If ``leave_out`` holds something else than strings.
+        TypeError: If ``leave_out`` holds a value that is not a string.
         ValueError: If it cannot be read, holds no such network, has values that are not finite, or
-            does not fit; if ``leave_out`` is no regular expression or fits no name.
+            does not match; if ``leave_out`` is not a regular expression or matches no name.
     """
     source = os.fspath(source)
     if checkpoint is None:
@@ -86,7 +87,7 @@ def load(
     selection, left = _restricted(selection, leave_out, resize, source)
     report = _load_selected(model, own, selection, source)
     if network is WHOLE_MODEL and not report.loaded:
-        raise ValueError(f'{source} does not fit the model: no tensor has a name in common with it')
+        raise ValueError(f'{source} does not fit the model: they have no key in common')
     return replace(report, unexpected=[*report.unexpected, *left, *selection.rest])
 
 
@@ -111,22 +112,22 @@ def load_whole_model(
 def _restricted(
     selection: Selection, leave_out: str | Sequence[str] | None, resize: bool, source: str
 ) -> tuple[Selection, list[str]]:
-    """Restrict a selection to what is to be taken and resized; returns it, and what is left out."""
-    left, pattern = left_out(selection.tensors, leave_out, source)
+    """Apply ``leave_out`` and ``resize`` to a selection; returns it and the ignored keys."""
+    left, pattern = ignored_keys(selection.tensors, leave_out, source)
     taken = {name: tensor for name, tensor in selection.tensors.items() if name not in left}
-    excuses = replace(selection.excuses, missing=f'{selection.excuses.missing}|{pattern}')
-    excuses = excuses if resize else replace(excuses, resized=NOTHING)
-    return replace(selection, tensors=taken, excuses=excuses), left
+    allowed = replace(selection.allowed, missing=f'{selection.allowed.missing}|{pattern}')
+    allowed = allowed if resize else replace(allowed, resized=NOTHING)
+    return replace(selection, tensors=taken, allowed=allowed), left
 
 
 def _load_selected(
     model: nn.Module, names: Mapping[str, str], selection: Selection, source: str
 ) -> LoadReport:
-    """Adapt tensors, compare them with the model, and load them if all is well.
+    """Adapt tensors, compare them with the model, and load them if all match.
 
     Args:
         model: Where to.
-        names: Names of its tensors: each without wrappers, and as it is.
+        names: Map of its keys without wrappers to those with wrappers.
         selection: What a file has for it.
         source: Path or URL, for the report.
 
@@ -142,14 +143,15 @@ def _load_selected(
     ]
     state = model.state_dict()
     own = {name: state[held] for name, held in names.items()}
-    layout, excuses = selection.layout, selection.excuses
-    report = match(own, adapted, excuses, source, layout, resized, fitted)
+    layout, allowed = selection.layout, selection.allowed
+    report = match(own, adapted, allowed, source, layout, resized, fitted)
     loaded = OrderedDict((names[name], adapted[name]) for name in report.loaded)
     vars(loaded)['_metadata'] = _notes(model, selection.metadata)  # an attribute, as torch has it
     with taken_as_they_are(model):
         result = model.load_state_dict(loaded, strict=False)
     if result.unexpected_keys:  # a module's own load hook moved a tensor
-        raise ValueError(f'{source}: {grouped(result.unexpected_keys)} found no place on loading')
+        keys = grouped(result.unexpected_keys)
+        raise ValueError(f'{source}: unexpected key(s) after the load hooks of the model: {keys}')
     return report
 
 

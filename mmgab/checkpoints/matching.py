@@ -1,4 +1,4 @@
-"""Whether a checkpoint fits a model: names and shapes compared, differences excused or refused."""
+"""Compare a checkpoint with a model: missing, unexpected and mismatched keys."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from torch import Tensor
 from mmgab.layers.methods import GATED_ATTENTION
 from mmgab.printable_text import printable
 
-from .excuses import Excuses
+from .allowed_differences import AllowedDifferences
 
 _NORM1 = re.compile(r'(?:backbone\.)?stages\.(\d{1,4})\.blocks\.(\d{1,4})\.norm1\.weight')
 _VARIANTS: dict[tuple[int, tuple[int, ...]], str] = {
@@ -23,7 +23,7 @@ _VARIANTS: dict[tuple[int, tuple[int, ...]], str] = {
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What was loaded; ``str()`` of it is the line for the log.
+    """Report of a load; ``str()`` gives the line for the log.
 
     Attributes:
         source: Path or URL.
@@ -34,7 +34,7 @@ class LoadReport:
         unexpected: Names of the file's tensors that are not used: the model has no place for them,
             or one of another shape.
         resized: Names of the tensors resized to the model's window or image size.
-        fitted: Names of the tensors that the file has not and that were fitted to it.
+        fitted: Names of the tensors that are missing in the file and were fitted to it.
     """
 
     source: str
@@ -47,11 +47,11 @@ class LoadReport:
     fitted: list[str]
 
     def __str__(self) -> str:
-        """One line: how many of how many, and what was left out."""
+        """Return one line with the numbers of tensors and the differing keys."""
         return (
             f'Loaded {len(self.loaded)} of {self.total} tensors from {self.source} ({self.layout} '
-            f'layout); missing, keep their values: {grouped(self.missing)}; unexpected, not used: '
-            f'{grouped(self.unexpected)}; resized: {grouped(self.resized)}; fitted: '
+            f'layout); missing keys (keep their values): {grouped(self.missing)}; unexpected keys '
+            f'(ignored): {grouped(self.unexpected)}; resized: {grouped(self.resized)}; fitted: '
             f'{grouped(self.fitted)}'
         )
 
@@ -59,7 +59,7 @@ class LoadReport:
 def match(
     own: Mapping[str, Tensor],
     adapted: Mapping[str, Tensor],
-    excuses: Excuses,
+    allowed: AllowedDifferences,
     source: str,
     layout: str,
     resized: list[str],
@@ -70,32 +70,32 @@ def match(
     Args:
         own: The model's state dict.
         adapted: The file's tensors, after the model's modules have adapted them.
-        excuses: Which differences are accepted.
+        allowed: Which differences are accepted.
         source: Path or URL, for the report.
         layout: The file's layout, for the report.
         resized: Names of those that were resized.
         fitted: Names of those that were fitted.
 
     Returns:
-        What a load will do.
+        The report of the load.
 
     Raises:
-        ValueError: If there is a difference that is not excused, or a value that is not finite; the
-            message names depth and width where they differ, and the tensors.
+        ValueError: If there is a difference that is not allowed, or a value that is not finite; the
+            message reports depth and width where they differ, and the keys.
     """
     unexpected = [name for name in adapted if name not in own]
     reshaped = [n for n in own if n in adapted and own[n].shape != adapted[n].shape]
     missing = [n for n in own if n not in adapted]
     loaded = [n for n in own if n in adapted and n not in reshaped]
     faults = {
-        'missing in the file': _unexcused(missing, excuses.missing),
-        'without a place in the model': _unexcused(unexpected, excuses.unexpected),
-        'of another shape': [
+        'missing key(s)': _not_allowed(missing, allowed.missing),
+        'unexpected key(s)': _not_allowed(unexpected, allowed.unexpected),
+        'key(s) of another shape': [
             f'{name} {tuple(adapted[name].shape)} for {tuple(own[name].shape)}'
-            for name in _unexcused(reshaped, excuses.reshaped)
+            for name in _not_allowed(reshaped, allowed.reshaped)
         ],
-        'of another window or image size, where resizing is not allowed': _unexcused(
-            resized, excuses.resized
+        'key(s) of another window or image size, where resizing is not allowed': _not_allowed(
+            resized, allowed.resized
         ),
         **_faulty_values(own, adapted, loaded),
     }
@@ -111,15 +111,19 @@ def match(
 def _faulty_values(
     own: Mapping[str, Tensor], adapted: Mapping[str, Tensor], names: list[str]
 ) -> dict[str, list[str]]:
-    """Values that cannot be copied, or should not be."""
+    """Find tensors whose values cannot or must not be copied."""
     empty = [n for n in names if own[n].is_meta or adapted[n].is_meta]
     special = [n for n in names if adapted[n].layout != torch.strided or adapted[n].is_quantized]
     rest = [n for n in names if n not in empty and n not in special]
     infinite = [n for n in rest if not is_finite(adapted[n])]
     return {
         'without values, in the file or the model': empty,
-        'sparse or quantised, to be saved dense': special,
-        'of another kind of number': [n for n in names if _kind(own[n]) != _kind(adapted[n])],
+        'sparse or quantised, which must be saved dense': special,
+        'of another dtype': [
+            f'{n} {adapted[n].dtype} for {own[n].dtype}'
+            for n in names
+            if _kind(own[n]) != _kind(adapted[n])
+        ],
         'with values that are not finite': infinite,
         'with values that the dtype of the model cannot hold': [
             n for n in rest if n not in infinite and not _can_hold(own[n].dtype, adapted[n])
@@ -128,7 +132,7 @@ def _faulty_values(
 
 
 def _can_hold(dtype: torch.dtype, tensor: Tensor) -> bool:
-    """Whether values stay finite, or the same integers, in another dtype."""
+    """Return True if values stay finite, or exact integers, in another dtype."""
     if dtype == tensor.dtype:
         return True
     converted = tensor.to(dtype)
@@ -138,7 +142,7 @@ def _can_hold(dtype: torch.dtype, tensor: Tensor) -> bool:
 
 
 def is_finite(tensor: Tensor) -> bool:
-    """Whether a tensor has neither infinite values nor any that are no numbers."""
+    """Return True if a tensor has no infinity and no NaN."""
     if tensor.is_floating_point() and tensor.element_size() == 1:  # no such test for 8 bits
         tensor = tensor.float()
     return bool(torch.isfinite(tensor).all())
@@ -148,27 +152,27 @@ def _kind(tensor: Tensor) -> str:
     return 'complex' if tensor.is_complex() else 'float' if tensor.is_floating_point() else 'int'
 
 
-def _unexcused(names: list[str], pattern: str) -> list[str]:
+def _not_allowed(names: list[str], pattern: str) -> list[str]:
     return [name for name in names if not re.fullmatch(pattern, name)]
 
 
 def _difference(own: Mapping[str, Tensor], other: Mapping[str, Tensor], loaded: list[str]) -> str:
-    """Say in words what the most frequent reasons are."""
+    """Describe the most frequent causes of a mismatch."""
     if any('.attn.logit_scale' in name for name in other):
-        return ', it is a Swin V2'
+        return ', the file holds a Swin V2, which is not supported'
     gated = [GATED_ATTENTION.is_in(names) for names in (own, other)]
     if gated == [False, True]:
-        return ', it has gated positional self-attention (ConViT), which takes gpsa_cfg'
+        return ', the file has gated positional self-attention (ConViT), which needs gpsa_cfg'
     if not loaded:
-        return ', no tensor of it has its place there'
+        return ', no tensor matches by name and shape'
     ours, theirs = architecture(own), architecture(other)
     if ours != theirs:
-        return f', {describe(*theirs)} into {describe(*ours)}'
+        return f', the file holds {describe(*theirs)} and the model is {describe(*ours)}'
     return ''
 
 
 def architecture(tensors: Mapping[str, Tensor]) -> tuple[int, tuple[int, ...]]:
-    """Width of the first stage and number of blocks of each, read off names and shapes."""
+    """Infer the width of the first stage and the depths from names and shapes."""
     blocks = {m.groups(): tensors[name] for name in tensors if (m := _NORM1.fullmatch(name))}
     stages = [int(stage) for stage, _ in blocks]
     depths = tuple(stages.count(stage) for stage in range(max(stages, default=-1) + 1))
@@ -178,13 +182,13 @@ def architecture(tensors: Mapping[str, Tensor]) -> tuple[int, tuple[int, ...]]:
 def describe(width: int, depths: tuple[int, ...]) -> str:
     """Name a Swin of that width and those depths."""
     if not depths:
-        return 'no Swin'
+        return 'a network without Swin blocks'
     variant = _VARIANTS.get((width, depths), 'a Swin')
     return f'{variant} (embed_dims {width}, depth {sum(depths)}: {"-".join(map(str, depths))})'
 
 
 def grouped(names: list[str]) -> str:
-    """All names in one line; those that differ in numbers alone as one, ``*`` for a number."""
+    """Join names into one line; names that differ only in numbers become one with ``*``."""
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(re.sub(r'(?<=\.)\d+(?=\.)', '*', name), []).append(name)

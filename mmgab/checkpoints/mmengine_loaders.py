@@ -1,6 +1,6 @@
-"""Have all of MMEngine's loading of checkpoints read as data, ``init_cfg`` of any module included.
+"""Replace MMEngine's checkpoint loaders by ones that unpickle no code, also for ``init_cfg``.
 
-MMEngine's own loaders unpickle everything where PyTorch's restricted unpickler refuses a file.
+MMEngine's own loaders unpickle everything if PyTorch's restricted unpickler rejects a file.
 """
 
 import os

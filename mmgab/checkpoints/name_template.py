@@ -14,7 +14,7 @@ class Fields:
 
     Attributes:
         numbers: By variable, ``'s'`` or ``'b'``.
-        parameter: What stands behind the module's name: ``'.weight'``, ``'.bias'`` or nothing.
+        parameter: The suffix after the module's name: ``'.weight'``, ``'.bias'`` or nothing.
     """
 
     numbers: Mapping[str, int]

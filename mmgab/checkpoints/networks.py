@@ -1,6 +1,6 @@
-"""The networks that a file can be loaded into, and what each of them takes of a file.
+"""Networks that a file can be loaded into, and the tensors that each selects.
 
-A further network is one row here: whose names it has, and a function that selects its tensors.
+A new network is one row here: a test of its names, and a function that selects its tensors.
 """
 
 from collections.abc import Callable, Iterable
@@ -37,6 +37,6 @@ WHOLE_MODEL = Network(lambda names: True, select_whole)
 
 
 def network_of(names: Iterable[str]) -> Network:
-    """Find the kind of network that tensors of these names are."""
+    """Return the kind of network that has tensors with these names."""
     names = list(names)
     return next((part for part in _PARTS if part.has_names(names)), WHOLE_MODEL)

@@ -1,4 +1,4 @@
-"""A checkpoint for others: without what only training needs, its hash in its name."""
+"""Publish a checkpoint: drop the training state and put the hash into the file name."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from .wrappers import averaging_counters, wrapper_stripper
 
 
 def publish(checkpoint: Mapping, path: Path) -> Path:
-    """Write the weights, and what the file says of itself, to ``NAME-HASH.SUFFIX``.
+    """Write the weights and the meta data to ``NAME-HASH.SUFFIX``.
 
     Args:
         checkpoint: What was read from a file: optimizer, schedules and logs are dropped; where it

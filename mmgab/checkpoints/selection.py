@@ -1,23 +1,23 @@
-"""A file and the part of it that a network takes."""
+"""The tensors of a file that a network selects."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from .excuses import Excuses
+from .allowed_differences import AllowedDifferences
 
 
 @dataclass(frozen=True)
 class Request:
-    """A file, and what is wanted of it.
+    """A checkpoint and the options for selecting from it.
 
     Attributes:
         checkpoint: What was read from the file.
         source: Path or URL, for messages.
         own: Names of the model's tensors, without wrappers.
-        strict: Whether what does not fit is refused.
-        prefix: What stands before the network's names in the file, where that is given.
+        strict: Whether mismatches raise an error.
+        prefix: The network's prefix in the file, if it is given.
     """
 
     checkpoint: Mapping
@@ -33,14 +33,14 @@ class Selection:
 
     Attributes:
         tensors: Under the network's names, not adapted to its modules.
-        metadata: What modules noted beside them, by what stands before the tensors' names.
-        excuses: Differences that are no reason to refuse them.
+        metadata: Metadata of modules, by the prefix of their tensors.
+        allowed: Differences from the model that are allowed.
         layout: Whose layout the file is in, for the report.
         rest: Names of the file's other tensors.
     """
 
     tensors: dict[str, Tensor]
     metadata: Mapping[str, Mapping]
-    excuses: Excuses
+    allowed: AllowedDifferences
     layout: str
     rest: list[str]

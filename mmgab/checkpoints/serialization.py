@@ -28,7 +28,7 @@ def serialize(checkpoint: Mapping, path: Path) -> None:
 
 
 def _flat(checkpoint: Mapping) -> dict[str, Tensor]:
-    """The tensors alone; each with a storage of its own, as the format wants."""
+    """Return only the tensors, each with its own storage, as the format requires."""
     wrapper = wrapper_of(checkpoint)
     tensors = checkpoint if wrapper is None else checkpoint[wrapper]
     tensors = {name: t for name, t in tensors.items() if isinstance(t, Tensor)}
@@ -36,5 +36,7 @@ def _flat(checkpoint: Mapping) -> dict[str, Tensor]:
     storages = [t.untyped_storage() for t in tensors.values()]
     held = sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
     if written > _COPIES * held + _FREE_COPIES:
-        raise ValueError(f'its tensors repeat {held} bytes, and would take {written} in a file')
+        raise ValueError(
+            f'its tensors share {held} bytes of memory and would take {written} bytes in a file'
+        )
     return {name: t.contiguous().clone() for name, t in tensors.items()}

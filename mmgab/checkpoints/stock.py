@@ -1,4 +1,4 @@
-"""A model in memory as stock OpenMMLab projects hold it."""
+"""Convert a model in memory to the state dict of stock OpenMMLab projects."""
 
 from torch import Tensor, nn
 
@@ -10,14 +10,14 @@ from .target_layouts import export
 
 
 def as_stock_state_dict(model: nn.Module) -> dict[str, Tensor]:
-    """Make the state dict of the stock model that is the same function.
+    """Return the state dict of the equivalent stock model.
 
     Stock Swins save the index of their relative-position tables, which SwinGAB derives: the state
-    dict of a folded SwinGAB lacks it, and their strict loading refuses that.
+    dict of a folded SwinGAB lacks it, and their strict loading raises an error.
 
     Args:
         model: A :class:`mmgab.models.SwinGAB` or a detector, segmentor or classifier around one,
-            with its Gaussians, or folded; it stays as it is.
+            with its Gaussians, or folded; it is not modified.
 
     Returns:
         Its tensors, Gaussians folded into the tables, with the index of every table:
@@ -25,7 +25,7 @@ def as_stock_state_dict(model: nn.Module) -> dict[str, Tensor]:
         at the model in which the backbone is.
 
     Raises:
-        ValueError: If there is no Swin in it or several, or if it has what stock Swins have not:
+        ValueError: If there is no Swin in it or several, or if it has features they lack:
             gates, Context Broadcasting, windows that are not square.
     """
     contents = Contents.of(model.state_dict(), type(model).__name__)

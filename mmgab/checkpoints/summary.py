@@ -1,4 +1,4 @@
-"""What is in a checkpoint, in words."""
+"""Describe the contents of a checkpoint as text."""
 
 from collections.abc import Iterator, Mapping
 
@@ -54,8 +54,8 @@ def _table_line(contents: Contents, name: str) -> str:
 
 
 def _learned(method: Method, tensors: Mapping[str, Tensor]) -> str:
-    """What a method has learned in a layer: of each tensor the mean."""
-    told = {symbol: how.meaning(tensors[how.tensor]) for symbol, how in method.learned.items()}
+    """Format the learned parameters of a method in a layer, as means over heads."""
+    means = {symbol: how.meaning(tensors[how.tensor]) for symbol, how in method.learned.items()}
     digits = {symbol: how.digits for symbol, how in method.learned.items()}
-    text = ', '.join(f'{s} {float(v.mean()):.{digits[s]}f}' for s, v in told.items())
-    return text + ' (means of the heads)' * any(len(values) > 1 for values in told.values())
+    text = ', '.join(f'{s} {float(v.mean()):.{digits[s]}f}' for s, v in means.items())
+    return text + ' (means of the heads)' * any(len(values) > 1 for values in means.values())

@@ -50,7 +50,7 @@ _MAY_BE_LEFT = re.compile(rf'norm\d+\.(weight|bias)|{PRETRAINING.pattern}')
 
 
 def export(contents: Contents, project: str, meta: Mapping | None = None) -> tuple[dict, list[str]]:
-    """Lay a Swin out as a project saves its own.
+    """Convert a Swin to the file layout of a project.
 
     Args:
         contents: A Swin and what is around it; without a Gaussian but for ``'mmgab'``.
@@ -63,7 +63,7 @@ def export(contents: Contents, project: str, meta: Mapping | None = None) -> tup
         one.
 
     Raises:
-        ValueError: If there is no such project, or if it has no place for a tensor without which
+        ValueError: If there is no such project, or if it does not support a tensor without which
             the function would be another one.
     """
     layout = _layout(contents, project)
@@ -72,7 +72,7 @@ def export(contents: Contents, project: str, meta: Mapping | None = None) -> tup
     swin = {n: t for n, t in contents.swin.items() if not n.endswith(_INDEX)}
     left = [name for name in swin if not has_place(name, layout, last)]
     if needed := [name for name in left if not _MAY_BE_LEFT.fullmatch(name)]:
-        raise ValueError(f'{project} has no place for {grouped(needed)} of {contents.source}')
+        raise ValueError(f'{project} does not support {grouped(needed)} of {contents.source}')
     if f'norm{last}.weight' not in swin and 'norm{s}' not in layout.names:
         raise ValueError(f'{project} needs a norm after the last stage, {contents.source} has none')
     tensors = from_openmmlab({**swin, **_derived(contents, layout)}, layout)
@@ -84,7 +84,7 @@ def export(contents: Contents, project: str, meta: Mapping | None = None) -> tup
         left += contents.others
     ours = [name for name in tensors if has_method([name])]
     if ours and project != 'mmgab':
-        raise ValueError(f'{project} has no place for {grouped(ours)} of {contents.source}')
+        raise ValueError(f'{project} does not support {grouped(ours)} of {contents.source}')
     left += contents.apart
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     if layout.wrapper is None:
@@ -95,7 +95,7 @@ def export(contents: Contents, project: str, meta: Mapping | None = None) -> tup
 
 
 def check_whole(contents: Contents) -> None:
-    """Check that a Swin can be the whole of one: every block has all its tensors, all finite.
+    """Check that a Swin is complete: every block has all its tensors, all finite.
 
     Raises:
         ValueError: If it cannot.
@@ -117,15 +117,15 @@ def check_whole(contents: Contents) -> None:
 
 def _layout(contents: Contents, project: str) -> Layout:
     if project not in _LAYOUTS:
-        raise ValueError(f'there is no layout {project!r}; there are {list(_LAYOUTS)}')
+        raise ValueError(f'unknown layout {project!r}; allowed are {list(_LAYOUTS)}')
     windows = {contents.window(table) for table in contents.tables()}
     if project not in _WITH_ANY_WINDOW and any(h != w for h, w in windows):
-        raise ValueError(f'{project} has square windows only, {contents.source} has {windows}')
+        raise ValueError(f'{project} supports only square windows; {contents.source} has {windows}')
     return _LAYOUTS[project][contents.has_stage_norms()]
 
 
 def _derived(contents: Contents, layout: Layout) -> dict[str, Tensor]:
-    """What the project saves beside parameters, or in another shape; under OpenMMLab's names."""
+    """Return tensors that the project saves in addition or in another shape."""
     tensors = {}
     for table in contents.tables() if layout.index else ():
         index = relative_position_index(contents.window(table))
@@ -145,7 +145,10 @@ def _grid(contents: Contents) -> tuple[int, int]:
     noted = contents.metadata.get('', {}).get('pretrain_grid')
     side = math.isqrt(length)
     if noted is None and side * side != length:
-        raise ValueError(f'{contents.source}: the grid of the {length} positions is not known')
+        raise ValueError(
+            f'{contents.source}: cannot infer the grid of its {length} position embeddings, which '
+            'is not a square number'
+        )
     return noted or (side, side)
 
 
@@ -162,7 +165,7 @@ def _masks(contents: Contents, last: int) -> dict[str, Tensor]:
 
 
 def _in_whole_model(tensors: dict[str, Tensor], contents: Contents) -> dict[str, Tensor]:
-    """A backbone by itself, or in its place in a classifier, detector or segmentor."""
+    """Return a backbone alone, or under its prefix in a classifier, detector or segmentor."""
     heads = {name: tensors.pop(name) for name in list(tensors) if name.startswith(f'{HEAD}.')}
     if not heads and not contents.others:
         return tensors
@@ -171,7 +174,7 @@ def _in_whole_model(tensors: dict[str, Tensor], contents: Contents) -> dict[str,
 
 
 def _in_container(tensors: dict[str, Tensor], layout: Layout) -> dict[str, Tensor]:
-    """A classifier of a project that keeps its backbone under a name of its own."""
+    """Add the backbone's prefix of a project to the names of a classifier."""
     head = tuple(
         from_openmmlab({f'{HEAD}.{p}': torch.empty(0) for p in ('weight', 'bias')}, layout)
     )

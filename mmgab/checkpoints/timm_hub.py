@@ -35,7 +35,7 @@ def load_from_timm(filename: str, map_location: str | torch.device | None = None
         model = timm.create_model(name, pretrained=True)
     except (OSError, RuntimeError) as error:  # nearly all network errors are OSErrors
         raise ConnectionError(
-            f'{filename}: timm could not get the weights ({type(error).__name__}: {error}); where '
-            'there is no network, fetch them elsewhere and give their path instead'
+            f'{filename}: timm could not download the weights ({type(error).__name__}: {error}); '
+            'without network access, download them elsewhere and give their path instead'
         ) from error
     return {n: t.to(map_location or 'cpu') for n, t in model.state_dict().items()}

@@ -1,4 +1,4 @@
-"""The ``config.json`` that transformers wants beside a Swin's weights, read off its tensors."""
+"""The ``config.json`` that transformers needs with a Swin's weights, inferred from its tensors."""
 
 from torch import Tensor
 
@@ -8,7 +8,7 @@ from .layouts import HEAD, POSITION
 
 
 def transformers_config(contents: Contents) -> dict:
-    """Describe a Swin in the words of transformers' ``SwinConfig``.
+    """Return the transformers ``SwinConfig`` of a Swin as a dict.
 
     Args:
         contents: A Swin that can be exported there.

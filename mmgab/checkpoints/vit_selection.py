@@ -1,4 +1,4 @@
-"""The plain ViT of a file, with timm's names or our own, for a backbone."""
+"""The plain ViT of a file, with timm's or mmgab's names, for a backbone."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -8,10 +8,10 @@ from torch import Tensor
 
 from mmgab.layers.methods import GATED_ATTENTION, has_method
 
-from .absences import absent_methods
+from .allowed_differences import EVERYTHING, AllowedDifferences
 from .contents import unwrap
-from .excuses import EVERYTHING, Excuses
 from .layouts import PRETRAINING
+from .missing_keys import missing_method_keys
 from .selection import Request, Selection
 
 _QKV = re.compile(r'((?:.*\.)??)blocks\.\d+\.attn\.qkv\.weight')
@@ -29,12 +29,12 @@ _UNEXPECTED = (
 
 
 def is_vit(names: list[str]) -> bool:
-    """Whether names of tensors are a plain ViT's, with nothing before them."""
+    """Return True if the names are those of a plain ViT without a prefix."""
     return '' in _places(names)
 
 
 def select_vit(request: Request) -> Selection:
-    """Take a plain ViT out of a file: timm's, a ConViT, or a ViTGAB.
+    """Select the plain ViT of a file: timm's, a ConViT, or a ViTGAB.
 
     The file may lack all tensors of a method, and the final norm, where its classifier has one of
     its own behind the mean of all tokens (``fc_norm``). It may have what a backbone has no place
@@ -42,7 +42,7 @@ def select_vit(request: Request) -> Selection:
     embedding that this network does without.
 
     Raises:
-        ValueError: If there is no plain ViT in the file, several and no telling which, or one whose
+        ValueError: If there is no plain ViT in the file, several without a prefix, or one whose
             norms stand behind attention (timm's ``*_rpn_*``, which has the same names).
     """
     tensors, metadata = unwrap(request.checkpoint, request.source)
@@ -51,18 +51,20 @@ def select_vit(request: Request) -> Selection:
     vit = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
     notes = {p.removeprefix(prefix): n for p, n in metadata.items() if p.startswith(prefix)}
     if 'pretrain_grid' not in notes.get('', {}) and not has_method(vit):
-        _refuse_norms_behind(vit, request.source)
+        _reject_post_norm(vit, request.source)
     return Selection(
         vit,
         notes,
-        Excuses(_absences(vit, tensors), _UNEXPECTED) if request.strict else EVERYTHING,
+        AllowedDifferences(_missing_keys(vit, tensors), _UNEXPECTED)
+        if request.strict
+        else EVERYTHING,
         'timm' if {'head.weight', 'cls_token'} & set(vit) else 'vit',
         [name for name in tensors if not name.startswith(prefix)],
     )
 
 
 def _places(names: Iterable[str]) -> list[str]:
-    """What stands before the names of each plain ViT."""
+    """Return the prefix of each plain ViT."""
     names = list(names)
     places = dict.fromkeys(m[1] for name in names if (m := _QKV.fullmatch(name)))
     return [place for place in places if f'{place}patch_embed.proj.weight' in names]
@@ -72,17 +74,19 @@ def _choose_prefix(tensors: Mapping[str, Tensor], source: str, wanted: str | Non
     found = _places(tensors)
     if not found:
         first = ', '.join(list(tensors)[:5])
-        raise ValueError(f"{source} holds no plain ViT with timm's names; it begins with {first}")
+        raise ValueError(
+            f"{source} holds no plain ViT with timm's names; its first keys are {first}"
+        )
     if wanted is None and len(found) == 1:
         return found[0]
     wanted = f'{wanted.rstrip(".")}.' if wanted else wanted
     if wanted is None or wanted not in found:
-        raise ValueError(f'{source} holds plain ViTs under {found}, which one: give prefix=...')
+        raise ValueError(f'{source} holds plain ViTs under {found}: select one with prefix=...')
     return wanted
 
 
 def _with_gates(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Bring a ConViT's gated attention to our names, without the bias that softmax ignores."""
+    """Rename a ConViT's gated attention to mmgab's keys, without the bias that softmax cancels."""
     result = dict(tensors)
     for path in [m[1] for name in tensors if (m := _GATED.fullmatch(name))]:
         position, gate = GATED_ATTENTION.beside(path)
@@ -98,8 +102,8 @@ def _with_gates(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def _refuse_norms_behind(vit: Mapping[str, Tensor], source: str) -> None:
-    """Another function with the same names, told by what timm's others have and it lacks.
+def _reject_post_norm(vit: Mapping[str, Tensor], source: str) -> None:
+    """Reject residual post-norm ViTs, which have the same keys but compute another function.
 
     Those with relative positions have factors of branches; those without have biases of queries,
     keys and values.
@@ -109,13 +113,13 @@ def _refuse_norms_behind(vit: Mapping[str, Tensor], source: str) -> None:
     is_relative = any('rel_pos.' in name for name in vit)
     if is_relative or 'blocks.0.attn.qkv.bias' not in vit:
         raise ValueError(
-            f"{source} has norms behind attention and feed-forward networks (timm's *_rpn_*), "
-            'which is another network; take one without rpn in its name'
+            f"{source} has norms after attention and feed-forward (residual post-norm, timm's "
+            '*_rpn_*), which is not supported; use a model without rpn in its name'
         )
 
 
-def _absences(vit: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> str:
-    """What a file need not have; the norm behind the mean is beside a backbone of ours."""
-    absent = absent_methods(vit)
+def _missing_keys(vit: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> str:
+    """Return the pattern of ViT keys that may be missing in a file."""
+    absent = missing_method_keys(vit)
     has_fc_norm = any(f'.{name}'.endswith('.fc_norm.weight') for name in tensors)
     return rf'{absent}|norm\.(weight|bias)' if has_fc_norm else absent

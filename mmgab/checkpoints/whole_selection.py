@@ -5,17 +5,17 @@ from collections.abc import Container, Iterable, Mapping
 
 from torch import Tensor
 
-from .absences import absent_methods
+from .allowed_differences import NOTHING, AllowedDifferences
 from .contents import Contents, unwrap
 from .conversion import find_swins
-from .excuses import NOTHING, Excuses
+from .missing_keys import missing_method_keys
 from .selection import Request, Selection
-from .swin_selection import CLASSIFIER, DERIVED, OUTPUT_NORM, UNUSED, swin_absences
+from .swin_selection import CLASSIFIER, DERIVED, OUTPUT_NORM, UNUSED, missing_swin_keys
 from .wrappers import named_as
 
 
 def select_whole(request: Request) -> Selection:
-    """Take all tensors of a file.
+    """Select all tensors of a file.
 
     Its Swin may be in another layout than the model's, and under another name in the model. With
     ``strict`` every tensor must be there, as for a test or a resumed run. Without, as for a start
@@ -28,49 +28,49 @@ def select_whole(request: Request) -> Selection:
     tensors, metadata = unwrap(request.checkpoint, request.source)
     theirs, ours = find_swins(tensors), find_swins(request.own)
     layout = ' and '.join(dict.fromkeys(layout.name for layout in theirs.values())) or 'unknown'
-    absences = absent_methods(tensors)
+    missing = missing_method_keys(tensors)
     if theirs and len(ours) == 1:
         place = next(iter(ours))
         prefix = request.prefix if request.prefix is not None or place not in theirs else place
         contents = Contents.of(request.checkpoint, request.source, prefix)
         layout = contents.layout.name
-        absences = swin_absences(contents, place)
+        missing = missing_swin_keys(contents, place)
         metadata = {f'{place}{path}': note for path, note in contents.metadata.items()}
         tensors = _in_place(contents, tensors, place, request.own)
     elif request.prefix is not None:
         raise ValueError(
-            f'prefix={request.prefix!r} names one of several Swins in {request.source}; it is for '
-            f'a model with one Swin, and this one has {len(ours)}'
+            f'prefix={request.prefix!r} selects one of several Swins in {request.source}; it needs '
+            f'a model with exactly one Swin, and this model has {len(ours)}'
         )
-    strict = Excuses(unexpected=DERIVED)
+    strict = AllowedDifferences(unexpected=DERIVED)
     names = named_as(tensors, request.own)
     tensors = {names[name]: tensor for name, tensor in tensors.items()}
-    excuses = strict if request.strict else _excuses_of_a_start(absences, ours)
-    return Selection(tensors, metadata, excuses, layout, [])
+    allowed = strict if request.strict else _allowed_for_finetuning(missing, ours)
+    return Selection(tensors, metadata, allowed, layout, [])
 
 
 def _in_place(
     contents: Contents, tensors: Mapping[str, Tensor], place: str, own: Container[str]
 ) -> dict[str, Tensor]:
-    """A file's tensors with the Swin where the model has it."""
+    """Return a file's tensors with the Swin under the model's prefix."""
     apart = {name: tensors[name] for name in contents.apart}
     swin = {_placed(name, place, own): tensor for name, tensor in contents.swin.items()}
     return {**swin, **contents.others, **apart}
 
 
 def _placed(name: str, place: str, own: Container[str]) -> str:
-    """Name of a Swin's tensor in the model; a classifier's head is beside its backbone."""
+    """Return a Swin key as named in the model; a classifier's head is outside its backbone."""
     return name if re.fullmatch(CLASSIFIER, name) and name in own else place + name
 
 
-def _excuses_of_a_start(absences: str, places: Iterable[str]) -> Excuses:
-    """All but the backbone may be missing, too much or of another shape."""
+def _allowed_for_finetuning(missing: str, places: Iterable[str]) -> AllowedDifferences:
+    """Allow missing, unexpected and reshaped keys outside the backbone."""
     backbones = '|'.join(map(re.escape, places)) or r'(.*\.)?backbone\.'
     outside = rf'(?!{backbones}).*'
     inside = f'(?:{OUTPUT_NORM}|{UNUSED})'
     unused = '|'.join(f'{re.escape(place)}{inside}' for place in places) or NOTHING
-    return Excuses(
-        missing=f'{absences}|{outside}',
+    return AllowedDifferences(
+        missing=f'{missing}|{outside}',
         unexpected=f'{DERIVED}|{outside}|{unused}|.*{CLASSIFIER}',
         reshaped=outside,
     )

@@ -19,7 +19,7 @@ _WRAPPER = re.compile(
 # DistributedDataParallel and DataParallel. It is an ordinary child's name as well.
 _MODULE = re.compile(r'(?<![^.])module\.')
 _FIRST_MODULES = re.compile(r'^(module\.)+')
-# What stands beside the ``module`` of PyTorch's and MMEngine's averaged models.
+# Counters next to the ``module`` of PyTorch's and MMEngine's averaged models.
 _COUNTERS = ('n_averaged', 'steps')
 _MAX_DEPTH = 64  # of a wrapper in a name
 _PARALLEL = (DataParallel, DistributedDataParallel)
@@ -29,7 +29,7 @@ def wrapper_stripper(names: Iterable[str]) -> Callable[[str], str]:
     """Make the function that strips wrappers from a checkpoint's names.
 
     ``module.`` is stripped at the start of a name. Further inside it is stripped where it holds a
-    Swin, or a part of one, and has nothing beside it; then also from the Swin's neighbours that
+    Swin, or a part of one, and has no siblings; then also from the Swin's neighbours that
     are in a ``module.`` completely.
 
     Args:
@@ -44,19 +44,19 @@ def wrapper_stripper(names: Iterable[str]) -> Callable[[str], str]:
 
 
 def averaging_counters(names: Collection[str]) -> set[str]:
-    """Names of the counters of an averaged model; none where this is another model."""
+    """Return the counters of an averaged model; empty for any other model."""
     weights = [name for name in names if name not in _COUNTERS]
     is_averaged = weights and all(name.startswith('module.') for name in weights)
     return set(_COUNTERS).intersection(names) if is_averaged else set()
 
 
 def path_without_wrappers(path: str) -> str:
-    """Strip wrappers from what stands before names, ``module.`` in every place."""
+    """Strip wrappers from a prefix, including every ``module.``."""
     return _MODULE.sub('', _WRAPPER.sub('', path))
 
 
 def model_paths_without_wrappers(model: nn.Module) -> dict[str, str]:
-    """Strip wrappers from what stands before a model's tensors, as the types of modules tell.
+    """Strip wrappers from a model's prefixes, based on the types of its modules.
 
     Returns:
         ``''``, ``'backbone.'``, ``'backbone._orig_mod.'``, ..., and each without wrappers.
@@ -68,7 +68,7 @@ def model_paths_without_wrappers(model: nn.Module) -> dict[str, str]:
 
 
 def model_names_without_wrappers(model: nn.Module) -> dict[str, str]:
-    """Names of a model's tensors: each without wrappers, and as it is."""
+    """Map each key of a model without wrappers to the key with wrappers."""
     prefixes, names = model_paths_without_wrappers(model), {}
     for name in model.state_dict():
         path, dot, last = name.rpartition('.')
@@ -78,7 +78,7 @@ def model_names_without_wrappers(model: nn.Module) -> dict[str, str]:
 
 
 def named_as(names: Collection[str], own: Collection[str]) -> dict[str, str]:
-    """Find a model's names for those of a file where ``module.`` is in one of the two alone.
+    """Match keys of a file and a model that differ only in ``module.``.
 
     Args:
         names: The file's.
@@ -113,7 +113,7 @@ def _paths(name: str) -> list[str]:
 
 
 def _is_alone(path: str, counts: Counter) -> bool:
-    """Whether a path ends in a ``module`` with nothing beside it."""
+    """Return True if a path ends in a ``module`` without siblings."""
     parent, _, child = path.rpartition('.')
     return child == 'module' and counts[path] == counts[parent]
 
@@ -124,7 +124,7 @@ def _level(path: str) -> str:
 
 
 def _without(name: str, paths: Collection[str]) -> str:
-    """Leave out the last part of every path that a name begins with."""
+    """Drop the last part of every given path from a name."""
     if not paths:
         return name
     parts = name.split('.', _MAX_DEPTH)

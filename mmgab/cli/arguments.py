@@ -1,14 +1,14 @@
-"""Arguments that several commands share, with the names that OpenMMLab's users type."""
+"""Arguments shared by several commands, named as in OpenMMLab's tools."""
 
 import argparse
 from pathlib import Path
 from typing import Any
 
-_IMAGES = "a folder, 'val' for the config's own, or 'noise'"
+_IMAGES = "input images: a folder, 'val' (validation set of the config) or 'noise'"
 
 
 def positive(text: str) -> int:
-    """Read a number of at least 1; a ``type`` of argparse."""
+    """Parse an integer of at least 1; an argparse ``type``."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f'must be at least 1, got {number}')
@@ -16,13 +16,15 @@ def positive(text: str) -> int:
 
 
 def add_optional_checkpoint(parser: argparse.ArgumentParser) -> None:
-    """Add the weights of a config, which may be left out."""
-    parser.add_argument('checkpoint', nargs='?', help='its weights; none: as before training')
+    """Add an optional checkpoint."""
+    parser.add_argument(
+        'checkpoint', nargs='?', help='checkpoint file; default: the initial weights of the config'
+    )
 
 
 def add_fitting_checkpoint(parser: argparse.ArgumentParser) -> None:
-    """Add a checkpoint with every tensor of the config's model."""
-    parser.add_argument('checkpoint', help='checkpoint file; it must fit the config')
+    """Add a required checkpoint, which must have every tensor of the config's model."""
+    parser.add_argument('checkpoint', help="checkpoint file with all weights of the config's model")
 
 
 def add_trust(
@@ -31,15 +33,15 @@ def add_trust(
     """Add ``--trust``.
 
     Args:
-        parser: Of the command.
-        what: The files that are unpickled, in the help.
-        more: What else the help says.
+        parser: Parser of the command.
+        what: Files that the flag applies to, for the help text.
+        more: Text appended to the help text.
     """
     parser.add_argument(
         '--trust',
         action='store_true',
-        help=f'unpickle everything in {what}, which RUNS the code that it contains with your '
-        f'rights{more}',
+        help=f'allow executable pickle code in {what}; loading it RUNS that code with your '
+        f'permissions{more}',
     )
 
 
@@ -48,18 +50,18 @@ def add_images(
     default: str | None = None,
     help: str = _IMAGES,
     num: int | None = None,
-    num_help: str = 'how many images, drawn by the seed; all',
-    seed_help: str = 'of the draw, and of weights',
+    num_help: str = 'number of images, sampled with --seed; default: all (100 of noise)',
+    seed_help: str = 'random seed of the image sample and of initial weights; default: 0',
 ) -> None:
-    """Add ``--images``, ``--num`` and ``--seed``: which images a network is looked at with.
+    """Add ``--images``, ``--num`` and ``--seed``, which choose the input images.
 
     Args:
-        parser: Of the command.
-        default: Of ``--images``, which is required without one.
-        help: Of ``--images``.
-        num: The default of ``--num``.
-        num_help: Of ``--num``.
-        seed_help: Of ``--seed``.
+        parser: Parser of the command.
+        default: Default of ``--images``; without one, the flag is required.
+        help: Help text of ``--images``.
+        num: Default of ``--num``.
+        num_help: Help text of ``--num``.
+        seed_help: Help text of ``--seed``.
     """
     parser.add_argument('--images', required=default is None, default=default, help=help)
     parser.add_argument('--num', type=int, default=num, help=num_help)
@@ -74,16 +76,16 @@ def add_size(parser: argparse.ArgumentParser, default: tuple[int, int] | None, h
 
 
 def add_batch_size(parser: argparse.ArgumentParser) -> None:
-    """Add ``--batch-size`` of what is measured image by image."""
-    parser.add_argument('--batch-size', type=positive, default=4, help='at least 1')
+    """Add ``--batch-size``."""
+    parser.add_argument('--batch-size', type=positive, default=4, help='batch size; default: 4')
 
 
 def add_out(parser: argparse.ArgumentParser, *short: str, **settings: Any) -> None:
     """Add ``--out``, a path.
 
     Args:
-        parser: Of the command.
-        short: Another name, such as ``-o``.
-        settings: Arguments of ``add_argument``.
+        parser: Parser of the command.
+        short: Short name of the flag, such as ``-o``.
+        settings: Further arguments of ``add_argument``.
     """
     parser.add_argument(*short, '--out', type=Path, **settings)

@@ -1,12 +1,22 @@
-"""Where a trained Swin looks: mean attention by relative offset, of every layer and head.
+"""Plot mean attention weights by relative offset, for every layer and head of a SwinGAB.
 
+Runs the backbone on the images twice: unchanged, and with the amplitudes of its Gaussians set to
+zero. The difference is the effect of the Gaussians. Windows with padding and windows cut by the
+shift are excluded.
+
+Examples:
     mmgab attention CONFIG CHECKPOINT --images val
     mmgab attention CONFIG CHECKPOINT --images FOLDER --out NAME
 
-Runs the backbone on real images, as it is, and once more with its Gaussians taken away and nothing
-else changed: the difference is what they do. Windows that hold padding, or that a shift cuts, are
-left out. Writes NAME.npz (all maps), NAME.json (numbers), NAME_layers.png (means of the heads) and
-NAME_heads.png.
+Output (NAME is --out; default: work_dirs/attention/CONFIG_NAME):
+    NAME.npz           attention maps of every layer and head
+    NAME.json          mean attention distance and share of the bias, for every layer
+    NAME_layers.png    plots of the mean over heads
+    NAME_heads.png     plots of every head
+
+Exit codes:
+    0    all files were written
+    2    wrong argument, config, checkpoint or image size; one message is printed
 """
 
 import argparse
@@ -36,20 +46,22 @@ Maps = Mapping[str, AttentionStatistics]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    add_config(parser, more='; its backbone is mmgab.SwinGAB')
+    add_config(parser, more='; the backbone must be mmgab.SwinGAB')
     add_optional_checkpoint(parser)
     add_images(parser)
-    add_size(parser, (512, 512), 'of images, in pixels; 512 512 by default')
+    add_size(parser, (512, 512), 'image size in pixels; default: 512 512')
     add_batch_size(parser)
-    add_out(parser, help='NAME of the files; work_dirs/attention/CONFIG')
+    add_out(parser, help='path of the output files without suffix (NAME)')
     add_cfg_options(parser)
 
 
-def look(subject: Subject, sources: Sequence[Source], batch_size: int, title: str) -> Maps:
-    """Run the backbone on all images.
+def attention_maps(
+    subject: Subject, sources: Sequence[Source], batch_size: int, title: str
+) -> Maps:
+    """Run the backbone on all images, and collect the attention statistics of every layer.
 
     Raises:
-        ValueError: If none could be read, or they are smaller than a window of some layer.
+        ValueError: If no image is readable, or the images are smaller than a window of a layer.
     """
     refused: dict[str, str] = {}
     progress = tqdm(total=len(sources), unit='image', desc=title)
@@ -59,20 +71,20 @@ def look(subject: Subject, sources: Sequence[Source], batch_size: int, title: st
             progress.update(len(names))
     progress.close()
     for name, reason in refused.items():
-        print(f'left out: {name}: {reason}', file=sys.stderr)
+        print(f'skipped: {name}: {reason}', file=sys.stderr)
     if not gathered:
-        raise ValueError(f'none of the images can be read: {refused}')
+        raise ValueError(f'--images: no image is readable. Reasons: {refused}')
     for name, statistics in gathered.items():
         if not statistics.pairs.any():
             raise ValueError(
                 f'--size {subject.size[0]} {subject.size[1]}: {name} has no window without padding '
-                'in such images; larger ones are needed'
+                'in images of this size. Choose a larger --size'
             )
     return gathered
 
 
 def remove_gaussians_(network: torch.nn.Module) -> bool:
-    """Set amplitudes to zero; tells whether there were any."""
+    """Set the amplitudes of all Gaussians to zero; return False if there are no Gaussians."""
     gaussians = [module for module in network.modules() if isinstance(module, GaussianBias)]
     for gaussian in gaussians:
         gaussian.amplitude.zero_()
@@ -80,7 +92,7 @@ def remove_gaussians_(network: torch.nn.Module) -> bool:
 
 
 def numbers(statistics: AttentionStatistics) -> dict:
-    """Plain numbers of a layer."""
+    """Return the numbers of a layer as Python types."""
     height, width = statistics.pairs.shape
     dy, dx = np.ogrid[:height, :width]
     distance = torch.from_numpy(np.hypot(dy - height // 2, dx - width // 2))
@@ -93,7 +105,7 @@ def numbers(statistics: AttentionStatistics) -> dict:
 
 
 def draw(runs: Mapping[str, Maps], out: Path) -> None:
-    """Both pictures."""
+    """Plot the mean over heads, and every head."""
     rows, heads = [], []
     for name, statistics in runs[AS_IS].items():
         layer = name.removeprefix('backbone.').removesuffix('.attn.w_msa')
@@ -103,8 +115,8 @@ def draw(runs: Mapping[str, Maps], out: Path) -> None:
     plot_heads(heads, out.with_name(f'{out.name}_heads.png'))
 
 
-def look_twice(args: argparse.Namespace, out: Path) -> dict[str, Maps]:
-    """Look with and without the Gaussians; the folder of the results is made first."""
+def measure(args: argparse.Namespace, out: Path) -> dict[str, Maps]:
+    """Collect attention maps with and without the Gaussians; create the output folder first."""
     torch.manual_seed(args.seed)
     target = Target(
         args.config, args.checkpoint, size=tuple(args.size), options=args.cfg_options
@@ -112,29 +124,29 @@ def look_twice(args: argparse.Namespace, out: Path) -> dict[str, Maps]:
     subject = build_subject(target)
     sources = chosen_images(args.images, args.num, args.seed, subject)
     out.parent.mkdir(parents=True, exist_ok=True)
-    runs = {AS_IS: look(subject, sources, args.batch_size, AS_IS)}
+    runs = {AS_IS: attention_maps(subject, sources, args.batch_size, AS_IS)}
     if remove_gaussians_(subject.network):
-        runs[WITHOUT] = look(subject, sources, args.batch_size, WITHOUT)
+        runs[WITHOUT] = attention_maps(subject, sources, args.batch_size, WITHOUT)
     return runs
 
 
 def run(args: argparse.Namespace) -> None:
-    """Look, write, draw."""
+    """Collect attention maps, and write arrays, numbers and plots."""
     check_images(args.images, args.num)
     check_is_there(args.checkpoint)
     out = args.out or Path('work_dirs', 'attention', config_name(args.config))
-    runs = look_twice(args, out)
+    runs = measure(args, out)
     arrays = {
         f'{when}/{name}': maps.mean.numpy()
         for when, own in runs.items()
         for name, maps in own.items()
     }
     with replacing(out.with_name(f'{out.name}.npz')) as temporary:
-        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]  # names of layers, no option
+        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]  # keywords are layer names
     rows = {when: {name: numbers(maps) for name, maps in own.items()} for when, own in runs.items()}
     write_text(out.with_name(f'{out.name}.json'), json.dumps(rows, indent=2) + '\n')
     draw(runs, out)
-    print('mean distance of what is attended to, in tokens (mean of the heads)')
+    print('Mean attention distance in tokens, averaged over heads')
     for name in rows[AS_IS]:
         found = [f'{np.mean(own[name]["mean_distance"]):.2f} {when}' for when, own in rows.items()]
         print(f'  {name:<40} {", ".join(found)}')

@@ -1,15 +1,28 @@
-"""Check the data of a config before GPUs are booked for it.
+"""Validate the datasets of a config before training.
 
+Builds the datasets of the training, validation and test dataloaders, opens every image and checks
+every annotation or label map:
+    * files are complete and readable;
+    * sizes, boxes, polygons, ids and classes are valid;
+    * labels agree with the config, and evaluators with their dataloaders;
+    * no image is in two splits;
+    * the dataset keeps the images and annotations of its files.
+Files above the limits (--max-...) and special files are reported, not read.
+
+Examples:
     mmgab check configs/mask_rcnn_swin_s_gab_coco.py
     mmgab check configs/upernet_swin_s_gab_ade20k.py --workers 16 -o report
+    mmgab check CONFIG --score-truth
 
-Builds each data set of the training, validation and test loaders as the config says, and compares
-what it keeps with its files. Opens every image, and looks at every annotation or label map: whether
-files read to the end, sizes, boxes, polygons, ids and classes are sound, labels are those of the
-config, evaluators belong to their loaders, and no image of one split is in another. Only regular
-files within bounds are read, and whatever they hold is a finding. --score-truth gives the
-evaluators the ground truth as predictions, which must get the full score. Writes check.json and
-check.html, prints a summary, and exits with 1 where there are errors.
+Output in --out (default: work_dirs/check):
+    check.json    all findings: errors and notes, with counts and examples
+    check.html    the same as a page
+A summary is printed.
+
+Exit codes:
+    0    no errors in the data
+    1    at least one error in the data
+    2    wrong argument or config; one message is printed
 """
 
 import argparse
@@ -42,24 +55,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--score-truth',
         action='store_true',
-        help='feed ground truth to the evaluators as predictions, which must get the full score',
+        help='evaluate the ground truth as predictions; anything below the full score is an error',
     )
-    parser.add_argument('--workers', type=positive, help='processes; one for each core')
-    add_out(parser, '-o', default=Path('work_dirs/check'), help='folder for the results')
+    parser.add_argument(
+        '--workers', type=positive, help='number of worker processes; default: one per CPU core'
+    )
+    add_out(
+        parser,
+        '-o',
+        default=Path('work_dirs/check'),
+        help='output folder; default: work_dirs/check',
+    )
     for name, default, meaning in (
-        ('pixels', MAX_PIXELS, 'width times height of an image or label map'),
-        ('bytes', MAX_BYTES, 'size of an image or label map'),
-        ('annotation-bytes', annotation_file.MAX_BYTES, 'size of an annotation file'),
+        ('pixels', MAX_PIXELS, 'pixels (width x height) of an image or label map'),
+        ('bytes', MAX_BYTES, 'bytes of an image or label map'),
+        ('annotation-bytes', annotation_file.MAX_BYTES, 'bytes of an annotation file'),
     ):
-        text = f'{meaning} at most; default: {default}'
+        text = f'maximum {meaning}; default: {default}'
         parser.add_argument(f'--max-{name}', type=positive, default=default, metavar='N', help=text)
     add_cfg_options(parser)
 
 
 def distinct_loaders(config: Config) -> dict[str, list[str]]:
-    """Loaders with data of their own, and the evaluators of each.
+    """Return the dataloaders with distinct datasets, and the evaluators of each.
 
-    The test loader is often the validation loader again; its evaluator may be another one.
+    The test dataloader often has the dataset of the validation dataloader, with another evaluator.
     """
     loaders: dict[str, list[str]] = {}
     for name in LOADERS:
@@ -75,7 +95,7 @@ def distinct_loaders(config: Config) -> dict[str, list[str]]:
 
 
 def summary(splits: Sequence[Split]) -> str:
-    """What was found, in some lines."""
+    """Return a summary of the findings, one line each."""
     lines = []
     for split in splits:
         counts = ', '.join(f'{number} {what}' for what, number in split.counts.items())
@@ -87,7 +107,7 @@ def summary(splits: Sequence[Split]) -> str:
 
 
 def as_json(config: str, splits: Sequence[Split]) -> Mapping:
-    """Everything that was found."""
+    """Return all findings as the content of check.json."""
     return dict(
         config=config,
         errors=sum(split.errors for split in splits),
@@ -98,12 +118,14 @@ def as_json(config: str, splits: Sequence[Split]) -> Mapping:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check all loaders; returns the exit code."""
+    """Check all dataloaders and return the exit code."""
     config = load_config(args.config, args.cfg_options)
     set_default_scope(config)
     loaders = distinct_loaders(config)
     if not loaders:
-        raise ValueError(f'{args.config} has no data set in any of {", ".join(LOADERS)}')
+        raise ValueError(
+            f'{args.config} has no dataset in {", ".join(LOADERS)}; at least one must have one'
+        )
     args.out.mkdir(parents=True, exist_ok=True)
     reading = Reading(args.workers, args.max_bytes, args.max_pixels, args.max_annotation_bytes)
     splits = [check_loader(config, name, reading, loaders[name]) for name in loaders]
@@ -122,6 +144,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def show(text: str) -> None:
-    """Print a text, with escapes for what the terminal's encoding does not have."""
+    """Print a text, escaping characters that the terminal's encoding cannot represent."""
     encoding = sys.stdout.encoding or 'utf-8'
     print(text.encode(encoding, 'backslashreplace').decode(encoding))

@@ -1,4 +1,4 @@
-"""What the commands on checkpoint files share: their arguments, reading, writing, drawing."""
+"""Shared arguments, reading, writing and plotting of the checkpoint commands."""
 
 import argparse
 import json
@@ -16,7 +16,7 @@ from .arguments import add_trust
 
 
 def add_conversion(parser: argparse.ArgumentParser) -> None:
-    """Add the file of a Swin, where its conversion goes, and how both are read and written."""
+    """Add the arguments of a conversion: input, output, ``--prefix``, ``--sha256``, ``--trust``."""
     add_file(parser)
     add_output(parser)
     add_prefix(parser)
@@ -25,50 +25,60 @@ def add_conversion(parser: argparse.ArgumentParser) -> None:
 
 def add_file(parser: argparse.ArgumentParser) -> None:
     """Add FILE."""
-    parser.add_argument('file', metavar='FILE', help='path, URL or timm://NAME')
+    parser.add_argument(
+        'file', metavar='FILE', help='input checkpoint: a path, a URL or timm://NAME'
+    )
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
-    """Add what is written."""
-    parser.add_argument('-o', '--output', required=True, help='.pth or .safetensors file')
-    parser.add_argument('--force', action='store_true', help='replace the output')
+    """Add ``--output`` and ``--force``."""
+    parser.add_argument('-o', '--output', required=True, help='output file, .pth or .safetensors')
+    parser.add_argument(
+        '--force', action='store_true', help='overwrite the output file if it exists'
+    )
 
 
 def add_prefix(parser: argparse.ArgumentParser) -> None:
     """Add ``--prefix``."""
-    parser.add_argument('--prefix', help="which Swin, of several: 'student.backbone.', say")
+    parser.add_argument(
+        '--prefix',
+        help="prefix of the Swin's tensor names if FILE has several Swins, such as "
+        "'student.backbone.'",
+    )
 
 
 def add_safety(parser: argparse.ArgumentParser) -> None:
-    """Add what decides about a file that may not be what it should be."""
-    parser.add_argument('--sha256', help='what the hash of FILE must be, or its first digits')
+    """Add ``--sha256`` and ``--trust``, which control the verification of FILE."""
+    parser.add_argument(
+        '--sha256', help='expected SHA-256 of FILE, complete or its first digits; verified first'
+    )
     add_trust(parser, 'FILE')
 
 
 def add_figure(parser: argparse.ArgumentParser) -> None:
     """Add ``--figure``."""
-    parser.add_argument('--figure', help='picture of the tables before and after')
+    parser.add_argument('--figure', help='plot the tables before and after to this image file')
 
 
 def check_is_there(checkpoint: str | None) -> None:
-    """Look for a checkpoint file before anything is built for it.
+    """Check that a checkpoint exists before a model is built.
 
     Raises:
-        FileNotFoundError: If there is none; one behind a URL is looked for when it is read.
+        FileNotFoundError: If it does not exist. URLs are not checked here.
     """
     if checkpoint is not None and '://' not in checkpoint:
         local_path(checkpoint)
 
 
 def read(args: argparse.Namespace) -> Mapping:
-    """Read FILE; says so first."""
+    """Print the file and its size, then read it."""
     size = f' ({Path(args.file).stat().st_size / 1e6:.0f} MB)' if Path(args.file).is_file() else ''
     print(f'Reading {args.file}{size} ...', flush=True)
     return read_checkpoint(args.file, trust=args.trust, sha256=args.sha256)
 
 
 def open_file(args: argparse.Namespace) -> tuple[Contents, Mapping]:
-    """Read FILE and find the Swin in it; says what it found."""
+    """Read FILE, find the Swin in it, and print its layout."""
     start = time.monotonic()
     checkpoint = read(args)
     contents = Contents.of(checkpoint, args.file, args.prefix)
@@ -78,7 +88,7 @@ def open_file(args: argparse.Namespace) -> tuple[Contents, Mapping]:
 
 
 def output_paths(args: argparse.Namespace, project: str) -> list[Path]:
-    """Files that are written: transformers has a folder of two."""
+    """Return the output files; for transformers, a folder with weights and config."""
     path = Path(args.output)
     if project == 'transformers' and not path.suffix:
         return [path / 'model.safetensors', path / 'config.json']
@@ -86,10 +96,10 @@ def output_paths(args: argparse.Namespace, project: str) -> list[Path]:
 
 
 def check_outputs(args: argparse.Namespace, project: str) -> None:
-    """Check, before anything is read, that what is written takes no file's place.
+    """Check, before the input is read, that no output overwrites an existing or input file.
 
     Raises:
-        FileExistsError: If it would.
+        FileExistsError: If an output exists (without ``--force``) or is an input.
     """
     file = Path(args.file)
     inputs = list(file.iterdir()) if file.is_dir() else [file]
@@ -100,7 +110,7 @@ def check_outputs(args: argparse.Namespace, project: str) -> None:
 
 
 def save(args: argparse.Namespace, contents: Contents, project: str, meta: Mapping | None) -> None:
-    """Write the output; says what was left out of it."""
+    """Write the output, and print tensors that the target layout does not support."""
     start = time.monotonic()
     checkpoint, left = export(contents, project, meta)
     weights, *description = output_paths(args, project)
@@ -108,12 +118,12 @@ def save(args: argparse.Namespace, contents: Contents, project: str, meta: Mappi
     for path in description:
         write_text(path, json.dumps(transformers_config(contents), indent=2) + '\n')
     if left:
-        print(f'No place in {project}, left out: {grouped(left)}')
+        print(f'Not written, as the {project} layout does not have them: {grouped(left)}')
     print(f'Wrote {args.output} in {project} layout ({time.monotonic() - start:.1f} s)')
 
 
 def draw(args: argparse.Namespace, before: Contents, after: Contents, titles: tuple) -> None:
-    """Draw one table of each stage, the one that changes most, before and after."""
+    """Plot the table of each stage that changes most, before and after."""
     if not args.figure:
         return
     from mmgab.analysis.plots import plot_tables
@@ -129,4 +139,4 @@ def draw(args: argparse.Namespace, before: Contents, after: Contents, titles: tu
         maps = (tables[0][name], changes[name].abs(), tables[1][name])
         rows.append((name.partition('.attn')[0], [m.mean(dim=1).view(grid).numpy() for m in maps]))
     plot_tables(rows, titles, Path(args.figure))
-    print(f'Drew {args.figure}')
+    print(f'Wrote {args.figure}')

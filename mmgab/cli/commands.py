@@ -1,9 +1,12 @@
-"""Train SwinGAB and ViTGAB, test them, look into them, convert and export their checkpoints.
+"""Train, evaluate, apply, inspect, convert and export SwinGAB and ViTGAB models.
 
+Examples:
     mmgab train mmgab::mask_rcnn_swin_s_gab_coco.py
+    mmgab test CONFIG CHECKPOINT
     mmgab fold epoch_36.pth --to mmdet -o stock.pth
 
-mmgab COMMAND --help describes a command. A user's mistake ends it with one message and exit code 2.
+mmgab COMMAND --help shows the arguments, outputs and exit codes of a command. A wrong argument,
+file or config ends every command with one error message and exit code 2.
 """
 
 import argparse
@@ -23,11 +26,11 @@ class Command(NamedTuple):
     """A command of ``mmgab``.
 
     Attributes:
-        module: Its module here, which is imported for this command alone. It has
-            ``add_arguments(parser)`` and ``run(args) -> int | None``, whose result is the exit
-            code; its docstring is the help.
-        help: The help in a line.
-        script: What runs the same without ``mmgab``, behind ``python``.
+        module: Module in this package, imported only if the command is used. It defines
+            ``add_arguments(parser)`` and ``run(args) -> int | None``, which returns the exit
+            code. Its docstring is the help text.
+        help: One-line summary in the list of commands.
+        script: Equivalent script and its arguments, to be run with ``python``.
     """
 
     module: str
@@ -37,57 +40,65 @@ class Command(NamedTuple):
 
 COMMANDS = {
     'train': Command('train', 'Train a detector, segmentor or classifier.', 'tools/train.py'),
-    'test': Command('test', 'Evaluate a checkpoint.', 'tools/test.py'),
-    'check': Command('check', 'Check the data of a config.', 'tools/misc/check_dataset.py'),
+    'test': Command('test', 'Evaluate a checkpoint on a test set.', 'tools/test.py'),
+    'predict': Command('predict', 'Run inference on images and videos.', '-m mmgab predict'),
+    'list': Command(
+        'list_configs', 'List configs with model sizes and reported scores.', '-m mmgab list'
+    ),
+    'check': Command('check', 'Validate the datasets of a config.', 'tools/misc/check_dataset.py'),
     'report': Command(
-        'report', 'Write one HTML page about a training.', 'tools/analysis_tools/report.py'
+        'report', 'Write an HTML report of training runs.', 'tools/analysis_tools/report.py'
     ),
     'erf': Command('erf', 'Measure effective receptive fields.', 'tools/analysis_tools/erf.py'),
     'compare': Command(
-        'compare', 'Draw several receptive fields.', 'tools/analysis_tools/compare_erf.py'
+        'compare',
+        'Plot several effective receptive fields side by side.',
+        'tools/analysis_tools/compare_erf.py',
     ),
     'gaussians': Command(
         'gaussians',
-        'Show amplitude and sigma of every layer.',
+        'Print and plot amplitude and sigma of every layer.',
         'tools/analysis_tools/gab_params.py',
     ),
     'attention': Command(
-        'attention', 'Show where a trained Swin looks.', 'tools/analysis_tools/attention_maps.py'
+        'attention',
+        'Plot mean attention maps of a trained SwinGAB.',
+        'tools/analysis_tools/attention_maps.py',
     ),
     'export': Command(
         'export', 'Export a model to ONNX or torch.export.', 'tools/deployment/export.py'
     ),
     'fold': Command(
         'fold',
-        'Add the Gaussian to the tables: a stock checkpoint, same function.',
+        'Convert a SwinGAB checkpoint to an equivalent stock Swin checkpoint.',
         'tools/model_converters/convert.py fold',
     ),
     'unfold': Command(
         'unfold',
-        'Split a Gaussian off the tables: a SwinGAB, same function.',
+        'Convert a Swin checkpoint to an equivalent SwinGAB checkpoint.',
         'tools/model_converters/convert.py unfold',
     ),
     'import': Command(
         'layout_conversion',
-        "Convert any project's Swin to the layout of mmdet, mmseg and mmgab.",
+        'Convert Swin weights of any project to the OpenMMLab layout.',
         'tools/model_converters/convert.py import',
     ),
     'inspect': Command(
         'inspect',
-        'Say what is in a file: layout, variant, tables, hash.',
+        'Print layout, variant, tables and hash of a checkpoint.',
         'tools/model_converters/convert.py inspect',
     ),
     'publish': Command(
         'publish',
-        'Drop what only training needs, and put the hash in the name.',
+        'Remove the training state from a checkpoint, and add its hash to the name.',
         'tools/model_converters/convert.py publish',
     ),
-    'doctor': Command('doctor', 'Check this installation.', '-m mmgab.doctor'),
+    'doctor': Command('doctor', 'Check the installation.', '-m mmgab.doctor'),
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``mmgab COMMAND``; returns the exit code."""
+    """Run ``mmgab COMMAND`` and return the exit code."""
     return run_one_of(COMMANDS, __doc__, argv, 'mmgab')
 
 
@@ -97,13 +108,13 @@ def run_one_of(
     argv: Sequence[str] | None = None,
     program: str | None = None,
 ) -> int:
-    """Run the command that the first word names; returns the exit code.
+    """Run the command given by the first positional argument, and return the exit code.
 
     Args:
-        names: Commands that can be chosen.
-        description: The help above them.
-        argv: The words; those that were typed, by default.
-        program: What was typed before them; by default a script of ``tools/``.
+        names: Available commands.
+        description: Help text above the list of commands.
+        argv: Command-line arguments; ``sys.argv[1:]`` by default.
+        program: Program name in usage messages; None for a script of ``tools/``.
     """
     argv = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(program, description=description, formatter_class=_FORMAT)
@@ -112,7 +123,7 @@ def run_one_of(
         name: commands.add_parser(name, help=COMMANDS[name].help, formatter_class=_FORMAT)
         for name in names
     }
-    words = os.environ.get('COMP_LINE', '').split()[1:] or argv  # a shell that completes them
+    words = os.environ.get('COMP_LINE', '').split()[1:] or argv  # set during shell completion
     chosen = next((word for word in words if not word.startswith('-')), None)
 
     def run() -> int | None:
@@ -120,7 +131,7 @@ def run_one_of(
             _fill(parsers[chosen], chosen, is_script=program is None)
         _complete(parser)
         args, unknown = parser.parse_known_args(argv)
-        if unknown:  # argparse's own message has the usage of all commands
+        if unknown:  # argparse's own error would print the usage of all commands
             parsers.get(chosen or '', parser).error(f'unrecognized arguments: {" ".join(unknown)}')
         return args.run(args)
 
@@ -128,7 +139,7 @@ def run_one_of(
 
 
 def run_script(name: str) -> int:
-    """Run a command as its script of ``tools/`` is typed; returns the exit code."""
+    """Run a command from its script in ``tools/``, and return the exit code."""
 
     def run() -> int | None:
         parser = argparse.ArgumentParser(formatter_class=_FORMAT)
@@ -140,17 +151,17 @@ def run_script(name: str) -> int:
 
 
 def _fill(parser: argparse.ArgumentParser, name: str, is_script: bool) -> None:
-    """Import a command, and give a parser its help and its arguments."""
+    """Import a command's module, and add its help text and arguments to a parser."""
     module = importlib.import_module(f'{__package__}.{COMMANDS[name].module}')
     typed = f'python {COMMANDS[name].script}' if is_script else f'mmgab {name}'
     parser.description = (module.__doc__ or '').replace(f'mmgab {name}', typed)
     module.add_arguments(parser)
-    parser.add_argument('--debug', action='store_true', help='show the traceback of an error, too')
+    parser.add_argument('--debug', action='store_true', help='print the traceback of an error')
     parser.set_defaults(run=module.run)
 
 
 def _complete(parser: argparse.ArgumentParser) -> None:
-    """Complete words in a shell that argcomplete was set up in, where it is installed."""
+    """Enable shell completion if argcomplete is installed."""
     with suppress(ImportError):
         import argcomplete
 

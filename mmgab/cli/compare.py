@@ -1,9 +1,18 @@
-"""Receptive fields of several networks, layers or checkpoints on one scale.
+"""Plot effective receptive fields of several networks, layers or checkpoints on one color scale.
 
+The inputs are .npz files of mmgab erf, all measured with the same --protocol.
+
+Examples:
     mmgab compare before.npz after.npz --out compared
+    mmgab compare stage1.npz stage2.npz stage3.npz --out stages --linear
 
-Takes what mmgab erf wrote, all measured by one protocol. Writes NAME.png and NAME.pdf; of two
-files NAME_difference.png as well, the second minus the first.
+Output (NAME is --out):
+    NAME.png, NAME.pdf     receptive fields side by side
+    NAME_difference.png    second minus first, if there are two files with one unit each
+
+Exit codes:
+    0    all figures were written
+    2    an input is invalid, or the protocols differ; one message is printed
 """
 
 import argparse
@@ -18,12 +27,14 @@ from .arguments import add_out
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument('files', nargs='+', type=Path, help='.npz files of mmgab erf')
-    add_out(parser, required=True, help='NAME of the pictures')
-    parser.add_argument('--linear', action='store_true', help='colours; logarithmic otherwise')
+    add_out(parser, required=True, help='path of the figures without suffix (NAME)')
+    parser.add_argument(
+        '--linear', action='store_true', help='linear color scale; default: logarithmic'
+    )
 
 
-def pictures_of(erf: Erf, title: str) -> list[ErfPicture]:
-    """A picture for each unit."""
+def panels_of(erf: Erf, title: str) -> list[ErfPicture]:
+    """Return a plot panel for each unit."""
     return [
         ErfPicture(f'{title}\n{unit.name}, {sums.count} images', sums.mean, erf.centre(index))
         for index, (unit, sums) in enumerate(zip(erf.units, erf.sums, strict=True))
@@ -31,18 +42,21 @@ def pictures_of(erf: Erf, title: str) -> list[ErfPicture]:
 
 
 def compare(args: argparse.Namespace) -> list[Path]:
-    """Draw; returns what was written.
+    """Plot the receptive fields and return the paths of the figures.
 
     Raises:
-        ValueError: If the files were measured by different protocols.
+        ValueError: If the files were measured with different protocols.
     """
     fields = {file.stem: load_erf(file) for file in args.files}
     protocols = {name: erf.protocol for name, (erf, _) in fields.items()}
     if len(set(protocols.values())) > 1:
-        raise ValueError(f'maps of different protocols are not comparable: {protocols}')
+        raise ValueError(
+            f'receptive fields of different protocols are not comparable, got {protocols}. '
+            'Measure all of them with the same --protocol'
+        )
     heading = f'protocol {next(iter(protocols.values()))}'
     rows = {
-        name: pictures_of(erf, f'{meta["network"]}, {meta["layer"]}')
+        name: panels_of(erf, f'{meta["network"]}, {meta["layer"]}')
         for name, (erf, meta) in fields.items()
     }
     if all(len(row) == 1 for row in rows.values()):
@@ -52,7 +66,7 @@ def compare(args: argparse.Namespace) -> list[Path]:
     written = [args.out.with_name(f'{args.out.name}{suffix}') for suffix in ('.png', '.pdf')]
     for path in written:
         plot_erfs(rows, heading, path, is_log=not args.linear)
-    flat = [picture for row in rows.values() for picture in row]
+    flat = [panel for row in rows.values() for panel in row]
     if len(args.files) == 2 and len(flat) == 2:
         written.append(args.out.with_name(f'{args.out.name}_difference.png'))
         plot_erf_difference(flat[0], flat[1], heading, written[-1])
@@ -60,5 +74,5 @@ def compare(args: argparse.Namespace) -> list[Path]:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Compare, and say what was written."""
+    """Plot the receptive fields and print the paths of the figures."""
     print(f'Written: {", ".join(map(str, compare(args)))}')

@@ -1,12 +1,21 @@
-"""Effective receptive field of any layer of a detector, segmentor or classifier.
+"""Measure the effective receptive field (ERF) of any layer of a model.
 
+SOURCE is a config of a detector, segmentor or classifier, or timm:NAME. Without CHECKPOINT, the
+model has the weights that its training starts from. docs/erf.md defines protocols and numbers.
+
+Examples:
     mmgab erf CONFIG CHECKPOINT --images val
     mmgab erf CONFIG CHECKPOINT --images FOLDER --layer backbone.stages.2
     mmgab erf timm:swin_tiny_patch4_window7_224 WEIGHTS --images FOLDER
 
-Writes NAME.npz (mean and second moment over images), NAME.json (numbers with 95 % intervals over
-images), NAME.png and NAME.pdf. Without a checkpoint the weights are those before training. Ctrl-C
-keeps what was measured; --resume goes on from it. docs/erf.md says what the numbers are.
+Output (NAME is --out; default: work_dirs/erf/SOURCE_NAME):
+    NAME.npz              mean and second moment of the contributions over the images
+    NAME.json             numbers with 95 % bootstrap intervals over the images
+    NAME.png, NAME.pdf    plots
+
+Exit codes:
+    0    measured, or interrupted by Ctrl-C; --resume continues from the saved NAME.npz
+    2    wrong argument, config or checkpoint, or no image gave an ERF; one message is printed
 """
 
 import argparse
@@ -42,31 +51,52 @@ DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    add_config(parser, 'source', "; or timm:NAME, one of timm's networks")
+    add_config(parser, 'source', '; or timm:NAME for a timm model')
     add_optional_checkpoint(parser)
-    add_images(parser, seed_help='of the draw, weights and intervals')
-    add_size(parser, None, "of images; 512 512 or timm's")
-    parser.add_argument('--layer', help="as in named_modules(); the backbone's last map")
-    parser.add_argument('--out-index', type=int, help='which output of a layer with several')
+    add_images(
+        parser,
+        seed_help='random seed of image sample, initial weights and bootstrap; default: 0',
+    )
+    add_size(parser, None, 'image size in pixels; default: 512 512, or the input size of timm')
+    parser.add_argument(
+        '--layer', help='module name as in named_modules(); default: last output of the backbone'
+    )
+    parser.add_argument(
+        '--out-index', type=int, help='index of the output if the layer returns several'
+    )
     parser.add_argument(
         '--unit',
         nargs='+',
         default=['centre'],
-        help="'centre', 'four' for the mean of the central ones, 'grid:N', or ROW,COL ...",
+        help="units of the feature map: 'centre' (default), 'four' (mean of the four central "
+        "units), 'grid:N' (N x N units) or ROW,COL ...",
     )
-    parser.add_argument('--protocol', choices=list(PROTOCOLS), default='gab2023')
-    parser.add_argument('--dtype', choices=list(DTYPES), default='fp32', help='bf16 by autocast')
+    parser.add_argument(
+        '--protocol',
+        choices=list(PROTOCOLS),
+        default='gab2023',
+        help='definition of the ERF; default: gab2023',
+    )
+    parser.add_argument(
+        '--dtype', choices=list(DTYPES), default='fp32', help='bf16 uses autocast; default: fp32'
+    )
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    parser.add_argument('--device', type=usable_device, default=device, help='of the network')
+    parser.add_argument(
+        '--device', type=usable_device, default=device, help='default: cuda if available, else cpu'
+    )
     add_batch_size(parser)
-    parser.add_argument('--bootstrap', type=int, default=100, help='samples for intervals')
-    add_out(parser, help='NAME of the files; work_dirs/erf/SOURCE')
-    parser.add_argument('--resume', action='store_true', help='go on from NAME.npz')
+    parser.add_argument(
+        '--bootstrap', type=int, default=100, help='bootstrap samples of intervals; default: 100'
+    )
+    add_out(parser, help='path of the output files without suffix (NAME)')
+    parser.add_argument(
+        '--resume', action='store_true', help='continue the measurement of NAME.npz'
+    )
     add_cfg_options(parser)
 
 
 def usable_device(text: str) -> str:
-    """Check a device; a ``type`` of argparse."""
+    """Check that PyTorch can use a device; an argparse ``type``."""
     try:
         torch.empty(0, device=text)
     except (RuntimeError, AssertionError) as error:
@@ -75,7 +105,7 @@ def usable_device(text: str) -> str:
 
 
 def in_precision(subject: Subject, dtype: torch.dtype, device: str) -> Subject:
-    """The same network in the precision that is asked for, where it is."""
+    """Return the subject with images moved to its device and autocast to ``dtype``."""
 
     def features(images: Tensor) -> Tensor:
         with torch.autocast(torch.device(device).type, dtype, enabled=dtype != torch.float32):
@@ -85,7 +115,7 @@ def in_precision(subject: Subject, dtype: torch.dtype, device: str) -> Subject:
 
 
 def measure(args: argparse.Namespace, subject: Subject) -> tuple[Erf, dict]:
-    """Measure, save, and go on where there is something to go on from."""
+    """Measure the ERF and save it; with ``--resume``, continue an earlier measurement."""
     sources = chosen_images(args.images, args.num, args.seed, subject)
     meta = dict(
         subject.about, images=args.images, num=len(sources), seed=args.seed, dtype=args.dtype,
@@ -105,37 +135,46 @@ def measure(args: argparse.Namespace, subject: Subject) -> tuple[Erf, dict]:
             note(erf, unreadable)
             progress.update(erf.seen - progress.n)
     except KeyboardInterrupt:
-        print('\nInterrupted: what was measured is kept; --resume goes on', file=sys.stderr)
+        print('\nInterrupted: saving the results so far; continue with --resume', file=sys.stderr)
     progress.close()
     if erf is None or not erf.sums[0].count:
         reasons = unreadable if erf is None else erf.refused
-        raise ValueError(f'no image of --images {args.images} gave a receptive field: {reasons}')
+        raise ValueError(
+            f'--images {args.images}: no image gave a receptive field. Reasons: {reasons}'
+        )
     note(erf, unreadable)
     for name, reason in erf.refused.items():
-        print(f'left out: {name}: {reason}', file=sys.stderr)
+        print(f'skipped: {name}: {reason}', file=sys.stderr)
     save_erf(erf, path, meta)
     return erf, meta
 
 
 def note(erf: Erf, unreadable: dict[str, str]) -> None:
-    """Count images that could not be read among those that gave nothing."""
+    """Add unreadable images to the images that were skipped."""
     erf.refused |= unreadable
     erf.seen += len(unreadable)
     unreadable.clear()
 
 
 def resumed(path: Path, meta: dict, protocol: str) -> Erf:
-    """What was measured before, of the same thing."""
+    """Load an earlier measurement.
+
+    Raises:
+        ValueError: If it was measured with other settings.
+    """
     erf, before = load_erf(path)
     for name, value in dict(meta, protocol=protocol).items():
         known = erf.protocol if name == 'protocol' else before.get(name)
         if known != value:
-            raise ValueError(f'--resume: {path} was measured with {name}={known}, not {value}')
+            raise ValueError(
+                f'--resume: {path} was measured with {name}={known}, not {value}. '
+                'Choose another --out, or run without --resume'
+            )
     return erf
 
 
 def numbers(erf: Erf, subject: Subject, args: argparse.Namespace) -> list[dict]:
-    """For each unit its numbers, with intervals."""
+    """Return the numbers of each unit, with bootstrap intervals."""
     window = subject.window and (
         subject.window[0] * erf.stride[0],
         subject.window[1] * erf.stride[1],
@@ -149,25 +188,25 @@ def numbers(erf: Erf, subject: Subject, args: argparse.Namespace) -> list[dict]:
 
 
 def draw(erf: Erf, args: argparse.Namespace, meta: dict) -> None:
-    """The picture, as PNG and PDF."""
+    """Plot the ERF as PNG and PDF."""
     heading = (
         f'{meta["layer"]}, protocol {erf.protocol}, {erf.sums[0].count} images ({args.images}), '
         f'{erf.size[0]} x {erf.size[1]} pixels'
     )
-    pictures = [
+    panels = [
         ErfPicture(f'{meta["network"]}, {unit.name}', sums.mean, erf.centre(index))
         for index, (unit, sums) in enumerate(zip(erf.units, erf.sums, strict=True))
     ]
     for suffix in ('.png', '.pdf'):
         path = args.out.with_name(args.out.name + suffix)
-        if len(pictures) == 1:
-            plot_erf(pictures[0], heading, path)
+        if len(panels) == 1:
+            plot_erf(panels[0], heading, path)
         else:
-            plot_erfs({meta['network']: pictures}, heading, path)
+            plot_erfs({meta['network']: panels}, heading, path)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Measure, describe, draw."""
+    """Measure the ERF, and write numbers and plots."""
     check_images(args.images, args.num)
     check_is_there(args.checkpoint)
     torch.manual_seed(args.seed)

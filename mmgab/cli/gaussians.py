@@ -1,13 +1,25 @@
-"""Amplitude and sigma of every layer, and the Gaussian in its learned table, of a Swin or ViT.
+"""Print and plot amplitude and sigma of every layer, and the Gaussian fitted to its total bias.
 
-    mmgab gaussians CHECKPOINT [CHECKPOINT ...] --out work_dirs/gab/NAME
+CHECKPOINT is a Swin in any supported layout, with or without Gaussians, or a ViT with relative
+positions (timm's vit_relpos_* or mmgab.ViTGAB).
 
-Reads any layout that the loader reads, with or without Gaussians of its own, and plain ViTs with
-relative positions, timm's vit_relpos_* and ours. Prints a table and
-writes NAME.json, NAME_layers.png (a line for each checkpoint), NAME_tables.png (learned table,
-Gaussian and sum, of the last one) and, of several checkpoints of one training, NAME_training.png (a
-line for each layer). The fit is that of the code of arXiv 2305.04722: the bias that the window's
-central token sees, minus its minimum; five parameters, its axes are those of the image.
+The fit is that of the code of arXiv 2305.04722. It fits an axis-aligned 2-D Gaussian with five
+parameters to the bias of the central token of a window, minus the minimum of that bias.
+
+Examples:
+    mmgab gaussians CHECKPOINT --out work_dirs/gab/NAME
+    mmgab gaussians work_dirs/NAME/epoch_*.pth --out work_dirs/gab/NAME
+
+Output (NAME is --out; a table is printed):
+    NAME.json            amplitude, sigma and fits of every layer
+    NAME_layers.png      amplitude and sigma over layers, one line per checkpoint
+    NAME_tables.png      learned table, Gaussian and sum, of the last checkpoint
+    NAME_training.png    amplitude and sigma over training, one line per layer; only for several
+                         checkpoints of one SwinGAB or ViTGAB
+
+Exit codes:
+    0    all files were written
+    2    a checkpoint cannot be read or has no position bias; one message is printed
 """
 
 import argparse
@@ -22,7 +34,7 @@ from tqdm import tqdm
 from mmgab.analysis.plots import plot_layers, plot_training
 from mmgab.atomic_file import write_text
 from mmgab.checkpoints import read_checkpoint
-from mmgab.inspection.gaussian_layers import Layer, read_network, tables_picture
+from mmgab.inspection.gaussian_layers import Layer, draw_tables, read_network
 
 from .arguments import add_out, add_trust
 
@@ -30,14 +42,14 @@ from .arguments import add_out, add_trust
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument(
-        'checkpoints', nargs='+', help='files or URLs; of one training, in any order'
+        'checkpoints', nargs='+', help='checkpoint files or URLs; those of one run in any order'
     )
-    add_out(parser, required=True, help='NAME of the files')
-    add_trust(parser, 'a checkpoint')
+    add_out(parser, required=True, help='path of the output files without suffix (NAME)')
+    add_trust(parser, 'the checkpoints')
 
 
 def rows_of(layers: list[Layer]) -> list[dict]:
-    """Plain numbers of each layer."""
+    """Return the numbers of each layer as Python types."""
     return [
         dict(
             layer=layer.name,
@@ -50,7 +62,7 @@ def rows_of(layers: list[Layer]) -> list[dict]:
 
 
 def print_table(source: str, rows: list[dict]) -> None:
-    """A line for each layer."""
+    """Print a table with a row for each layer."""
     print(f'{source}\n  {"layer":<18} {"A":>7} {"sigma":>6}   fitted: sigma_x sigma_y   R^2  found')
     for row in rows:
         learned = [np.mean(row[kind]) if row[kind] else np.nan for kind in ('amplitude', 'sigma')]
@@ -65,7 +77,7 @@ def print_table(source: str, rows: list[dict]) -> None:
 
 
 def draw(layers: dict[str, list[Layer]], out: Path) -> None:
-    """Both pictures."""
+    """Plot amplitude and sigma over layers, and the tables of the last checkpoint."""
     lines = {
         source: (
             [float(np.mean(layer.amplitude or np.nan)) for layer in own],
@@ -74,13 +86,11 @@ def draw(layers: dict[str, list[Layer]], out: Path) -> None:
         for source, own in layers.items()
     }
     plot_layers(lines, out.with_name(f'{out.name}_layers.png'))
-    tables_picture(layers[list(layers)[-1]], out.with_name(f'{out.name}_tables.png'))
+    draw_tables(layers[list(layers)[-1]], out.with_name(f'{out.name}_tables.png'))
 
 
-def training_picture(
-    steps: Sequence[float], layers: list[list[Layer]], unit: str, path: Path
-) -> bool:
-    """Amplitude and sigma over training; tells whether these are checkpoints of one network."""
+def draw_training(steps: Sequence[float], layers: list[list[Layer]], unit: str, path: Path) -> bool:
+    """Plot amplitude and sigma over training; return False unless all are of one network."""
     names = [[layer.name for layer in own] for own in layers]
     have_gaussians = all(layer.amplitude for own in layers for layer in own)
     if len(layers) < 2 or not have_gaussians or any(other != names[0] for other in names):
@@ -94,13 +104,15 @@ def training_picture(
 
 
 def read_layers(sources: list[str], trust: bool) -> tuple[dict[str, list[Layer]], dict[str, int]]:
-    """Layers of every checkpoint, and the iterations that they are from, as far as they say so.
+    """Read the layers of every checkpoint, and the iterations stored in the checkpoints.
 
-    In the order of the iterations where all are known and differ; else as they were named.
+    The order is that of the iterations if all are known and distinct, else that of ``sources``.
     """
     layers, iterations = {}, {}
     for source in tqdm(sources, unit='checkpoint', disable=len(sources) < 2):
-        checkpoint = read_checkpoint(source, trust=trust)  # one at a time: optimizers are large
+        checkpoint = read_checkpoint(
+            source, trust=trust
+        )  # one at a time: optimizer states are large
         layers[source] = read_network(checkpoint, source)
         iteration = (checkpoint.get('meta') or {}).get('iter')
         if isinstance(iteration, int):
@@ -111,7 +123,7 @@ def read_layers(sources: list[str], trust: bool) -> tuple[dict[str, list[Layer]]
 
 
 def run(args: argparse.Namespace) -> None:
-    """Read, fit, print, draw."""
+    """Read the checkpoints, fit Gaussians, and write numbers and plots."""
     layers, iterations = read_layers(args.checkpoints, args.trust)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     rows = {source: rows_of(own) for source, own in layers.items()}
@@ -123,6 +135,6 @@ def run(args: argparse.Namespace) -> None:
     training = args.out.with_name(f'{args.out.name}_training.png')
     unit = 'iteration' if iterations else 'checkpoint'
     steps = sorted(iterations.values()) or list(range(1, len(layers) + 1))
-    if training_picture(steps, list(layers.values()), unit, training):
+    if draw_training(steps, list(layers.values()), unit, training):
         written.append('_training.png')
     print(f'Written to {args.out}: {", ".join(written)}')

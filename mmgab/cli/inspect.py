@@ -1,9 +1,16 @@
-"""Say what is in a file: layout, variant, tables, hash.
+"""Print layout, variant, position bias tables and SHA-256 of a Swin checkpoint.
 
-FILE is a path, a URL or timm://NAME, in any layout; see docs/checkpoints.md.
+FILE is a path, a URL or timm://NAME, in any supported layout (docs/checkpoints.md).
 
-For example:
+Examples:
   mmgab inspect swin_small_patch4_window7_224.pth
+  mmgab inspect timm://swin_tiny_patch4_window7_224.ms_in1k
+
+Output: printed only; no file is written.
+
+Exit codes:
+  0    FILE has a Swin
+  2    FILE cannot be read or has no Swin; one message is printed
 """
 
 import argparse
@@ -23,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print what is in a file."""
+    """Print the hash and the summary of a checkpoint."""
     contents, _ = open_file(args)
     if '://' not in args.file or args.file.startswith('http'):
         print(f'sha256      {file_sha256(local_path(args.file))}')

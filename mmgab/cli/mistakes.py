@@ -1,27 +1,27 @@
-"""Mistakes of users: one message on stderr and exit code 2; ``--debug`` shows the traceback too."""
+"""User errors: one message on stderr and exit code 2; ``--debug`` adds the traceback."""
 
 import sys
 import traceback
 from collections.abc import Callable
 from types import FrameType
 
-MISTAKE = 2  # exit code, as argparse's
+MISTAKE = 2  # exit code, the same as argparse uses
 _KINDS = (OSError, ValueError, TypeError, KeyError, ImportError, SyntaxError)
-_TERSE = (TypeError, KeyError)  # Python's own, whose text is often no sentence
-# Through these, arguments, configs, checkpoints and data are read. Other code is the user's own.
+_TERSE = (TypeError, KeyError)  # their messages are often not sentences
+# Packages that read arguments, configs, checkpoints and data. Any other code is user code.
 _READERS = {
     'PIL', 'cv2', 'mmcv', 'mmdet', 'mmengine', 'mmgab', 'mmpretrain', 'mmseg', 'numpy',
     'pycocotools', 'safetensors', 'timm', 'torch', 'transformers', 'yaml',
     *sys.stdlib_module_names,
 }  # fmt: skip
-_LOOP = ('mmengine.runner.loops', 'run')  # of training, validation and testing
+_LOOP = ('mmengine.runner.loops', 'run')  # the training, validation and test loops
 
 
 class CommandError(Exception):
-    """Ends a command with this message.
+    """An error that ends a command with its message.
 
     Attributes:
-        code: The exit code.
+        code: Exit code of the command.
     """
 
     def __init__(self, message: str, code: int = MISTAKE) -> None:
@@ -30,11 +30,11 @@ class CommandError(Exception):
 
 
 def exit_code_of(command: Callable[[], int | None], debug: bool) -> int:
-    """Run a command; a user's mistake in it is printed.
+    """Run a command, print a user error if one occurs, and return the exit code.
 
     Args:
-        command: Returns an exit code; None is 0.
-        debug: Print the traceback of a mistake before its message.
+        command: Function that returns an exit code; None means 0.
+        debug: Print the traceback of a user error before its message.
     """
     try:
         return command() or 0
@@ -48,21 +48,21 @@ def exit_code_of(command: Callable[[], int | None], debug: bool) -> int:
 
 
 def is_mistake(error: BaseException) -> bool:
-    """Whether an error is a user's mistake, which its message explains.
+    """Return True if an error is a user error, which its message explains.
 
-    An error needs its traceback if code of the user's own took part, such as a hook or a config
-    file, or if a loop of training or testing had begun.
+    An error needs its traceback if user code is in the call stack, such as a hook or a config
+    file, or if a training or test loop has started.
     """
     if isinstance(error, CommandError):
         return True
-    if not isinstance(error, _KINDS) or _is_ours(error):
+    if not isinstance(error, _KINDS) or _is_mmgab_import_error(error):
         return False
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     return all(map(_reads, frames))
 
 
-def _is_ours(error: BaseException) -> bool:
-    """Whether something of this package cannot be imported."""
+def _is_mmgab_import_error(error: BaseException) -> bool:
+    """Return True if a module of this package cannot be imported."""
     return isinstance(error, ImportError) and str(error.name).startswith('mmgab')
 
 
@@ -78,5 +78,5 @@ def _message(error: Exception) -> str:
         return f'{error}: {install_command(error.name)}'
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
     if isinstance(error, _TERSE):
-        return f'{text} ({type(error).__name__}; --debug shows where)'
+        return f'{text} ({type(error).__name__}; add --debug for the traceback)'
     return text or type(error).__name__

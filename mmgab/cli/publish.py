@@ -1,9 +1,17 @@
-"""Drop what only training needs, and put the hash in the name.
+"""Remove the training state from a checkpoint, and add its hash to the file name.
 
-FILE is a path, a URL or timm://NAME. The output is written completely or not at all.
+The optimizer, schedulers and other training state are removed. FILE is a path, a URL or
+timm://NAME.
 
-For example:
+Examples:
   mmgab publish work_dirs/NAME/epoch_36.pth
+  mmgab publish work_dirs/NAME/epoch_36.pth -o mask_rcnn_swin_s_gab.pth
+
+Output: NAME-HASH.pth, where HASH is the first 8 digits of its SHA-256. The write is atomic.
+
+Exit codes:
+  0    the checkpoint was written
+  2    FILE or --output is invalid; one message is printed
 """
 
 import argparse
@@ -20,11 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_file(parser)
     add_safety(parser)
-    parser.add_argument('-o', '--output', help='name before the hash; by default that of FILE')
+    parser.add_argument(
+        '-o', '--output', help='output name, to which the hash is added; default: FILE'
+    )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write a small copy with the hash in its name."""
+    """Write a copy for publication, with the hash in its name."""
     checkpoint = read(args)
     path = publish(checkpoint, Path(args.output or local_path(args.file)))
     print(f'Wrote {path} ({path.stat().st_size / 1e6:.0f} MB), sha256 {file_sha256(path)}')

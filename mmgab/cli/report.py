@@ -1,17 +1,23 @@
-"""One page about a training: what was trained, curves, metrics, predictions, where it looks.
+"""Write an HTML report of one or several training runs.
 
+The report has the settings, learning curves, metrics, predictions (images written by mmgab test
+--show-dir), position bias tables and, with --run-config, receptive fields of each run. WORK_DIR is
+the work dir of a run, or a folder of several work dirs.
+
+By default, no code of the work dir is executed: the config is parsed as literals, and the
+checkpoint is loaded with weights only. --run-config executes the config, and builds its model and
+validation set, to measure receptive fields.
+
+Examples:
     mmgab report work_dirs/mask_rcnn_swin_gab_nuclei -o report.html
-    mmgab report work_dirs/demo -o work_dirs/demo/report.html
+    mmgab report work_dirs/demo -o work_dirs/demo/report.html --run-config
 
-WORK_DIR is that of a run, or a folder of several. The page holds everything and needs no network:
-it can be mailed, printed, and read on a phone. Pictures are those that lie in the work dir, as
-tools/test.py --show-dir leaves them.
+Output: one self-contained HTML file with all figures. A section that cannot be made shows the
+reason instead.
 
-Nothing in the work dir is run: the config there is read as data, the checkpoint as numbers. With
---run-config the config is run, and receptive fields are measured, on a few images of the validation
-set: that builds the network and the data set, with whatever the config names.
-
-A part of the page that cannot be made says why in its place; all others are made.
+Exit codes:
+    0    the report was written
+    2    wrong argument, or WORK_DIR has no training run; one message is printed
 """
 
 import argparse
@@ -29,29 +35,30 @@ from .arguments import add_images, add_out, add_size
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument('work_dir', type=Path, help='of a run, or a folder of several')
-    add_out(parser, '-o', required=True, help='HTML file to write')
+    parser.add_argument('work_dir', type=Path, help='work dir of a run, or a folder of several')
+    add_out(parser, '-o', required=True, help='output HTML file')
     parser.add_argument(
         '--run-config',
         action='store_true',
-        help="run the work dir's config, with your rights, and measure receptive fields",
+        help='execute the config of the work dir, with your permissions, to measure receptive '
+        'fields',
     )
     add_images(
         parser,
         default='val',
-        help="to measure receptive fields with: a folder, 'val' for the config's own (that is what "
-        "it does by default), 'noise', or 'none' for no fields",
+        help="images for receptive fields: a folder, 'val' (validation set of the config; "
+        "default), 'noise', or 'none' to skip them",
         num=8,
-        num_help='how many of them; 8',
-        seed_help='of the draw, and of random weights',
+        num_help='number of images, sampled with --seed; default: 8',
+        seed_help='random seed of the image sample and of initial weights; default: 0',
     )
-    add_size(parser, (256, 256), 'of these images, in pixels; 256 256')
+    add_size(parser, (256, 256), 'size of these images in pixels; default: 256 256')
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the page."""
+    """Write the report."""
     if args.out.is_dir():
-        raise IsADirectoryError(f'--out: {args.out} is a folder')
+        raise IsADirectoryError(f'--out: {args.out} is a folder; it must be an HTML file')
     read = Config.fromfile if args.run_config else read_config
     html = page(args.work_dir, find_runs(args.work_dir, read), args)
     write_text(args.out, html)

@@ -1,10 +1,22 @@
-"""Evaluate a detector (box and mask mAP) or a segmentor (mIoU, mAcc, aAcc).
+"""Evaluate a checkpoint on the test set of a config.
 
+The test_evaluator of the config computes the metrics, such as box and mask mAP of detectors, mIoU,
+mAcc and aAcc of segmentors, and accuracy of classifiers.
+
+Examples:
     mmgab test configs/mask_rcnn_swin_gab_nuclei.py work_dirs/NAME/epoch_27.pth
-    tools/dist_test.sh configs/upernet_swin_s_gab_ade20k.py CHECKPOINT 8 --tta
+    mmgab test CONFIG CHECKPOINT --tta --show-dir predictions
+    tools/dist_test.sh CONFIG CHECKPOINT 8    # 8 GPUs
 
-The metrics are printed, and written to results.json in the work dir; with --tta, to
-results_tta.json.
+Output in the work dir (--work-dir; default: work_dir of the config, else work_dirs/CONFIG_NAME):
+    results.json               metrics, checkpoint hash and versions
+    results_tta.json           the same with --tta
+    TIMESTAMP/TIMESTAMP.log    log
+
+Exit codes:
+    0    evaluation finished
+    1    evaluation failed, or the results could not be written
+    2    wrong argument, config, data or checkpoint; one message is printed
 """
 
 import argparse
@@ -32,24 +44,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_fitting_checkpoint(parser)
     parser.add_argument(
         '--out',
-        help='keep the predictions: a .pkl file for detection, a folder of label maps for '
-        'segmentation',
+        help='save the predictions to this .pkl file (detectors and classifiers) or to this '
+        'folder of label maps (segmentors)',
     )
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
-    parser.add_argument('--show-dir', help='folder, below the work dir, for drawn predictions')
-    parser.add_argument('--wait-time', type=float, default=2, help='seconds a window is shown')
+    parser.add_argument(
+        '--show-dir', help='save visualized predictions to this folder inside the work dir'
+    )
+    parser.add_argument(
+        '--wait-time', type=float, default=2, help='seconds that --show shows an image; default: 2'
+    )
     parser.add_argument(
         '--tta',
         action='store_true',
-        help='test-time augmentation: scales and flips for segmentation, flips for boxes',
+        help="test-time augmentation: the config's tta_pipeline, else flips (box detectors and "
+        'classifiers)',
     )
 
 
 def write_results(path: Path, result: dict) -> None:
-    """Write the description of a test with its metrics, completely or not at all.
+    """Write the metrics and settings of a test to a JSON file; the write is atomic.
 
     Raises:
-        CommandError: If it cannot be written; the metrics are printed.
+        CommandError: If the file cannot be written; the metrics are printed.
     """
     text = json.dumps(result, indent=2, default=_plain) + '\n'
     try:
@@ -57,19 +74,19 @@ def write_results(path: Path, result: dict) -> None:
     except OSError as error:
         print(text)
         reason = error.strerror or error
-        message = f'{path} cannot be written: {reason}; the metrics are above'
+        message = f'{path} cannot be written: {reason}; the metrics are printed above'
         raise CommandError(message, code=1) from error
     print(f'Metrics written to {path}')
 
 
 def _plain(value: object) -> object:
-    """Numbers of a tensor or an array; what else JSON does not know, as text."""
+    """Convert tensors and arrays to lists of numbers, and other unsupported types to text."""
     return value.tolist() if hasattr(value, 'tolist') else str(value)
 
 
-@record  # so that the launcher of several processes can tell why one ended
+@record  # lets the launcher report why a process failed
 def run(args: argparse.Namespace) -> None:
-    """Check what can be checked, then test."""
+    """Check arguments, data and work dir, then evaluate."""
     end_with_launcher()
     config = config_from(args)
     folder = None
@@ -90,7 +107,7 @@ def run(args: argparse.Namespace) -> None:
     if not is_first_process(config.launcher):
         return
     if folder is not None:
-        print(f'Drawn predictions are in {folder}')
+        print(f'Visualized predictions written to {folder}')
     result = describe_test(
         config, args.checkpoint, metrics, runner.seed, args.tta, args.cfg_options, folder
     )

@@ -1,9 +1,23 @@
-"""Train a detector or a segmentor.
+"""Train a detector, segmentor or classifier.
 
+CONFIG is a config of MMDetection, MMSegmentation or MMPretrain, in the text or pure Python style.
+
+Examples:
     mmgab train configs/mask_rcnn_swin_gab_nuclei.py
-    tools/dist_train.sh configs/mask_rcnn_swin_s_gab_coco.py 8 --amp
+    mmgab train mmgab::upernet_swin_s_gab_ade20k.py --amp --work-dir work_dirs/upernet
+    mmgab train CONFIG --resume
+    tools/dist_train.sh CONFIG 8 --amp    # 8 GPUs
 
-The config is MMDetection's, MMSegmentation's or MMPretrain's, as text or in pure Python.
+Output in the work dir (--work-dir; default: work_dir of the config, else work_dirs/CONFIG_NAME):
+    epoch_N.pth or iter_N.pth    checkpoints; last_checkpoint holds the path of the newest one
+    TIMESTAMP/TIMESTAMP.log      log
+    TIMESTAMP/vis_data/          scalars.json (losses, metrics) and config.py
+
+Exit codes:
+    0     training finished
+    1     training failed; the traceback is printed
+    2     wrong argument, config, data or checkpoint, or work dir in use; one message is printed
+    75    stopped by SIGTERM, SIGINT or SIGUSR1 after saving a checkpoint; continue with --resume
 """
 
 import argparse
@@ -14,47 +28,53 @@ from torch.distributed.elastic.multiprocessing.errors import record
 
 from mmgab.engine import build_runner, check_data, check_work_dir
 from mmgab.engine.mixed_precision import enable_mixed_precision, leave_out_mixed_precision
+from mmgab.engine.training_summary import training_summary
 from mmgab.reliability import leave_processes
 from mmgab.reliability.launcher_watch import end_with_launcher
 from mmgab.reliability.work_dir_lock import WorkDirInUseError, work_dir_lock
 
 from .checkpoint_files import check_is_there
 from .mistakes import CommandError
-from .run_arguments import add_run_arguments, command_line, config_from, is_first_process
+from .run_arguments import add_run_arguments, command_line, config_from, is_first_process, program
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_run_arguments(parser)
-    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument(
+        '--amp', action='store_true', help='train with automatic mixed precision (AMP)'
+    )
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help="scale the learning rate with the total batch size, from auto_scale_lr's base",
+        help='scale the learning rate by total batch size / auto_scale_lr.base_batch_size of the '
+        'config',
     )
     parser.add_argument(
         '--resume',
         nargs='?',
         const='auto',
         metavar='PATH',
-        help="go on from a checkpoint; without a path, from the work dir's newest that can be read",
+        help='resume training from the checkpoint PATH; without PATH, from the newest readable '
+        'checkpoint in the work dir',
     )
     parser.add_argument(
-        '--force', action='store_true', help='train into a work dir that another run trains into'
+        '--force', action='store_true', help='use the work dir even if another run is using it'
     )
 
 
 def apply_training_flags(config: Config, args: argparse.Namespace) -> None:
-    """Write the flags of the command line into the config."""
+    """Apply ``--amp``, ``--auto-scale-lr`` and ``--resume`` to the config."""
     if args.amp:
         enable_mixed_precision(config)
     if leave_out_mixed_precision(config):
-        print('Mixed precision is left out: MMEngine has none on the CPU and on MPS')
+        print('AMP disabled: MMEngine does not support mixed precision on CPU and MPS')
     if args.auto_scale_lr:
         if 'base_batch_size' not in (config.get('auto_scale_lr') or {}):
             raise ValueError(
-                '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config: the '
-                'total batch size that its learning rate was chosen for'
+                '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config, '
+                f'got auto_scale_lr={config.get("auto_scale_lr")}. Set base_batch_size to the '
+                'total batch size that the learning rate was tuned for'
             )
         config.auto_scale_lr.enable = True
     if args.resume:
@@ -62,17 +82,18 @@ def apply_training_flags(config: Config, args: argparse.Namespace) -> None:
         config.load_from = None if args.resume == 'auto' else args.resume
 
 
-def train(config: Config) -> None:
-    """Train what a config says."""
+def train(config: Config, path: str) -> None:
+    """Build the runner, train, and log a summary; ``path`` is the config file."""
     runner = build_runner(config)
     runner.logger.info(f'Command: {command_line()}')
     runner.train()
+    runner.logger.info(training_summary(runner, path, program()))
     leave_processes()
 
 
-@record  # so that the launcher of several processes can tell why one ended
+@record  # lets the launcher report why a process failed
 def run(args: argparse.Namespace) -> None:
-    """Check what can be checked, then train."""
+    """Check arguments, data and work dir, then train."""
     end_with_launcher()
     config = config_from(args)
     apply_training_flags(config, args)
@@ -82,6 +103,6 @@ def run(args: argparse.Namespace) -> None:
     is_first = is_first_process(config.launcher)
     try:
         with work_dir_lock(config.work_dir, args.force) if is_first else nullcontext():
-            train(config)
+            train(config, args.config)
     except WorkDirInUseError as error:
         raise CommandError(str(error)) from error

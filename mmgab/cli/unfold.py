@@ -1,10 +1,20 @@
-"""Split a Gaussian off the tables: a SwinGAB, same function.
+"""Convert a Swin checkpoint to an equivalent SwinGAB checkpoint.
 
-FILE is a path, a URL or timm://NAME, in any layout; see docs/checkpoints.md. The output is written
-completely or not at all, never over an input.
+Fits a Gaussian to each relative position bias table and subtracts it from the table. The SwinGAB
+computes the same function.
 
-For example:
+FILE is a path, a URL or timm://NAME, in any supported layout (docs/checkpoints.md).
+
+Examples:
   mmgab unfold swin_tiny_patch4_window7_224.pth -o swin_t_gab.pth --figure split.png
+  mmgab unfold timm://swin_tiny_patch4_window7_224.ms_in1k -o swin_t_gab.pth --per-head
+
+Output: the checkpoint of --output, and the plot of --figure. Writes are atomic and never replace an
+input.
+
+Exit codes:
+  0    the checkpoint was written
+  2    FILE, --output or another argument is invalid; one message is printed
 """
 
 import argparse
@@ -24,12 +34,12 @@ from .checkpoint_files import (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_conversion(parser)
-    parser.add_argument('--per-head', action='store_true', help='one Gaussian for each head')
+    parser.add_argument('--per-head', action='store_true', help='fit one Gaussian for each head')
     add_figure(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Split the Gaussian off."""
+    """Split the Gaussians off the tables and write the checkpoint."""
     check_outputs(args, 'mmgab')
     contents, checkpoint = open_file(args)
     unfolded, splits = unfold(contents, args.per_head)

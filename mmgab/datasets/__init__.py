@@ -1,4 +1,4 @@
-"""What is between a dataset and the model: order, random numbers, files that cannot be read."""
+"""Data loading: resumable order, seeded augmentation, unreadable files, dataset checks."""
 
 from .resumable_batch_sampler import ResumableBatchSampler
 from .seeded_samples import SeededIndex, SeededSamples

@@ -1,4 +1,4 @@
-"""Data sets that are built: what is inside their wrappers, and what they say of their images."""
+"""Read built datasets: datasets inside wrappers, data infos, classes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -6,9 +6,9 @@ from mmengine.dataset import BaseDataset
 
 
 def leaves(dataset: object) -> Iterator[object]:
-    """Data sets inside any nest of OpenMMLab's wrappers (RepeatDataset, ConcatDataset, ...)."""
+    """Yield the datasets inside nested OpenMMLab wrappers (RepeatDataset, ConcatDataset, ...)."""
     inner = [dataset.dataset] if hasattr(dataset, 'dataset') else getattr(dataset, 'datasets', None)
-    # PyTorch's own wrappers have no full_init: what they select of a data set is not known here.
+    # PyTorch's wrappers have no full_init; the samples that they select are unknown here.
     if inner is None or isinstance(dataset, BaseDataset) or not hasattr(dataset, 'full_init'):
         yield dataset
         return
@@ -17,50 +17,50 @@ def leaves(dataset: object) -> Iterator[object]:
 
 
 def infos(dataset: object) -> Iterator[Mapping] | None:
-    """What a data set says of each of its images, without opening one; None where it does not."""
+    """Yield the data info of each image without opening it; None for other dataset types."""
     if not isinstance(dataset, BaseDataset):
         return None
     return (dataset.get_data_info(index) for index in range(len(dataset)))
 
 
 def class_names(dataset: object, kind: str = 'classes') -> Sequence[str]:
-    """The classes of a data set that is no wrapper; empty where it names none.
+    """Return the classes of a dataset that is not a wrapper; empty if it has none.
 
     Args:
-        dataset: A built data set.
-        kind: Of its ``metainfo``: ``'thing_classes'`` are those of panoptic data that have objects.
+        dataset: A built dataset.
+        kind: Key of ``metainfo``; ``'thing_classes'`` are the countable classes of panoptic data.
     """
     metainfo = getattr(dataset, 'metainfo', None)
     return (metainfo.get(kind) or ()) if isinstance(metainfo, Mapping) else ()
 
 
 def class_problem(classes: object) -> str | None:
-    """Why ``metainfo['classes']`` cannot be a data set's classes, if so."""
+    """Return why ``metainfo['classes']`` is invalid; None if it is valid."""
     if isinstance(classes, str):
         return (
-            f'classes={classes!r} is a text, of which each letter would be a class: it must be a '
-            f'tuple, add a comma: classes=({classes!r},)'
+            f'classes={classes!r} is a string, of which each letter would be a class; for a tuple, '
+            f'add a comma: classes=({classes!r},)'
         )
     if not classes:
         return None
     if not isinstance(classes, (list, tuple)):
         kind = type(classes).__name__
-        return f'classes is a {kind}, which has no order of its own: it must be a tuple or a list'
+        return f'classes is a {kind}, which has no defined order; expected a tuple or a list'
     repeated = [name for index, name in enumerate(classes) if name in classes[:index]]
-    return f'classes has {repeated[0]!r} twice: each must be there once' if repeated else None
+    return f'classes has {repeated[0]!r} twice; names must be unique' if repeated else None
 
 
 def described(dataset: object) -> str:
-    """Type of a data set, and its annotation file."""
+    """Return the type of a dataset and its annotation file, for messages."""
     source = getattr(dataset, 'ann_file', '') or getattr(dataset, 'data_root', '')
     return f'{type(dataset).__name__}({source})' if source else type(dataset).__name__
 
 
 def has_a_target(info: Mapping) -> bool:
-    """Tell whether an image has anything to learn from, as far as its data set says.
+    """Return True if an image has a training target, according to its data info.
 
-    An instance with ``ignore_flag``, a crowd for example, takes no part in the loss. An image that
-    does not list instances, or has other labels beside them, is taken to have something.
+    An instance with ``ignore_flag``, a crowd for example, does not contribute to the loss. An image
+    without a list of instances, or with other labels too, counts as having a target.
     """
     instances = info.get('instances')
     if not isinstance(instances, (list, tuple)):

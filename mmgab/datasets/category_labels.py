@@ -1,4 +1,4 @@
-"""Labels of categories: MMDetection numbers the classes in the order of an annotation file."""
+"""Map labels to categories: MMDetection numbers classes in the order of an annotation file."""
 
 import json
 import mmap
@@ -13,19 +13,19 @@ _LOADERS = ('mmdet.datasets.coco', 'mmdet.datasets.objects365', 'mmdet.datasets.
 
 
 def numbers_by_file(dataset: object) -> TypeGuard[BaseDataset]:
-    """Tell whether MMDetection takes a data set's labels from the categories of a JSON file."""
+    """Return True if MMDetection takes a dataset's labels from the categories of a JSON file."""
     load = getattr(type(dataset), 'load_data_list', None)
     return getattr(load, '__module__', None) in _LOADERS and hasattr(dataset, 'cat_ids')
 
 
 def label_names(dataset: object) -> Sequence[str] | None:
-    """The category that each label of a data set stands for, in the order of the labels.
+    """Return the category name of each label of a dataset, in the order of the labels.
 
     Args:
-        dataset: A built data set that is no wrapper.
+        dataset: A built dataset that is not a wrapper.
 
     Returns:
-        Names; None where labels do not come from a local file in COCO's layout, or are texts.
+        Names; None if labels do not come from a local file in COCO format, or are text prompts.
     """
     if not numbers_by_file(dataset) or dataset.return_classes or dataset.backend_args:
         return None
@@ -39,13 +39,13 @@ def label_names(dataset: object) -> Sequence[str] | None:
 def categories_of(path: str | Path) -> dict[Hashable, str]:
     """Read the categories of an annotation file, id to name.
 
-    Where the key ``categories`` is there once, only what follows it is parsed: COCO's training set
+    If the key ``categories`` occurs once, only the list after it is parsed: COCO's training set
     has half a gigabyte before it.
 
     Raises:
         OSError: If the file cannot be read.
         ValueError: If it is not JSON.
-        KeyError, TypeError: If it is not in COCO's layout.
+        KeyError, TypeError: If it is not in COCO format.
     """
     with open(path, 'rb') as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         first = content.find(_KEY)
@@ -57,7 +57,7 @@ def categories_of(path: str | Path) -> dict[Hashable, str]:
 
 
 def _list_after(content: mmap.mmap, start: int) -> Sequence[Mapping] | None:
-    """Parse the list that is a key's value."""
+    """Parse the list value of a key; None if it cannot be parsed."""
     length = 2**20
     while True:
         text = content[start : start + length].decode(errors='ignore').lstrip(' \t\r\n:')
@@ -70,10 +70,9 @@ def _list_after(content: mmap.mmap, start: int) -> Sequence[Mapping] | None:
 
 
 def misplaced(names: Sequence[str], others: Sequence[str]) -> dict[int, str]:
-    """Labels whose name has another label in the other list, and what stands there in its place.
+    """Return labels whose name has another label in ``others``, with the name found there.
 
-    A name that the other list does not have is no contradiction: the two may be spelled
-    differently.
+    Names that are missing in ``others`` are skipped, as the spelling may differ.
     """
     known = set(others)
     return {

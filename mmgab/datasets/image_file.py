@@ -1,4 +1,4 @@
-"""Reading of image files that may be anything: bounds on the file and on what it decodes to."""
+"""Read untrusted image files within limits on file size and decoded pixels."""
 
 import io
 import os
@@ -15,44 +15,44 @@ from mmengine.fileio import (
 )
 from PIL import Image, UnidentifiedImageError
 
-MAX_BYTES = 2**30  # of a file
-MAX_PIXELS = 178_956_970  # of an image; where Pillow refuses one as a decompression bomb
+MAX_BYTES = 2**30  # size of a file
+MAX_PIXELS = 178_956_970  # of an image; above it Pillow raises DecompressionBombError
 
 _BACKEND = 'mmgab_bounded_images'
-_WITHOUT_CHECK = 'max_pixels=None leaves it to the decoder, whatever its size'
+_WITHOUT_CHECK = 'max_pixels=None skips this check and leaves the file to the decoder'
 
 
 def read_regular_file(path: str | Path, max_bytes: int | None = MAX_BYTES) -> bytes:
-    """Read a local file that must be regular: a FIFO may wait for ever, a device never end.
+    """Read a local regular file; reject FIFOs and devices, which may block or never end.
 
     Args:
-        path: Of the file, or of a link to it.
-        max_bytes: How large it may be; None for any size.
+        path: Path of the file, or of a link to it.
+        max_bytes: Maximum size; None for any size.
 
     Raises:
         OSError: If it cannot be opened or read.
-        ValueError: If it is not a regular file or too large, or no file can have this name.
+        ValueError: If it is not a regular file or too large, or the name is invalid.
     """
     with open(path, 'rb', opener=_open_without_waiting) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise ValueError('a FIFO, socket or device, which is not read: not a regular file')
+            raise ValueError('not a regular file but a FIFO, socket or device')
         if max_bytes is not None and status.st_size > max_bytes:
-            raise ValueError(f'{status.st_size} bytes, more than the {max_bytes} of max_bytes')
+            raise ValueError(f'{status.st_size} bytes exceed max_bytes={max_bytes}')
         return file.read(status.st_size)
 
 
 def check_image(content: bytes, max_pixels: int | None = MAX_PIXELS) -> None:
-    """Look at the header of an image before it is decoded.
+    """Check the header of an image before it is decoded.
 
     Args:
-        content: Of the file.
-        max_pixels: Width times height at most; None checks nothing.
+        content: Bytes of the file.
+        max_pixels: Maximum width times height; None skips the check.
 
     Raises:
-        ValueError: If there are more pixels; if Pillow, which reads the header, does not know the
-            format or refuses the header; or if it is Encapsulated PostScript, which is a program
-            that Pillow would have executed.
+        ValueError: If the image has more pixels, if Pillow does not support the format or cannot
+            parse the header, or if the file is Encapsulated PostScript, a program that Pillow
+            would execute.
     """
     if max_pixels is None:
         return
@@ -60,25 +60,25 @@ def check_image(content: bytes, max_pixels: int | None = MAX_PIXELS) -> None:
         with pillow_limit(None), Image.open(io.BytesIO(content)) as image:
             kind, (width, height) = image.format, image.size
     except UnidentifiedImageError:
-        raise ValueError(f'no image format that Pillow knows; {_WITHOUT_CHECK}') from None
-    except Exception as error:  # nearly anything, on a header that is none
+        raise ValueError(f'not an image format that Pillow supports; {_WITHOUT_CHECK}') from None
+    except Exception as error:  # Pillow may raise any error on an invalid header
         raise ValueError(
-            f'Pillow refuses its header ({type(error).__name__}: {error}); {_WITHOUT_CHECK}'
+            f'Pillow rejects its header ({type(error).__name__}: {error}); {_WITHOUT_CHECK}'
         ) from error
     if kind == 'EPS':
-        raise ValueError('an EPS file, which is a program: it is not executed')
+        raise ValueError('EPS files are PostScript programs, which are not executed')
     if width * height > max_pixels:
         raise ValueError(
-            f'{width} x {height} pixels, more than the {max_pixels} of max_pixels: it may be a '
+            f'{width} x {height} pixels exceed max_pixels={max_pixels}; the file may be a '
             'decompression bomb'
         )
 
 
 @contextmanager
 def pillow_limit(max_pixels: int | None) -> Iterator[None]:
-    """Let Pillow decode images of up to ``max_pixels``, of any size for None, and not warn.
+    """Let Pillow decode up to ``max_pixels`` (None for any size) without a warning.
 
-    Pillow's own limit is a global of the process: threads that decode at once share it.
+    Pillow's limit is global to the process, so concurrent threads share it.
     """
     before = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = max_pixels
@@ -90,13 +90,13 @@ def pillow_limit(max_pixels: int | None) -> Iterator[None]:
 
 @register_backend(_BACKEND, force=True)
 class BoundedImages(BaseStorageBackend):
-    """MMEngine's file backend that gives the bytes of images within bounds, and no others.
+    """MMEngine file backend that reads images within limits on bytes and pixels.
 
     Args:
-        max_bytes: See :func:`read_regular_file`. It holds for local files, as does the rule that
-            files must be regular; MMEngine's other backends have rules of their own.
+        max_bytes: See :func:`read_regular_file`. It applies to local files, as does the check for
+            regular files; MMEngine's other backends have their own rules.
         max_pixels: See :func:`check_image`.
-        inner: MMEngine's ``backend_args`` of the backend that reads.
+        inner: ``backend_args`` of the MMEngine backend that reads the file.
     """
 
     def __init__(
@@ -111,10 +111,10 @@ class BoundedImages(BaseStorageBackend):
 
         Raises:
             OSError: If it cannot be read.
-            ValueError: If it is out of bounds.
+            ValueError: If it exceeds a limit.
         """
         backend = get_file_backend(filepath, backend_args=self.inner, enable_singleton=True)
-        if type(backend) is LocalBackend:  # a subclass may read what is no file
+        if type(backend) is LocalBackend:  # a subclass may read other storage than files
             content = read_regular_file(filepath, self.max_bytes)
         else:
             content = backend.get(filepath)
@@ -123,14 +123,14 @@ class BoundedImages(BaseStorageBackend):
 
     def get_text(self, filepath: str | Path) -> str:
         """Raise an error: images are not text."""
-        raise NotImplementedError(f'{_BACKEND} reads images, {filepath} was asked for as text')
+        raise NotImplementedError(f'{_BACKEND} reads images, not text: {filepath}')
 
 
 def bounded(backend_args: dict | None, max_bytes: int | None, max_pixels: int | None) -> dict:
-    """Put bounds on a file backend.
+    """Wrap a file backend with limits on bytes and pixels.
 
     Args:
-        backend_args: MMEngine's; None for local files.
+        backend_args: MMEngine's ``backend_args``; None for local files.
         max_bytes: See :class:`BoundedImages`.
         max_pixels: See :class:`BoundedImages`.
 
@@ -138,7 +138,7 @@ def bounded(backend_args: dict | None, max_bytes: int | None, max_pixels: int | 
         ``backend_args`` for any transform that loads an image.
 
     Raises:
-        ValueError: If a bound is not positive.
+        ValueError: If a limit is not positive.
     """
     for name, value in (('max_bytes', max_bytes), ('max_pixels', max_pixels)):
         if value is not None and value < 1:
@@ -147,5 +147,5 @@ def bounded(backend_args: dict | None, max_bytes: int | None, max_pixels: int | 
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    """Open a file, a FIFO too, whose opening would otherwise wait for somebody who writes."""
+    """Open a file without blocking, as opening a FIFO would otherwise wait for a writer."""
     return os.open(path, flags | os.O_NONBLOCK)

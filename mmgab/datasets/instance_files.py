@@ -1,4 +1,4 @@
-"""Instances and label maps as the toolboxes read them: COCO annotations, PNGs of classes."""
+"""Write instances and label maps for the toolboxes: COCO annotations and PNG label maps."""
 
 import json
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from mmgab.atomic_file import write_text
 
 
 class SplitWriter:
-    """Writes the images of one split, their label maps and, at the end, its annotation file.
+    """Writer of one split: images, label maps and, at the end, the annotation file.
 
     Args:
-        out: Folder of the data set.
+        out: Folder of the dataset.
         split: Name of the split, ``train`` or ``val``.
-        categories: Names of the classes; their numbers are from 1, as in the label maps.
-        description: Where the data comes from, for the annotation file.
+        categories: Names of the categories; category ids start at 1, as in the label maps.
+        description: Source of the data, for the annotation file.
     """
 
     def __init__(self, out: Path, split: str, categories: Sequence[str], description: str) -> None:
@@ -48,7 +48,7 @@ class SplitWriter:
             name: File name, PNG.
             image: Grey ``(H, W)`` or BGR ``(H, W, 3)``, 8 bits.
             label: Class of every pixel ``(H, W)``, 8 bits; 0 is background.
-            instances: Class number and binary mask ``(H, W)`` of each.
+            instances: Category id and binary mask ``(H, W)`` of each.
         """
         cv2.imwrite(str(self.out / 'images' / self.split / name), image)
         cv2.imwrite(str(self.out / 'labels' / self.split / name), label)
@@ -63,7 +63,7 @@ class SplitWriter:
             self._annotations.append({**annotation, **_shape(mask)})
 
     def finish(self) -> None:
-        """Write the annotation file, and say what the split holds."""
+        """Write the annotation file and print the number of images and instances."""
         path = self.out / 'annotations' / f'instances_{self.split}.json'
         write_text(path, json.dumps(self._coco))
         images, instances = len(self._images), len(self._annotations)
@@ -71,7 +71,7 @@ class SplitWriter:
 
 
 def _shape(mask: np.ndarray) -> dict:
-    """Describe a mask as COCO does, run-length encoded, so that nothing is lost."""
+    """Return the COCO annotation of a mask, lossless as run-length encoding."""
     encoded = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
     return dict(
         bbox=coco_mask.toBbox(encoded).tolist(),

@@ -1,4 +1,4 @@
-"""Loading of images that says which of them cannot be read, and need not stop for one."""
+"""Load images; name unreadable files, and optionally skip them."""
 
 from mmcv.transforms import LoadImageFromFile
 
@@ -10,23 +10,23 @@ from .unreadable_files import UnreadableFiles
 
 @TRANSFORMS.register_module()
 class LoadImage(LoadImageFromFile):
-    """MMCV's ``LoadImageFromFile``, which may leave out a training image that cannot be read.
+    """MMCV's ``LoadImageFromFile`` with an option to skip unreadable training images.
 
-    MMEngine's data sets then take another image, drawn at random, in its place. With
-    :class:`~mmgab.reliability.UnreadableImagesHook` the ones left out are counted and named.
+    MMEngine's datasets replace a skipped image by a random other one.
+    :class:`~mmgab.reliability.UnreadableImagesHook` counts and lists the skipped images.
 
     Args:
         *args: MMCV's arguments.
         unreadable: ``'stop'`` the run, or ``'skip'`` the image.
-        max_bytes: Size of a local file at most; None for any. Only regular files are read.
-        max_pixels: Width times height at most; None for any. An image with more may be a
-            decompression bomb. Pillow must be able to read the header: only None leaves formats
-            that it does not know, Radiance HDR for example, to the decoder.
+        max_bytes: Maximum size of a local file; None for any. Only regular files are read.
+        max_pixels: Maximum width times height; None for any. A larger image may be a
+            decompression bomb. Pillow must be able to read the header; formats that it does not
+            support, such as Radiance HDR, need None.
         **kwargs: MMCV's arguments.
 
     Raises:
-        ValueError: If ``unreadable`` is neither, a bound is not positive, or MMCV's deprecated
-            ``file_client_args`` is given: ``backend_args`` has taken its place.
+        ValueError: If ``unreadable`` is neither, a limit is not positive, or MMCV's deprecated
+            ``file_client_args`` is given; use ``backend_args``.
     """
 
     backend_args: dict | None
@@ -50,11 +50,11 @@ class LoadImage(LoadImageFromFile):
         self.backend_args = bounded(self.backend_args, max_bytes, max_pixels)
 
     def transform(self, results: dict) -> dict | None:
-        """Load ``img_path``; ``None`` where it cannot be read and is to be skipped.
+        """Load ``img_path``; return None if it is unreadable and skipped.
 
         Raises:
-            ValueError: If it cannot be read and is not to be skipped; the message names it. Also
-                where 1000 images in a row are to be skipped.
+            ValueError: If it is unreadable and not skipped; the message names the file. Also
+                after 1000 skipped images in a row.
         """
         with pillow_limit(self.max_pixels):
             return self.unreadable.load(super().transform, results, f'image {results["img_path"]}')

@@ -1,4 +1,4 @@
-"""Loading of label maps that says which of them cannot be read, and need not stop for one."""
+"""Load label maps; name unreadable files, and optionally skip them."""
 
 from mmcv.transforms import BaseTransform
 
@@ -10,19 +10,19 @@ from .unreadable_files import UnreadableFiles
 
 @TRANSFORMS.register_module()
 class LoadSegmentation(BaseTransform):
-    """MMSegmentation's ``LoadAnnotations``, which may leave out a label map that cannot be read.
+    """MMSegmentation's ``LoadAnnotations`` with an option to skip unreadable label maps.
 
-    The sample goes with it, as with an image in :class:`~mmgab.datasets.load_image.LoadImage`.
+    The complete sample is skipped, as in :class:`~mmgab.datasets.load_image.LoadImage`.
 
     Args:
         unreadable: ``'stop'`` the run, or ``'skip'`` the sample.
-        max_bytes: Size of a local file at most; None for any. Only regular files are read.
-        max_pixels: Width times height at most; None for any.
+        max_bytes: Maximum size of a local file; None for any. Only regular files are read.
+        max_pixels: Maximum width times height; None for any.
         backend_args: MMEngine's file backend; None for local files.
         **kwargs: Further arguments of MMSegmentation's transform.
 
     Raises:
-        ValueError: If ``unreadable`` is neither, or a bound is not positive.
+        ValueError: If ``unreadable`` is neither, or a limit is not positive.
         KeyError: If MMSegmentation is not installed.
     """
 
@@ -42,11 +42,11 @@ class LoadSegmentation(BaseTransform):
         )
 
     def transform(self, results: dict) -> dict | None:
-        """Load ``seg_map_path``; ``None`` where it cannot be read and is to be skipped.
+        """Load ``seg_map_path``; return None if it is unreadable and skipped.
 
         Raises:
-            ValueError: If it cannot be read and is not to be skipped; the message names it. Also
-                where 1000 label maps in a row are to be skipped.
+            ValueError: If it is unreadable and not skipped; the message names the file. Also
+                after 1000 skipped label maps in a row.
         """
         with pillow_limit(self.max_pixels):
             return self.unreadable.load(

@@ -1,18 +1,18 @@
-"""Settings of data sets inside the settings of their wrappers."""
+"""Find the settings of datasets inside the settings of their wrappers."""
 
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 
 
 def leaf_datasets(dataset: Mapping) -> Iterator[Mapping]:
-    """Datasets inside any nest of wrappers (RepeatDataset, ConcatDataset, ...).
+    """Yield the settings of datasets inside nested wrappers (RepeatDataset, ConcatDataset, ...).
 
     Raises:
-        ValueError: If a list is given: MMEngine takes one dataset.
+        ValueError: If a list is given, as MMEngine takes one dataset.
     """
     if isinstance(dataset, (list, tuple)):
         raise ValueError(
-            f'dataset is a list of {len(dataset)}, and must be one: '
-            "dict(type='ConcatDataset', datasets=[...]) makes one of several"
+            f'dataset is a list of {len(dataset)}, expected one dict; use '
+            "dict(type='ConcatDataset', datasets=[...]) for several datasets"
         )
     inner = inner_datasets(dataset)
     if inner is None:
@@ -23,10 +23,10 @@ def leaf_datasets(dataset: Mapping) -> Iterator[Mapping]:
 
 
 def inner_datasets(dataset: Mapping) -> Sequence[MutableMapping] | None:
-    """Settings of what a wrapper wraps; None for a dataset that is no wrapper."""
+    """Return the settings of the datasets in a wrapper; None for other datasets."""
     inner = dataset.get('dataset', dataset.get('datasets'))
     inner = [inner] if isinstance(inner, MutableMapping) else inner
-    # An argument of a dataset of somebody's own may have the same name.
+    # A custom dataset may have an argument of the same name.
     if not isinstance(inner, (list, tuple)):
         return None
     return inner if all(isinstance(each, MutableMapping) for each in inner) else None

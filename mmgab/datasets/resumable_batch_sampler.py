@@ -1,4 +1,4 @@
-"""Batches that a run can go on with at any place, with the samples that it would have seen."""
+"""Sample batches such that a run resumes at any iteration with the same samples."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -9,40 +9,41 @@ from mmgab.registry import DATA_SAMPLERS
 
 from .seeded_samples import SeededIndex, SeededSamples
 
-_FETCH = '__getitems__'  # PyTorch's, which its Dataset does not declare
+_FETCH = '__getitems__'  # PyTorch's method, which its Dataset class does not declare
 
 
 class SeededSampler(Protocol):
-    """Sampler that knows its data set and its seed, as MMEngine's do and PyTorch's do not."""
+    """Sampler with the attributes ``dataset`` and ``seed``, such as MMEngine's samplers."""
 
     dataset: Dataset
     seed: int
 
     def __iter__(self) -> Iterator[int]:
-        """Indices of an epoch."""
+        """Yield the indices of an epoch."""
 
 
 @DATA_SAMPLERS.register_module()
 class ResumableBatchSampler(Sampler):
-    """A batch sampler that can leave out batches without loading them.
+    """Batch sampler that can skip batches without loading them.
 
-    Random numbers of a sample are those of the run's seed, the process, the epoch, the batch and
-    the place in it (:class:`SeededSamples`), so that neither the number of workers nor a resumed
-    run changes what a model sees. :class:`mmgab.reliability.AtomicCheckpointHook` sets ``start``.
+    The random numbers of a sample depend on the seed, rank, epoch, batch and position in the batch
+    (:class:`SeededSamples`), so that neither the number of workers nor resuming changes the samples
+    of a run. :class:`mmgab.reliability.AtomicCheckpointHook` sets ``start``.
 
     Args:
-        sampler: Gives indices; MMEngine passes its own. It must know its ``dataset`` and ``seed``,
-            as MMEngine's samplers do.
-        batch_size: Samples a batch; MMEngine passes the loader's.
-        drop_last: Leave out a last batch that is not full.
+        sampler: Sampler of indices, passed by MMEngine. It needs the attributes ``dataset`` and
+            ``seed``, as MMEngine's samplers have.
+        batch_size: Samples per batch; MMEngine passes the loader's.
+        drop_last: Drop an incomplete last batch.
         batches: Config of another batch sampler that groups the indices,
             ``dict(type='mmdet.AspectRatioBatchSampler')`` for example.
 
     Attributes:
-        start: Batches that the next pass leaves out.
+        start: Number of batches that the next iteration over the sampler skips.
 
     Raises:
-        TypeError: If the sampler has no seed or dataset, or its dataset fetches batches by itself.
+        TypeError: If the sampler has no seed or dataset, or its dataset defines
+            ``__getitems__``.
     """
 
     def __init__(
@@ -68,32 +69,32 @@ class ResumableBatchSampler(Sampler):
         _fetch_with_seeds(sampler.dataset)
 
     def __iter__(self) -> Iterator[list[SeededIndex]]:
-        """Batches of an epoch, from ``start`` on; the pass after it has all of them."""
+        """Yield the batches of an epoch from ``start`` on; later epochs start at 0."""
         start, self.start = self.start, 0
-        of_pass = (self.sampler.seed, _known(self.sampler, 'rank'), _known(self.sampler, 'epoch'))
+        of_epoch = (self.sampler.seed, _known(self.sampler, 'rank'), _known(self.sampler, 'epoch'))
         for number, batch in enumerate(self.batches):
             if number >= start:
                 yield [
-                    SeededIndex(index, (*of_pass, number, place))
-                    for place, index in enumerate(batch)
+                    SeededIndex(index, (*of_epoch, number, position))
+                    for position, index in enumerate(batch)
                 ]
 
     def __len__(self) -> int:
-        """Batches of a whole epoch."""
+        """Return the number of batches of a complete epoch."""
         return len(self.batches)
 
 
 def _known(sampler: SeededSampler, name: str) -> int:
-    """The sampler's process or epoch; 0 where it has none."""
+    """Return the sampler's rank or epoch; 0 if it has none."""
     return getattr(sampler, name, 0)
 
 
 def _fetch_with_seeds(dataset: Dataset) -> None:
-    """Have PyTorch's loader fetch a dataset's samples through :class:`SeededSamples`."""
+    """Let PyTorch's loader fetch the samples of a dataset through :class:`SeededSamples`."""
     fetch = getattr(dataset, _FETCH, None)
     if fetch is not None and not isinstance(fetch, SeededSamples):
         raise TypeError(
-            f'ResumableBatchSampler: {type(dataset).__name__} fetches batches by itself '
-            f'({_FETCH}), with random numbers that cannot be set sample by sample'
+            f'ResumableBatchSampler: {type(dataset).__name__} defines {_FETCH}, so its random '
+            'numbers cannot be seeded per sample; use another batch sampler'
         )
     setattr(dataset, _FETCH, SeededSamples(dataset))

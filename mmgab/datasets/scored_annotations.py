@@ -1,19 +1,19 @@
-"""Annotations that COCO's evaluation is to score: what it reads of each, and cannot take."""
+"""Find annotations that the COCO evaluation cannot score: missing keys, invalid ids."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-# Of MMDetection's metrics, whose compute_metrics reads annotations as COCO's own evaluation does.
+# MMDetection metrics whose compute_metrics evaluates with pycocotools.
 _METRICS = ('CocoMetric', 'CocoOccludedSeparatedMetric')
 
 
 class Unscorable(NamedTuple):
-    """An annotation that cannot be scored.
+    """Annotation that cannot be scored.
 
     Attributes:
-        kind: Why, in a few words.
-        detail: Which it is.
-        stops: Whether the evaluation fails; else its score is wrong.
+        kind: Title of the defect.
+        detail: The annotation and the value found.
+        stops: True if the evaluation fails; False if its score is wrong.
     """
 
     kind: str
@@ -22,16 +22,16 @@ class Unscorable(NamedTuple):
 
 
 def scores_as_coco(metric: Callable | None) -> bool:
-    """Tell whether a class of metrics scores annotations with pycocotools, and in its way."""
+    """Return True if a metric class evaluates annotations as MMDetection's ``CocoMetric`` does."""
     compute = getattr(metric, 'compute_metrics', None)
     return getattr(compute, '__qualname__', '').partition('.')[0] in _METRICS
 
 
 def keys_read(metrics: Sequence[str]) -> list[str]:
-    """Keys of an annotation that pycocotools reads, whatever their values.
+    """Return the keys of an annotation that pycocotools reads.
 
     Args:
-        metrics: Of ``CocoMetric``: ``'bbox'``, ``'segm'`` or a kind of proposals.
+        metrics: ``metric`` of ``CocoMetric``: ``'bbox'``, ``'segm'`` or a proposal metric.
     """
     return ['iscrowd', 'area', 'bbox', *(['segmentation'] if 'segm' in metrics else [])]
 
@@ -39,12 +39,12 @@ def keys_read(metrics: Sequence[str]) -> list[str]:
 def unscorable(
     annotations: Iterable[Mapping], images: Mapping, keys: Sequence[str]
 ) -> Iterator[Unscorable]:
-    """Look for what pycocotools reads of annotations and is not there, or cannot be used.
+    """Yield annotations with missing keys or ids that pycocotools cannot use.
 
     Args:
-        annotations: Those that are scored.
-        images: Of the file, by id; those that are not there have findings of their own.
-        keys: That are read, see :func:`keys_read`.
+        annotations: Evaluated annotations.
+        images: Images of the file by id; an unknown ``image_id`` is another finding.
+        keys: Keys that are read, see :func:`keys_read`.
     """
     for annotation in annotations:
         image = images.get(annotation['image_id'])
@@ -53,19 +53,21 @@ def unscorable(
         name = f'annotation {annotation["id"]} of {image.get("file_name")}'
         for key in keys:
             if annotation.get(key) in (None, [], {}):
-                state = 'is not there' if key not in annotation else f'is {annotation[key]!r}'
+                state = 'is missing' if key not in annotation else f'is {annotation[key]!r}'
                 kind = f'annotation without {key}, which the evaluator reads'
                 yield Unscorable(kind, f'{name}: {key} {state}', True)
         yield from _check_id(annotation['id'], name)
 
 
 def _check_id(value: float | str, name: str) -> Iterator[Unscorable]:
-    """The id of a matched annotation is kept in an array of zeros, where 0 is no match."""
-    kind = 'annotation id that the evaluator cannot take'
+    """Check an id: pycocotools stores ids of matches in an array in which 0 means no match."""
+    kind = 'annotation id is not usable by the evaluator'
     try:
         is_match = float(value) != 0
     except (ValueError, TypeError, OverflowError):
-        yield Unscorable(kind, f'{name}: the id is no number', True)
+        yield Unscorable(kind, f'{name}: the id is not a number', True)
         return
     if not is_match:
-        yield Unscorable(kind, f'{name}: id 0 counts as missed, however well it is found', False)
+        yield Unscorable(
+            kind, f'{name}: id 0 counts as missed even if detected, start ids at 1', False
+        )

@@ -1,29 +1,29 @@
-"""What a transform does about a file that it cannot read: stop the run, or leave out the sample."""
+"""Handle files that a transform cannot read: stop the run or skip the sample."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from mmgab.printable_text import printable
 
-MAX_IN_A_ROW = 1000  # as often as MMEngine's data sets take another sample
+MAX_IN_A_ROW = 1000  # equal to max_refetch of MMEngine's datasets
 
 
 class MissingFileError(FileNotFoundError, ValueError):
-    """A file that is not there; a ValueError as any other that cannot be read."""
+    """Missing file; also a ValueError, as for other unreadable files."""
 
 
 class UnreadableFiles:
-    """Stop a run at a file that cannot be read, or leave out its sample and note it.
+    """Policy for unreadable files: stop the run, or skip the sample and record it.
 
-    For a sample that is left out MMEngine's data sets take another one, drawn at random, up to
-    ``max_refetch`` times.
+    MMEngine's datasets replace a skipped sample by a random other one, up to ``max_refetch``
+    times.
 
     Args:
         policy: ``'stop'`` or ``'skip'``.
-        transform: Name of the transform that reads, for messages.
+        transform: Name of the transform, for messages.
 
     Attributes:
-        record: Where to note what was left out, a line each; None for nowhere.
+        record: File that lists skipped samples, one per line; None for no record.
 
     Raises:
         ValueError: If the policy is neither.
@@ -42,20 +42,20 @@ class UnreadableFiles:
 
         Args:
             load: The transform.
-            results: Of the transforms before it.
-            file: Which one it reads, ``'image PATH'`` for example.
+            results: Results of the transforms before it.
+            file: Description of the file, ``'image PATH'`` for example.
 
         Returns:
-            What the transform returns; None where the file cannot be read and is left out.
+            Output of the transform; None if the file is unreadable and skipped.
 
         Raises:
-            MissingFileError: If the file is not there, and is not to be left out.
-            ValueError: If the file cannot be read and is not to be left out, or if there were
-                1000 of them in a row: nothing of the data set seems to be readable.
+            MissingFileError: If the file does not exist and the policy is ``'stop'``.
+            ValueError: If the file is unreadable and the policy is ``'stop'``, or after 1000
+                unreadable files in a row.
         """
         try:
             loaded = load(results)
-        except Exception as error:  # a decoder raises nearly anything on bytes that are no image
+        except Exception as error:  # a decoder may raise any error on invalid bytes
             self._leave_out(printable(file), printable(f'{type(error).__name__}: {error}'), error)
             return None
         self._in_a_row = 0
@@ -65,15 +65,15 @@ class UnreadableFiles:
         if self.policy == 'stop':
             kind = MissingFileError if isinstance(error, FileNotFoundError) else ValueError
             raise kind(
-                f"{file} cannot be read ({reason}). {self.transform}(unreadable='skip') would "
-                'train without it'
+                f'{file} cannot be read ({reason}). To train without it, set '
+                f"{self.transform}(unreadable='skip')"
             ) from error
         self._in_a_row += 1
         if self._in_a_row >= MAX_IN_A_ROW:
             raise ValueError(
                 f'{self.transform}: {MAX_IN_A_ROW} files in a row cannot be read; check the data '
-                f'with tools/misc/check_dataset.py. The last one: {file} ({reason})'
+                f'with mmgab check. The last one: {file} ({reason})'
             ) from error
         if self.record is not None:
-            with open(self.record, 'ab', buffering=0) as record:  # workers share it
-                record.write(f'{file} ({reason})\n'.encode())  # in one write each
+            with open(self.record, 'ab', buffering=0) as record:  # shared by workers
+                record.write(f'{file} ({reason})\n'.encode())  # one write per line

@@ -1,7 +1,7 @@
-"""Export to ONNX and to torch's own graph format, and the proof that the graph is the network.
+"""Export to ONNX and ``torch.export``, and verification of the graph against the network.
 
-The batch is always open: a graph that was traced with one image and is silently wrong for two is
-the oldest fault of exported Swins, so that :func:`verify` runs more than one.
+The batch size is always dynamic. Exported Swins traced with one image are often silently wrong for
+two, which :func:`verify` can detect with batches of several sizes.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-# In the last stage, at 1/32 of the image, an open side must be more than one window of 7: exporters
-# take a single one for a constant.
+# In the last stage, at 1/32 of the image, a dynamic side must exceed one window of 7 tokens:
+# exporters specialise a single window to a constant.
 MIN_OPEN_SIDE = 225
 _MAX_OPEN_SIDE = 8192
 _MAX_BATCH = 1024
@@ -22,23 +22,23 @@ Run = Callable[[Tensor], Sequence[Tensor]]
 
 
 class ExportError(RuntimeError):
-    """A graph that is not the network it was made from, or that cannot be made."""
+    """Export failed, or the graph's outputs differ from the network's."""
 
 
 @dataclass(frozen=True)
 class OpenSizes:
-    """What of the input stays open in a graph, beside the batch.
+    """Dynamic dimensions of a graph's input, in addition to the batch size.
 
     Attributes:
-        is_open: Whether height and width stay open.
-        min_side: Smallest side of an open image, in pixels.
+        is_open: True if height and width are dynamic.
+        min_side: Smallest dynamic side, in pixels.
     """
 
     is_open: bool
     min_side: int = MIN_OPEN_SIDE
 
     def shapes(self) -> tuple[dict, ...]:
-        """Torch's description of the input ``(B, C, height, width)``."""
+        """Return torch's ``dynamic_shapes`` of the input ``(B, C, height, width)``."""
         dims = {0: Dim('batch', min=1, max=_MAX_BATCH)}
         if self.is_open:
             dims[2] = Dim('height', min=self.min_side, max=_MAX_OPEN_SIDE)
@@ -56,7 +56,7 @@ def export_program(module: nn.Module, images: Tensor, sizes: OpenSizes, path: Pa
         path: File to write, ``.pt2``.
 
     Returns:
-        The program, as it was read back from the file.
+        The program, loaded from the file.
     """
     with torch.no_grad():
         program = torch.export.export(module, (images,), dynamic_shapes=sizes.shapes())
@@ -84,7 +84,7 @@ def export_onnx(module: nn.Module, images: Tensor, sizes: OpenSizes, path: Path)
         import onnxscript  # noqa: F401  torch's exporter needs it
     except ImportError as error:
         raise ExportError(
-            f'{error.name} is not installed, and ONNX export needs it: '
+            f'ONNX export needs {error.name}, which is not installed; run '
             'pip install -r requirements/deployment.txt'
         ) from error
     with torch.no_grad():
@@ -116,11 +116,11 @@ def verify(
     Args:
         module: The network.
         run: The graph.
-        shapes: Shapes of images to try.
-        report: Called with a line for each.
+        shapes: Shapes ``(B, C, height, width)`` of random images to compare on.
+        report: Called with one line for each shape.
 
     Returns:
-        The largest difference.
+        The largest absolute difference.
 
     Raises:
         ExportError: If an output has another shape or differs by more than 1e-4.
@@ -133,12 +133,12 @@ def verify(
         for index, (found, expected) in enumerate(pairs):
             if found.shape != expected.shape:
                 raise ExportError(
-                    f'images {shape}: output {index} of the graph is {tuple(found.shape)}, of the '
-                    f'network {tuple(expected.shape)}'
+                    f'images {shape}: output {index} of the graph has shape {tuple(found.shape)}, '
+                    f'of the network {tuple(expected.shape)}'
                 )
         difference = max(float((found - expected).abs().max()) for found, expected in pairs)
         report(f'images {"x".join(map(str, shape))}: largest difference {difference:.1e}')
-        # Not "greater than": a difference of nan is one.
+        # Not "difference > TOLERANCE", which is False for nan.
         if not difference <= TOLERANCE:
             raise ExportError(
                 f'images {shape}: the graph differs from the network by {difference:.2g}, more '

@@ -1,13 +1,13 @@
-"""Adaptive pooling for graphs whose image size stays open."""
+"""Adaptive average pooling for exported graphs with dynamic image sizes."""
 
 import torch
 from torch import Tensor, nn
 
 
 class OpenAdaptiveAvgPool2d(nn.Module):
-    """``nn.AdaptiveAvgPool2d`` as two products, for which the input's size need not be known.
+    """Adaptive average pooling as two matrix multiplications, exportable with dynamic sizes.
 
-    Exporters unroll the pooling of a known size, and refuse that of an open one.
+    Exporters unroll ``nn.AdaptiveAvgPool2d`` for a fixed size and reject it for a dynamic one.
 
     Args:
         output_size: Height and width of the output; None for those of the input.
@@ -25,7 +25,7 @@ class OpenAdaptiveAvgPool2d(nn.Module):
 
 
 def _averages(side: int, output_side: int | None, like: Tensor) -> Tensor:
-    """Weights ``(output_side, side)``: each output is the mean of the inputs in its bin."""
+    """Compute weights ``(output_side, side)`` that average the inputs of each output's bin."""
     if output_side is None:
         output_side = side
     bins = torch.arange(output_side, device=like.device)[:, None]
@@ -37,7 +37,7 @@ def _averages(side: int, output_side: int | None, like: Tensor) -> Tensor:
 
 
 def open_pooling_(module: nn.Module) -> None:
-    """Replace every adaptive average pooling in a module by the one above."""
+    """Replace every ``nn.AdaptiveAvgPool2d`` in a module by :class:`OpenAdaptiveAvgPool2d`."""
     for name, child in module.named_children():
         if isinstance(child, nn.AdaptiveAvgPool2d):
             size = child.output_size

@@ -1,1 +1,1 @@
-"""What `python -m mmgab.doctor` looks at: whether this installation can train, and if not, why."""
+"""Checks of the installation, run by ``mmgab doctor``."""

@@ -1,8 +1,14 @@
-"""Say whether this installation can train, and what to do if not.
+"""Check that the installation can train, and print a fix for every failed check.
 
-    python -m mmgab.doctor [--work-dir FOLDER] [--json]
+Examples:
+    python -m mmgab.doctor
+    python -m mmgab.doctor --work-dir /data/runs --json
 
-Exits with 1 where anything fails. Notes are for what only some users need.
+Output: one line for each check, PASS, FAIL or NOTE. A NOTE matters to some users only.
+
+Exit codes:
+    0    no check failed
+    1    at least one check failed
 """
 
 import argparse
@@ -18,7 +24,7 @@ from .diagnosis import Outcome, run_check
 
 
 def examine(work_dir: Path) -> Iterator[Outcome]:
-    """Run all checks; later ones need what earlier ones look at."""
+    """Run all checks and yield their outcomes; later checks depend on earlier ones."""
     checks: dict[str, Callable[[], Outcome]] = {
         'Python': packages.check_python,
         'torch': packages.check_torch,
@@ -41,19 +47,24 @@ def examine(work_dir: Path) -> Iterator[Outcome]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs'), help='of a run to come')
-    parser.add_argument('--json', action='store_true', help='print JSON, for other programs')
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        default=Path('work_dirs'),
+        help='folder to check for free disk space; default: work_dirs',
+    )
+    parser.add_argument('--json', action='store_true', help='print the outcomes as JSON')
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the outcome of every check; returns the exit code."""
+    """Run the checks, print their outcomes and return the exit code."""
     outcomes = []
     for outcome in examine(args.work_dir):
         outcomes.append(outcome)
         if not args.json:
             print(f'{outcome.status}  {outcome.name}: {outcome.found}')
-            if outcome.cure:
-                print(f'      {outcome.cure}')
+            if outcome.fix:
+                print(f'      fix: {outcome.fix}')
     failed = [outcome.name for outcome in outcomes if outcome.status == 'FAIL']
     if args.json:
         print(json.dumps(dict(failed=failed, outcomes=[asdict(o) for o in outcomes]), indent=2))
@@ -64,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main() -> int:
-    """Run the command; returns the exit code."""
+    """Run the command and return the exit code."""
     parser = argparse.ArgumentParser(
         prog='python -m mmgab.doctor',
         description=__doc__,

@@ -1,4 +1,4 @@
-"""A check of an installation, and what came of it."""
+"""Run a check of the installation and return its outcome."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,32 +11,32 @@ Status = Literal['PASS', 'FAIL', 'NOTE']
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check found.
+    """Outcome of a check.
 
     Attributes:
-        name: What was looked at.
-        status: ``NOTE`` is for what only some users need.
-        found: In a sentence.
-        cure: What to do about it; empty where nothing is to be done.
+        name: Name of the check.
+        status: ``PASS``, ``FAIL``, or ``NOTE``, which matters to some users only.
+        found: The value or problem found, as text.
+        fix: Command or advice that fixes it; empty if there is nothing to do.
     """
 
     name: str
     status: Status
     found: str
-    cure: str = ''
+    fix: str = ''
 
 
 def run_check(name: str, check: Callable[[], Outcome]) -> Outcome:
-    """Run a check; one that breaks has failed, with what it broke with."""
+    """Run a check; an exception is a failed check with the exception as the problem found."""
     try:
         return check()
     except ModuleNotFoundError as error:
         return Outcome(name, 'FAIL', f'no module {error.name}', install_command(str(error.name)))
-    except Exception as error:  # an installation can break in any way
-        return Outcome(name, 'FAIL', f'{type(error).__name__}: {error}', CURE_OF_IMPORT)
+    except Exception as error:  # a broken installation can raise anything
+        return Outcome(name, 'FAIL', f'{type(error).__name__}: {error}', REINSTALL)
 
 
-CURE_OF_IMPORT = (
-    'install what requirements/ says, in its order: torch, then mmcv with --no-build-isolation, '
-    'then the rest; `make setup` does it in a clone'
+REINSTALL = (
+    'install the packages of requirements/ in this order: torch (build.txt), mmcv with '
+    '--no-build-isolation, then the rest; `make setup` does this in a clone'
 )

@@ -1,10 +1,10 @@
-"""Commands that install what is missing, in versions that work together."""
+"""Commands that install missing packages in compatible versions."""
 
-# requirements/build.txt: what mmcv is built with. Newer torch needs C++20, which mmcv does not ask
-# its compiler for.
+# Versions that mmcv is built with (requirements/build.txt). Newer torch needs C++20, but mmcv does
+# not pass -std=c++20 to the compiler.
 TORCH, TORCHVISION = '2.9.1', '0.24.1'
 FIRST_TOO_NEW_TORCH = (2, 14)
-# Both lines of OpenMMLab have the same import names: which is installed, only packages tell.
+# Both release lines of OpenMMLab have the same import names and differ in the package names.
 ONEDL = {
     'mmengine': 'onedl-mmengine',
     'mmcv': 'onedl-mmcv',
@@ -21,7 +21,7 @@ TESTED = {
     'mmdet': '3.3.0',
     'mmsegmentation': '1.2.2',
 }
-# Distributions whose names are not those that are imported.
+# Package names of modules with another import name.
 _DISTRIBUTIONS = {
     'cv2': 'opencv-python-headless',
     'mmpretrain': 'onedl-mmpretrain',
@@ -32,15 +32,15 @@ _DISTRIBUTIONS = {
 
 
 def install_command(module: str) -> str:
-    """The command that installs what a module comes with; mmcv is built, which takes minutes."""
+    """Return the command that installs the package of a module; building mmcv takes minutes."""
     name = module.partition('.')[0]
     if name in ('torch', 'torchvision'):
         return (
-            f'pip install torch=={TORCH} torchvision=={TORCHVISION}, before mmcv, which is built '
-            f'with it and cannot be built with torch {".".join(map(str, FIRST_TOO_NEW_TORCH))} '
-            'and newer'
+            f'pip install torch=={TORCH} torchvision=={TORCHVISION}, then install mmcv, which '
+            'compiles against torch and does not support torch >= '
+            f'{".".join(map(str, FIRST_TOO_NEW_TORCH))}'
         )
     if name in ONEDL:
         package = ONEDL[name]
-        return f'pip install --no-build-isolation {package}=={TESTED[package]}, after torch'
+        return f'pip install --no-build-isolation {package}=={TESTED[package]} (after torch)'
     return f'pip install {_DISTRIBUTIONS.get(name, name)}'

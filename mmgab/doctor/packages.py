@@ -1,4 +1,4 @@
-"""Checks of what is installed: versions, lines of OpenMMLab, combinations known to be bad."""
+"""Checks of installed packages: versions, OpenMMLab release lines, known incompatibilities."""
 
 import sys
 from importlib import import_module, metadata, util
@@ -18,7 +18,7 @@ _NEEDED = ('mmengine', 'mmcv')
 
 
 def version_of(package: str) -> str | None:
-    """Version of a distribution; None where it is not installed."""
+    """Return the version of a package; None if it is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -26,25 +26,25 @@ def version_of(package: str) -> str | None:
 
 
 def release_of(version: str) -> tuple[int, ...]:
-    """Release number of a version, of a pre-release or a local build too."""
-    from packaging.version import Version  # it may be missing, as all that is checked here
+    """Return the release numbers of a version, without pre-release and local build tags."""
+    from packaging.version import Version  # may be missing, like all packages checked here
 
     return Version(version).release
 
 
 def check_python() -> Outcome:
-    """The interpreter's version."""
+    """Check the version of Python."""
     found, version = sys.version_info[:2], sys.version.split()[0]
     if found < MINIMUM_PYTHON:
         return Outcome('Python', 'FAIL', version, 'use Python 3.10 to 3.12')
     if found > TESTED_PYTHON:
-        cure = 'mmcv and MMEngine are tested on 3.10 to 3.12'
-        return Outcome('Python', 'NOTE', version, cure)
+        fix = 'if mmcv or MMEngine fail, use Python 3.10 to 3.12, the tested versions'
+        return Outcome('Python', 'NOTE', version, fix)
     return Outcome('Python', 'PASS', version)
 
 
 def check_torch() -> Outcome:
-    """PyTorch's version."""
+    """Check the version of PyTorch."""
     import torch
 
     found = release_of(torch.__version__)
@@ -56,17 +56,17 @@ def check_torch() -> Outcome:
 
 
 def lines_of(module: str) -> dict[str, str]:
-    """Installed distributions that bring a module, with their versions."""
+    """Return the installed packages that provide a module, with their versions."""
     packages = (ONEDL[module], *ORIGINAL[module])
     return {package: found for package in packages if (found := version_of(package))}
 
 
 def check_openmmlab(module: str) -> Outcome:
-    """One of OpenMMLab's packages: that one line of it is there, a tested one, and imports."""
+    """Check that one release line of an OpenMMLab package is installed and can be imported."""
     found = lines_of(module)
     if len(found) > 1:
-        cure = f'they overwrite each other: uninstall both, then install {ONEDL[module]} alone'
-        return Outcome(module, 'FAIL', _listed(found), cure)
+        fix = f'uninstall both, which overwrite each other, then install only {ONEDL[module]}'
+        return Outcome(module, 'FAIL', _listed(found), fix)
     if not found and util.find_spec(module) is None:
         status: Status = 'FAIL' if module in _NEEDED else 'NOTE'
         return Outcome(module, status, 'not installed', install_command(module))
@@ -79,52 +79,54 @@ def check_openmmlab(module: str) -> Outcome:
 
 
 def check_one_line() -> Outcome:
-    """That packages of OpenMMLab are all of one line."""
+    """Check that all OpenMMLab packages are of the same release line."""
     name = 'one line of OpenMMLab'
     onedl = [p for module in ONEDL for p in lines_of(module) if p == ONEDL[module]]
     original = [p for module in ONEDL for p in lines_of(module) if p != ONEDL[module]]
     if onedl and original:
-        cure = 'take all of them from one line; docs/reliability.md has both'
-        return Outcome(name, 'FAIL', f'{", ".join(onedl)} beside {", ".join(original)}', cure)
+        fix = 'install all of them from one release line; docs/reliability.md lists both lines'
+        return Outcome(name, 'FAIL', f'{", ".join(onedl)} and {", ".join(original)}', fix)
     return Outcome(name, 'PASS', ', '.join(onedl or original) or 'none installed')
 
 
 def check_pkg_resources() -> Outcome:
-    """MMEngine 0.10.7 imports pkg_resources, which setuptools 82 has no more."""
+    """Check pkg_resources, which MMEngine 0.10.7 imports and setuptools 82 removed."""
     name, setuptools = 'pkg_resources', version_of('setuptools') or 'not installed'
     if version_of('mmengine') is None or util.find_spec('pkg_resources') is not None:
         return Outcome(name, 'PASS', f'setuptools {setuptools}')
-    cure = "pip install 'setuptools<82', or onedl-mmengine, which does without"
-    return Outcome(name, 'FAIL', f'setuptools {setuptools} has none, mmengine imports it', cure)
+    fix = "pip install 'setuptools<82', or use onedl-mmengine, which does not need it"
+    found = f'setuptools {setuptools} does not have the pkg_resources that mmengine imports'
+    return Outcome(name, 'FAIL', found, fix)
 
 
 def check_safe_loading() -> Outcome:
-    """MMEngine 0.10.7 cannot read its own checkpoints with torch 2.6."""
+    """Check MMEngine's resuming, which fails in 0.10.7 with torch 2.6 and newer."""
     name, mmengine = 'reading of checkpoints', version_of('mmengine')
     if mmengine is None:
-        return Outcome(name, 'PASS', 'MMEngine reads its own files')
-    cure = "use this project's tools/train.py and tools/test.py, which read them, or onedl-mmengine"
-    found = f"mmengine {mmengine}'s own runner cannot resume with torch 2.6 and newer"
-    return Outcome(name, 'NOTE', found, cure)
+        return Outcome(name, 'PASS', 'the Runner of MMEngine can resume from its checkpoints')
+    fix = 'use mmgab train and mmgab test, which can resume, or install onedl-mmengine'
+    found = f'the Runner of mmengine {mmengine} cannot resume with torch 2.6 and newer'
+    return Outcome(name, 'NOTE', found, fix)
 
 
 def check_adafactor() -> Outcome:
-    """Before 0.10.7 MMEngine registers an Adafactor that newer torch and transformers have too."""
+    """Check Adafactor, which MMEngine before 0.10.7 registers together with transformers."""
     name, version = 'Adafactor', version_of('onedl-mmengine') or version_of('mmengine') or '0'
     transformers = version_of('transformers')
     if transformers and (0,) < release_of(version) < (0, 10, 7):
-        found = f'mmengine {version} and transformers {transformers} both register it'
+        found = f'mmengine {version} and transformers {transformers} both register Adafactor'
         return Outcome(name, 'FAIL', found, 'install mmengine 0.10.7 or newer')
     return Outcome(name, 'PASS', 'registered once')
 
 
 def check_numpy() -> Outcome:
-    """That what was compiled against NumPy imports with the NumPy that is there."""
+    """Check that pycocotools, which is compiled against NumPy, works with this NumPy."""
     import numpy
 
     if util.find_spec('pycocotools') is None:
-        return Outcome('numpy', 'NOTE', f'{numpy.__version__}; no pycocotools, for detectors')
-    import_module('pycocotools.mask')  # the one that breaks first
+        found = f'{numpy.__version__}; pycocotools, which detectors need, is not installed'
+        return Outcome('numpy', 'NOTE', found)
+    import_module('pycocotools.mask')  # fails first if NumPy is incompatible
     return Outcome('numpy', 'PASS', f'{numpy.__version__}, with pycocotools')
 
 

@@ -1,1 +1,1 @@
-"""Files from the web: whole, with the right hash, and without what a URL keeps secret."""
+"""Download files completely, verify their hash, and keep credentials of URLs secret."""

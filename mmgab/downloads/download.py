@@ -1,4 +1,4 @@
-"""Files behind URLs: downloaded once, complete, and compared with a hash where one is given."""
+"""Download files once and completely, and verify their hash if one is given."""
 
 import hashlib
 import logging
@@ -24,7 +24,7 @@ _MAX_NAME = 200  # bytes; a file system takes 255, with what is put before the n
 
 
 def split_hash(url: str) -> tuple[str, str | None]:
-    """Take ``#sha256=...`` off a URL; in any case, and with ``:`` or ``-`` for ``=``.
+    """Split ``#sha256=...`` off a URL, in any case, also with ``:`` or ``-`` for ``=``.
 
     Returns:
         The URL, and the digits in lower case; None if nothing follows the URL.
@@ -66,10 +66,10 @@ def download(url: str, sha256: str | None = None, check: Check | None = None) ->
         ConnectionError: If it cannot be downloaded; see :func:`~.http_transfer.fetch`.
         OSError: If it cannot be written.
         ValueError: If the URL or the hash is invalid, the file has another hash, or ``check``
-            refuses it.
+            rejects it.
     """
     if '#' in url:
-        raise ValueError(f'{redact(url)} has a fragment; split_hash takes it off')
+        raise ValueError(f'{redact(url)} has a fragment; remove it with split_hash')
     if sha256 is not None:
         sha256 = _checked_digits(sha256)
     url, credentials = split_credentials(url)
@@ -94,7 +94,7 @@ def download(url: str, sha256: str | None = None, check: Check | None = None) ->
 def _cached_path(url: str) -> Path:
     name = urlsplit(url).path.rpartition('/')[2]
     if not name:
-        raise ValueError(f'{redact(url)} names no file; its path must not end with a slash')
+        raise ValueError(f'{redact(url)} has no file name; its path must not end with a slash')
     name = f'{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name[-_MAX_NAME:]}'
     return Path(torch.hub.get_dir()) / 'checkpoints' / name
 
@@ -108,7 +108,9 @@ def _is_cached(path: Path, source: str, sha256: str | None, check: Check | None)
         if check is not None:
             check(path)
     except ValueError as error:
-        log(f'{path} is not used, {source} is downloaded again: {error}', logging.WARNING)
+        log(
+            f'cached file {path} is ignored, {source} is downloaded again: {error}', logging.WARNING
+        )
         return False
     return True
 
@@ -122,8 +124,8 @@ def _download(
         found = fetch(url, credentials, temporary)
         if sha256 is not None and not found.startswith(sha256):
             raise ValueError(
-                f'the file behind {redact(url)} is not the one that was asked for: its sha256 is '
-                f'{found}, wanted {sha256}. It was not kept; check the URL and the hash'
+                f'the file behind {redact(url)} has the wrong hash: its sha256 is '
+                f'{found}, wanted {sha256}. It was deleted; check the URL and the hash'
             )
         if check is not None:
             check(temporary)
@@ -131,12 +133,12 @@ def _download(
 
 
 def check_hash(path: Path, source: str, wanted: str) -> None:
-    """Compare the hash of a file; see :func:`check_digest`."""
+    """Verify the hash of a file; see :func:`check_digest`."""
     check_digest(file_sha256(path), source, path, wanted)
 
 
 def check_digest(found: str, source: str, path: Path, wanted: str) -> None:
-    """Compare a hash that was computed.
+    """Verify a computed hash.
 
     Args:
         found: The hash, 64 hexadecimal digits.
@@ -149,21 +151,19 @@ def check_digest(found: str, source: str, path: Path, wanted: str) -> None:
     """
     if not found.lower().startswith(_checked_digits(wanted)):
         raise ValueError(
-            f'{source} is not the file that was asked for: its sha256 is {found}, wanted {wanted}. '
-            f'Check the hash with those who published it, or replace {path.resolve()}'
+            f'{source} has the wrong hash: its sha256 is {found}, wanted {wanted}. '
+            f'Compare the hash with the published one, or replace {path.resolve()}'
         )
 
 
 def _checked_digits(wanted: str) -> str:
     if not isinstance(wanted, str) or not _DIGITS.fullmatch(wanted):
-        raise ValueError(
-            f'sha256 must have 8 digits at least and 64 at most, of 0-9 and a-f; got {wanted!r}'
-        )
+        raise ValueError(f'sha256 must be 8 to 64 hexadecimal digits; got {wanted!r}')
     return wanted.lower()
 
 
 def file_sha256(path: Path | str) -> str:
-    """Hash of a file, in hexadecimal."""
+    """Return the sha256 of a file in hexadecimal."""
     digest = hashlib.sha256()
     with open(path, 'rb') as file:
         while block := file.read(1 << 20):

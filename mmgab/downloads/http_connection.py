@@ -1,4 +1,4 @@
-"""Connections to HTTP servers that end when the server is too slow or sends too much."""
+"""HTTP connections with limits on the time, rate and size of an answer."""
 
 import base64
 import io
@@ -61,7 +61,7 @@ class _Redirects(HTTPRedirectHandler):
         fp.close()  # urllib would read the body, however long it is
         scheme = urlsplit(newurl).scheme
         if scheme not in ('http', 'https') or (req.type, scheme) == ('https', 'http'):
-            raise URLError(f'the server redirects from {req.type} to {scheme}, which is refused')
+            raise URLError(f'the server redirects from {req.type} to {scheme}, not allowed')
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -96,7 +96,9 @@ class _Stream(io.RawIOBase):
 
     def _check(self) -> None:
         if self._total > MAX_BYTES:
-            raise ConnectionError(f'more than {MAX_BYTES / 1e9:.1f} GB came, which is the limit')
+            raise ConnectionError(
+                f'the server sent more than {MAX_BYTES / 1e9:.1f} GB, which is the limit'
+            )
         if self._waited > RATE_WINDOW:
             if self._received < MIN_RATE * self._waited:
                 raise TimeoutError(

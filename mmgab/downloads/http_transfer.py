@@ -1,4 +1,4 @@
-"""Transfer of a file over HTTP: one request, complete and binary, or an error with the reason."""
+"""Transfer a file over HTTP with one request, or raise an error with the reason."""
 
 import hashlib
 import html
@@ -59,10 +59,10 @@ def _network_errors(source: str) -> Iterator[None]:
         yield
     except (OSError, HTTPException, UnicodeError) as error:
         # Without the cause, whose text may have the query of the URL.
-        raise _refusal(source, _reason(error)) from None
+        raise _download_error(source, _reason(error)) from None
 
 
-def _refusal(source: str, reason: str) -> ConnectionError:
+def _download_error(source: str, reason: str) -> ConnectionError:
     return ConnectionError(
         f'checkpoint {source} cannot be downloaded: {reason}. Get the file by other means, such as '
         'a browser or another machine, and give its path instead'
@@ -80,27 +80,29 @@ def _reason(error: Exception) -> str:
 
 def _status(code: int) -> str:
     phrases = {status.value: f' {status.phrase}' for status in HTTPStatus}
-    hint = ', a redirect in a loop or to no http(s) URL' if 300 <= code < 400 else ''
+    hint = ', a redirect in a loop or to a URL that is not http(s)' if 300 <= code < 400 else ''
     return f'the server answered with status {code}{phrases.get(code, "")}{hint}'
 
 
 def _check_headers(response: HTTPResponse, source: str) -> None:
     if response.status != HTTPStatus.OK:
-        raise _refusal(source, _status(response.status))
+        raise _download_error(source, _status(response.status))
     encoding = response.headers.get('Content-Encoding', '').strip().lower()
     if encoding not in ('', 'identity'):
-        raise _refusal(source, f'the server sends it compressed ({encoding[:20]!r}), unasked')
+        raise _download_error(source, f'the server sends it compressed ({encoding[:20]!r})')
     if response.length is not None and response.length > http_connection.MAX_BYTES:
         limit = _gigabytes(http_connection.MAX_BYTES)
-        raise _refusal(source, f'it has {_gigabytes(response.length)}, the limit is {limit}')
+        raise _download_error(
+            source, f'its size is {_gigabytes(response.length)}, the limit is {limit}'
+        )
 
 
 def _check_room(length: int | None, folder: Path, source: str) -> None:
     free = shutil.disk_usage(folder).free
     if length is not None and length > free:
         raise OSError(
-            f'checkpoint {source} has {_gigabytes(length)}, but {folder} has room for '
-            f'{_gigabytes(free)}: make room, or set TORCH_HOME to a folder on another disk'
+            f'checkpoint {source} needs {_gigabytes(length)}, but {folder} has only '
+            f'{_gigabytes(free)} free: free disk space, or set TORCH_HOME to another disk'
         )
 
 
@@ -125,7 +127,7 @@ def _copy(response: HTTPResponse, file: BinaryIO, source: str) -> str:
             count += len(block)
             progress.update(len(block))
     if length not in (None, count):
-        raise _refusal(source, f'{count} bytes of {length} came')
+        raise _download_error(source, f'only {count} of {length} bytes were received')
     return digest.hexdigest()
 
 
@@ -146,14 +148,14 @@ def _check_binary(path: Path, source: str) -> None:
     with open(path, 'rb') as file:
         head = file.read(_HEAD)
     if not head:
-        raise _refusal(source, 'the server sent an empty file')
+        raise _download_error(source, 'the server sent an empty file')
     if not _BINARY.search(head):
         reason = f'the server sent a web page or another text: "{_first_words(head)}"'
-        raise _refusal(source, reason)
+        raise _download_error(source, reason)
 
 
 def _first_words(page: bytes) -> str:
-    """Title of a web page, or what a text begins with, on one line."""
+    """Return the title of a web page, or the first words of a text, on one line."""
     text = page.decode(errors='replace')
     title = _TITLE.search(text)
     words = html.unescape(title[1] if title else re.sub(r'<[^>]*>', ' ', text)).split()

@@ -1,4 +1,4 @@
-"""URLs of files: their credentials taken off, and what must not be printed."""
+"""Split credentials off URLs, and redact secrets from text."""
 
 import re
 import string
@@ -6,7 +6,7 @@ from urllib.parse import quote, urlsplit
 
 
 def split_credentials(url: str) -> tuple[str, str]:
-    """Take ``user:password@`` off an ``http(s)`` URL.
+    """Split ``user:password@`` off an ``http(s)`` URL.
 
     Returns:
         The URL, percent-encoded where that is needed, and the credentials, empty if it has none.

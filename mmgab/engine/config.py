@@ -42,7 +42,7 @@ def load_config(
 
 
 def _restore_imports(node: object) -> None:
-    """Have full names that a run has written stand for what they name, as in the config it read.
+    """Resolve full names in a dumped config to objects, as in the original config.
 
     A run writes a pure Python config with full names of modules, ``'mmcv.ops.nms'``. MMEngine finds
     what it builds by such names; what others look up, as MMCV's suppression, would not be found.

@@ -1,4 +1,4 @@
-"""Overrides of a config (``--cfg-options``): a key that nothing is known to read is an error.
+"""Apply ``--cfg-options``; a key that no known code reads raises an error.
 
 MMEngine adds any key to a config, and most parts of a config ignore keys that they do not know: a
 misspelt setting is silently not in force. ``+KEY=VALUE`` adds a key that is not known here.
@@ -27,7 +27,7 @@ from mmgab.config_types import type_name
 from .known_arguments import arguments_of, arguments_of_any, arguments_of_type
 from .model_kind import kind_of_model
 
-_SHOWN = 4  # places of a variable
+_SHOWN = 4  # uses of a variable that a message lists
 ADDED = '+'  # before a key that is to be added without a check, as in Hydra
 
 _SYNTAX = {'type', '_delete_', '_scope_'}  # of any dict in a config
@@ -110,8 +110,8 @@ class OptionError(ValueError):
 def merge_options(config: Config, options: Mapping[str, object]) -> None:
     """Override settings of a config.
 
-    A key must be in the config, or be an argument of what the ``type`` beside it builds, or be one
-    that MMEngine reads in its place. A variable of a config file that is no setting of a run, such
+    A key must be in the config, or be an argument of what the ``type`` next to it builds, or be one
+    that MMEngine reads in its place. A variable of a config file that is not a run's setting, such
     as ``data_root``, was read where it is used when the file was: it cannot be overridden.
 
     Args:
@@ -139,8 +139,8 @@ def _check_is_read(config: Config, key: str) -> None:
     used = [path for path, each in _entries(config) if '.' in path and each == value]
     where = f'. Override {", ".join(used[:_SHOWN])}' if used and value not in (None, '') else ''
     raise OptionError(
-        f'--cfg-options {key}: {name} is a variable of the config file, which was read where it is '
-        f'used; nothing reads it now{where}. For code of yours that does: {ADDED}{key}=...'
+        f'--cfg-options {key}: {name} is a variable of the config file, already substituted where '
+        f'it is used; the override has no effect{where}. For custom code: {ADDED}{key}=...'
     )
 
 
@@ -152,7 +152,7 @@ def _check_key(config: Config, key: str, options: Mapping[str, object]) -> None:
         elif not isinstance(node, Mapping):
             raise OptionError(
                 f'--cfg-options {key}: {path} is {node!r:.100}, which has no {name}. '
-                f'{path}._delete_=True replaces it by a dict'
+                f'{path}._delete_=True replaces it with a dict'
             )
         else:
             if is_checked and name not in node:
@@ -202,7 +202,7 @@ def _entry(
 
 
 def _is_ours(node: Mapping) -> bool:
-    """Whether this package builds it: its classes check the dicts that they are given."""
+    """Return True if mmgab builds the object; its classes check their own dict arguments."""
     kind = node.get('type')
     return (kind if isinstance(kind, str) else getattr(kind, '__module__', '')).startswith('mmgab.')
 
@@ -214,16 +214,16 @@ def _check_new(
     is_new_hook = path == 'default_hooks' and f'default_hooks.{name}.type' in options
     if known is None or name in known | _SYNTAX or is_new_hook:
         return
-    beside = [f'{path}.{each}' if path else each for each in sorted({*known, *node})]
-    nearest = _nearest(config, key, f'{path}.{name}' if path else name, beside)
+    siblings = [f'{path}.{each}' if path else each for each in sorted({*known, *node})]
+    nearest = _nearest(config, key, f'{path}.{name}' if path else name, siblings)
     what = (path or 'the config') + (f' ({type_name(node)})' if 'type' in node else '')
     raise OptionError(
-        f'--cfg-options {key}: {what} has no {name}{nearest}. {ADDED}{key}=... adds it all the same'
+        f'--cfg-options {key}: {what} has no {name}{nearest}. {ADDED}{key}=... adds it anyway'
     )
 
 
 def _known(config: Config, node: Mapping, path: str, options: Mapping) -> Set[str] | None:
-    """Keys that are read in a dict of the config; None where any may be."""
+    """Return the keys that are read from a dict of the config; None if any key is allowed."""
     if not path:
         return _settings_of_runs()
     if _is_open(config, path, options):
@@ -280,7 +280,7 @@ def _settings_of_runs() -> frozenset[str]:
 
 
 def _entries(config: Config) -> Iterator[tuple[str, object]]:
-    """All dotted keys of the settings of a run, with their values."""
+    """List all dotted keys of a run's settings with their values."""
     waiting = [item for item in config._cfg_dict.items() if item[0] in _settings_of_runs()]
     while waiting:
         path, value = waiting.pop(0)
@@ -291,10 +291,10 @@ def _entries(config: Config) -> Iterator[tuple[str, object]]:
             waiting += [(f'{path}.{number}', each) for number, each in enumerate(value)]
 
 
-def _nearest(config: Config, key: str, unknown: str, beside: list[str]) -> str:
-    """Name a key of the config that ends alike, one of the same dict, or one spelled alike."""
+def _nearest(config: Config, key: str, unknown: str, siblings: list[str]) -> str:
+    """Suggest a config key with the same ending, from the same dict, or with similar spelling."""
     paths = [path for path, _ in _entries(config)]
     found = [path for path in paths if path.endswith(f'.{key}')]
-    found += difflib.get_close_matches(unknown, beside, 1, 0.8)
+    found += difflib.get_close_matches(unknown, siblings, 1, 0.8)
     found += difflib.get_close_matches(key, paths, 1)
     return f'; the nearest key is {found[0]}' if found else ''

@@ -51,7 +51,7 @@ def build_data_loader(
 
 
 def _is_infinite(loader: DataLoader) -> bool:
-    """Whether it starts again inside a batch: its length is that of the data set all the same."""
+    """Return True for an infinite sampler, whose length is still that of the dataset."""
     return isinstance(getattr(loader.batch_sampler, 'sampler', None), InfiniteSampler)
 
 
@@ -62,8 +62,8 @@ def _no_images(dataloader: DataLoader | Mapping) -> str:
         parts = [(settings, _unfiltered(settings)) for settings in leaf_datasets(dataset)]
         names = [_described(*part) for part in parts]
         found = sum(len(built) for _, built in parts if built is not None)
-    left = f'{found} images are found, and 0 images' if found else '0 images are found, or'
-    return f'{", ".join(names)}: {left} left by its filters: there is nothing to do'
+    left = f'{found} images found, 0 images' if found else '0 images found, or'
+    return f'{", ".join(names)}: {left} left after filtering, so there is nothing to load'
 
 
 def _unfiltered(dataset: Mapping) -> Sized | None:
@@ -85,7 +85,7 @@ def _unfiltered(dataset: Mapping) -> Sized | None:
 
 
 def _described(settings: Mapping, built: object) -> str:
-    """Type of a data set, where it comes from, what it keeps, and its classes."""
+    """Describe a dataset: its type, source, filters and classes."""
     known = {'img_suffix': getattr(built, 'img_suffix', None), **settings}
     given = [f'{key}={known[key]!r}' for key in _KEYS if known.get(key) is not None]
     classes = list(class_names(built))

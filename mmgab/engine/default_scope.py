@@ -7,7 +7,7 @@ from mmgab.openmmlab_compat import forget_default_scope
 
 
 def set_default_scope(config: Config) -> None:
-    """Have types looked for where a config says.
+    """Set the default scope of a config.
 
     In a pure Python config ``default_scope`` is None: each toolbox then finds its own types in its
     own registry.

@@ -102,7 +102,7 @@ def _read_by_name(function: Callable, others: str) -> set[str] | None:
 
 
 def _read(call: ast.Call, others: str) -> Iterator[tuple[int, str]]:
-    """Where a call reads a keyword argument by its name, and that name."""
+    """Find where a call reads a keyword argument by name, and that name."""
     name = call.args[0] if call.args else None
     if not isinstance(call.func, ast.Attribute) or not isinstance(name, ast.Constant):
         return

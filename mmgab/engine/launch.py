@@ -1,11 +1,11 @@
-"""Start a script in several processes, and have them end as one.
+"""Launch a script in several processes that stop together.
 
     python -m mmgab.engine.launch --nproc_per_node=8 tools/train.py CONFIG --launcher pytorch
 
 takes the arguments of torchrun (``python -m torch.distributed.run``), which does the work. What is
 different: a signal goes to the script's processes alone, which may save before they end; where the
 launcher is killed, they save and end too; the exit code is that of the process that ended first,
-whose error is the last line; and where one machine is not told a port, it takes a free one.
+whose error is the last line; and where one machine is given no port, it takes a free one.
 """
 
 import logging
@@ -36,7 +36,7 @@ _LOST = ('Connection closed', 'Connection reset', 'Broken pipe', 'closed by peer
 
 
 def _is_true(record: logging.LogRecord) -> bool:
-    """Whether what torchrun logs is true here.
+    """Return whether what torchrun logs is true here.
 
     Signals are handled by the main thread, and a run that was asked to stop has not failed.
     """
@@ -55,7 +55,7 @@ class _Launcher(threading.Thread):
         """Run the processes to their end."""
         try:
             torchrun.run(self.arguments)
-        except BaseException as error:  # told by the main thread
+        except BaseException as error:  # reported by the main thread
             self.error = error
 
 
@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _forward(number: int, frame: FrameType | None) -> None:
-    """Pass a signal on to the processes of the script; where there are none yet, end."""
+    """Forward a signal to the processes of the script; exit if there are none yet."""
     processes = psutil.Process().children()
     if not processes:
         raise SystemExit(128 + number)
@@ -104,7 +104,7 @@ def _reason(failure: ProcessFailure) -> str:
     if failure.exitcode < 0:
         return f'by {signal.Signals(-failure.exitcode).name}'
     if failure.exitcode == STOPPED_EXIT_CODE:
-        return f'exit code {STOPPED_EXIT_CODE}: it was asked to stop, and can be resumed'
+        return f'exit code {STOPPED_EXIT_CODE}: stopped on request; the run can be resumed'
     message = failure.message
     text = message if isinstance(message, str) else message.get('message', '')
     text = '' if text.startswith(_NO_MESSAGE) else text

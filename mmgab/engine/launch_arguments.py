@@ -41,7 +41,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> Namespace:
 
 
 class _Parser(ArgumentParser):
-    """A parser whose errors are one sentence: torchrun's usage has sixty lines."""
+    """Argument parser whose errors are one sentence, without torchrun's long usage text."""
 
     def error(self, message: str) -> NoReturn:
         print(message, file=sys.stderr)
@@ -55,18 +55,18 @@ def _parser() -> ArgumentParser:
     )
     parser.add_argument(
         '--nproc-per-node', '--nproc_per_node', action=env, type=_processes, default='1',
-        help='processes on this machine: a number, or auto, cpu or gpu',
+        help='number of processes on this machine, or auto, cpu or gpu',
     )  # fmt: skip
     parser.add_argument(
-        '--nnodes', action=env, type=_nodes, default='1', help='machines, or FEWEST:MOST'
+        '--nnodes', action=env, type=_nodes, default='1', help='number of machines, or FEWEST:MOST'
     )
     parser.add_argument(
         '--node-rank', '--node_rank', action=env, type=_node_rank, default='0',
-        help='number of this machine, from 0',
+        help='rank of this machine, from 0',
     )  # fmt: skip
     parser.add_argument(
         '--master-port', '--master_port', action=env, type=_port,
-        help='port of the first machine; 29500, or on a single machine a free one',
+        help='port of the first machine (default: 29500; a free port on a single machine)',
     )  # fmt: skip
     return parser
 
@@ -76,7 +76,7 @@ def _processes(text: str) -> str:
         if torchrun.determine_local_world_size(text) > 0:
             return text
     raise ArgumentTypeError(
-        f'GPUS is {text!r}; allowed is a whole number from 1 on, auto, cpu, or gpu if there is one'
+        f'GPUS is {text!r}; it must be an integer >= 1, auto, cpu, or gpu if there is one'
     )
 
 
@@ -85,9 +85,7 @@ def _nodes(text: str) -> str:
         fewest, most = torchrun.parse_min_max_nnodes(text)
         if 0 < fewest <= most:
             return f'{fewest}:{most}'
-    raise ArgumentTypeError(
-        f'NNODES is {text!r}; allowed is a whole number from 1 on, or FEWEST:MOST'
-    )
+    raise ArgumentTypeError(f'NNODES is {text!r}; it must be an integer >= 1 or FEWEST:MOST')
 
 
 def _node_rank(text: str) -> int:
@@ -102,8 +100,8 @@ def _whole_number(text: str, variable: str, low: int, high: float = math.inf) ->
     with suppress(ValueError):
         if low <= int(text) <= high:
             return int(text)
-    allowed = f'{low} on' if high == math.inf else f'{low} to {high}'
-    raise ArgumentTypeError(f'{variable} is {text!r}; allowed is a whole number from {allowed}')
+    allowed = f'>= {low}' if high == math.inf else f'from {low} to {high}'
+    raise ArgumentTypeError(f'{variable} is {text!r}; it must be an integer {allowed}')
 
 
 def _rank_problem(arguments: Namespace) -> str | None:
@@ -111,20 +109,20 @@ def _rank_problem(arguments: Namespace) -> str | None:
     if arguments.node_rank < nodes:
         return None
     return (
-        f'NODE_RANK is {arguments.node_rank} and NNODES is {nodes}; allowed are the ranks from 0 '
-        f'to {nodes - 1}, another one on each machine'
+        f'NODE_RANK is {arguments.node_rank} and NNODES is {nodes}; NODE_RANK must be an '
+        f'integer from 0 to {nodes - 1}, different on each machine'
     )
 
 
 def _device_problem(arguments: Namespace) -> str | None:
-    """Too many processes for the GPUs, where there are any; ``cpu`` does not ask for one."""
+    """Report more processes than GPUs; ``cpu`` needs no GPU."""
     processes = torchrun.determine_local_world_size(arguments.nproc_per_node)
     devices = torch.cuda.device_count()
     if arguments.nproc_per_node == 'cpu' or not 0 < devices < processes:
         return None
     return (
-        f'GPUS is {processes}, and this machine has {devices}: each process needs one of its own '
-        '(CUDA_VISIBLE_DEVICES= hides them, and runs on the CPU)'
+        f'GPUS is {processes}, and this machine has {devices}; each process needs its own GPU '
+        '(an empty CUDA_VISIBLE_DEVICES= runs on the CPU)'
     )
 
 
@@ -136,7 +134,7 @@ def _script_problem(arguments: Namespace) -> str | None:
 
 
 def _port_problem(arguments: Namespace) -> str | None:
-    """Why the first machine cannot listen on the port."""
+    """Report why the first machine cannot listen on the port."""
     if arguments.standalone or arguments.node_rank != 0:
         return None
     with socket.socket() as listener:

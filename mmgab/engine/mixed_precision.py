@@ -16,7 +16,7 @@ _OF_CONSTRUCTORS = ('type', '_scope_', 'constructor', 'paramwise_cfg')
 
 
 def enable_mixed_precision(config: Config) -> None:
-    """Have every OptimWrapper of a config train with automatic mixed precision.
+    """Enable automatic mixed precision in every OptimWrapper of a config.
 
     What is an AmpOptimWrapper already, or derived from it, keeps its settings.
 
@@ -30,8 +30,8 @@ def enable_mixed_precision(config: Config) -> None:
             continue
         if 'type' in settings and _type(settings, config) is not OptimWrapper:
             raise ValueError(
-                f'--amp cannot replace {type_name(settings)}, the type of an optim_wrapper: only '
-                'OptimWrapper. Name a class derived from AmpOptimWrapper in the config instead'
+                f'--amp cannot replace the optim_wrapper type {type_name(settings)}, only '
+                'OptimWrapper. Set a class derived from AmpOptimWrapper in the config instead'
             )
         settings.update(type=AmpOptimWrapper.__name__, loss_scale='dynamic')
 

@@ -1,4 +1,4 @@
-"""What the model of a config is: a detector, a segmentor, a classifier, or something else."""
+"""The kind of a config's model: detector, segmentor, classifier or other."""
 
 from collections.abc import Iterator, Mapping
 from typing import Literal
@@ -10,7 +10,7 @@ from mmgab.config_types import type_of
 
 ModelKind = Literal['detector', 'segmentor', 'classifier', 'pretraining', 'other']
 
-# Base classes by package and name: this package imports none of the toolboxes.
+# Base classes by package and name: this package does not import the toolboxes.
 _BASES: dict[tuple[str, str], ModelKind] = {
     ('mmdet', 'BaseDetector'): 'detector',
     ('mmseg', 'BaseSegmentor'): 'segmentor',
@@ -29,7 +29,7 @@ _WRAPPED = ('module', 'detector', 'segmentor', 'model', 'architecture')
 
 
 def kind_of_model(config: Config) -> ModelKind:
-    """Say what a config's model is, from its class and not from ``default_scope``.
+    """Return the kind of a config's model, from its class and not from ``default_scope``.
 
     Of a wrapper, such as ``tta_model`` around a model, it is the kind of what is wrapped.
     """

@@ -37,7 +37,7 @@ def check_optimizer(optimizer: Optimizer, state: Mapping, source: str) -> None:
         raise ValueError(
             f'{source} cannot be resumed from: its optimizer has {len(saved)} parameter groups '
             f'with {sum(sizes[0])} parameters, that of the config ({kind}) has {len(groups)} with '
-            f'{sum(sizes[1])}, or shares them out otherwise (optim_wrapper.paramwise_cfg, frozen '
+            f'{sum(sizes[1])}, or groups them differently (optim_wrapper.paramwise_cfg, frozen '
             f'layers). {new_run}'
         )
     missing = sorted(

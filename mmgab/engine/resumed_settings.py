@@ -21,7 +21,7 @@ Settings = dict[str, list]
 
 Each = TypeVar('Each')
 
-_INITIAL = 'initial_'  # what a scheduled setting starts from, beside its present value
+_INITIAL = 'initial_'  # what a scheduled setting starts from, next to its present value
 _SCHEDULE = 'param_scheduler'
 _NO_SETTINGS = {'optimizer', 'self', 'args', 'kwargs', 'last_step', 'verbose'}
 _SCALER_STATE = {'scale', '_growth_tracker'}
@@ -70,7 +70,7 @@ def report_replaced(runner: Runner, config: Settings, source: str) -> None:
     replaced = [text for text in differences if text]
     if replaced:
         runner.logger.warning(
-            f'Settings of the checkpoint are in force: {"; ".join(replaced)}. To train with the '
+            f'Settings restored from the checkpoint: {"; ".join(replaced)}. To train with the '
             'settings of the config, start a new run from these weights: without --resume, with '
             f'--cfg-options load_from={source} and another --work-dir'
         )
@@ -100,8 +100,8 @@ def check_resumable(runner: Runner, checkpoint: Mapping, source: str) -> None:
     if 'ema_state_dict' in checkpoint and not any(isinstance(h, EMAHook) for h in runner.hooks):
         runner.logger.warning(
             f'{source} was saved with an EMAHook, and the config has none: training resumes from '
-            'its averaged weights (state_dict), not from those that were trained. To train on as '
-            'before, put the EMAHook back into custom_hooks'
+            'its averaged weights (state_dict), not from the trained ones. To continue unchanged, '
+            'put the EMAHook back into custom_hooks'
         )
 
 
@@ -120,10 +120,10 @@ def _report_schedules(
             lacking = sorted(_public(schedule.state_dict()) - _public(state))
             if lacking:
                 runner.logger.warning(
-                    f'{prefix}param_scheduler[{number}] of {source} is no '
+                    f'{prefix}param_scheduler[{number}] of {source} is not a '
                     f'{type(schedule).__name__}, as the config has it (it lacks '
-                    f'{", ".join(lacking)}): type and {", ".join(lacking)} of the config are in '
-                    'force, begin, end and step of the checkpoint'
+                    f'{", ".join(lacking)}). type and {", ".join(lacking)} come from the config, '
+                    'begin, end and step from the checkpoint'
                 )
 
 

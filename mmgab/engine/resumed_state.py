@@ -30,18 +30,21 @@ def resumed_state(checkpoint: Mapping, source: str) -> Mapping:
     meta = checkpoint.get('meta')
     if not isinstance(meta, Mapping) or not isinstance(checkpoint.get('message_hub'), Mapping):
         raise ValueError(
-            f'{source} cannot be resumed from: it has no meta and message_hub, as files made for '
-            'testing. load_from starts a new run from its weights'
+            f'{source} cannot be resumed from: it has no meta and message_hub. It may be an '
+            'exported or published file. load_from starts a new run from its weights'
         )
     for name in ('epoch', 'iter'):
         if type(meta.get(name)) is not int or meta[name] < 0:
             raise ValueError(
-                f'{source} cannot be resumed from: meta.{name} must be a number from 0 on, got '
+                f'{source} cannot be resumed from: meta.{name} must be an integer >= 0, got '
                 f'{meta.get(name)!r:.100}'
             )
     seed = meta.get('seed')
     if seed is not None and (type(seed) is not int or not 0 <= seed < _MAX_SEED):
-        raise ValueError(f'{source} cannot be resumed from: meta.seed is {seed!r:.100}')
+        raise ValueError(
+            f'{source} cannot be resumed from: meta.seed must be an '
+            f'integer from 0 to {_MAX_SEED - 1}, got {seed!r:.100}'
+        )
     hub = {
         part: {key: value for key, value in content.items() if key not in _NOT_RESUMED}
         if isinstance(content, Mapping)

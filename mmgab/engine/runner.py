@@ -1,4 +1,4 @@
-"""An MMEngine runner that refuses checkpoints that do not fit, and runs many processes on CPUs."""
+"""MMEngine runner that rejects incompatible checkpoints and supports multi-process CPU runs."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
+from mmengine.logging import MMLogger
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
@@ -28,6 +29,7 @@ from .resumed_file import ResumedFile, checkpoint_hook_settings, read_newest_of_
 from .resumed_optimizer import settle_optimizer
 from .resumed_settings import check_resumable, report_replaced, settings_of
 from .resumed_state import processes_of, reduce_to_own_files, resumed_state
+from .terminal_log import shorten_terminal
 from .training_data import check_evaluation, check_targets
 from .training_length import check_length, report_if_over
 
@@ -41,7 +43,7 @@ class CheckedRunner(Runner):
     backbone; heads of another size keep their initial values. What was loaded is logged in one
     line. Code that a file carries is not run, unless the config sets ``trust_checkpoints``.
 
-    A run that is resumed without a path goes on from the newest checkpoint that can be read, and
+    A run that is resumed without a path resumes from the newest checkpoint that can be read, and
     with the seed of that run where the config has none; what was skipped is logged.
 
     With a launcher on a machine that has no accelerator, processes meet through gloo, where
@@ -67,6 +69,15 @@ class CheckedRunner(Runner):
             )
         super().setup_env(env_cfg)
 
+    def build_logger(
+        self, log_level: int | str = 'INFO', log_file: str | None = None, **kwargs: object
+    ) -> MMLogger:
+        """Build the logger; the terminal gets short lines unless the config sets ``verbose``."""
+        logger = super().build_logger(log_level, log_file, **kwargs)
+        if not self.cfg.get('verbose', False):
+            shorten_terminal(logger)
+        return logger
+
     def set_randomness(
         self,
         seed: int | None = None,
@@ -86,7 +97,7 @@ class CheckedRunner(Runner):
         return ResumedFile(self.cfg, self.work_dir)
 
     def _checkpoint_folder(self) -> Path:
-        """Where MMEngine's hook saves."""
+        """Return the folder that MMEngine's checkpoint hook saves to."""
         out_dir = checkpoint_hook_settings(self.cfg).get('out_dir')
         return Path(out_dir, Path(self.work_dir).name) if out_dir else Path(self.work_dir)
 
@@ -166,7 +177,7 @@ class CheckedRunner(Runner):
             filename: What :func:`mmgab.checkpoints.read_checkpoint` reads.
             resume_optimizer: Whether to resume the optimizer's state.
             resume_param_scheduler: Whether to resume the state of schedules.
-            map_location: Device for what the file holds beside the weights. Optimizers copy their
+            map_location: Device for all except the weights. Optimizers copy their
                 state to where their parameters are, so that the file takes no memory there.
 
         Raises:
@@ -198,11 +209,11 @@ class CheckedRunner(Runner):
         strict: bool | None = None,
         revise_keys: Sequence = (),
     ) -> Mapping:
-        """Load a checkpoint into the model, and say what was loaded.
+        """Load a checkpoint into the model and log what was loaded.
 
         Args:
             filename: What :func:`mmgab.checkpoints.read_checkpoint` reads.
-            map_location: Device for what the file holds beside the weights.
+            map_location: Device for all except the weights.
             strict: Whether all tensors must be there; by default they must in a test or a resumed
                 run.
             revise_keys: Not supported; the prefix ``module.`` is always stripped.
@@ -239,13 +250,13 @@ class CheckedRunner(Runner):
         processes = processes_of(checkpoint)
         if processes not in (None, self._world_size):
             self.logger.warning(
-                f'{processes} processes trained {filename}, there are {self._world_size} now: the '
-                'total batch size is another one'
+                f'{processes} processes trained {filename}, this run has {self._world_size}, so '
+                'the total batch size differs'
             )
         return state
 
     def _take(self, filename: str, map_location: str) -> Mapping:
-        """What a file holds, read now or when the file was found; the caller alone holds it."""
+        """Return the content of a checkpoint, read now or when it was found, and release it."""
         held = self._resumed.take(filename) if self.cfg.get('resume') else None
         is_trusted = self.cfg.get('trust_checkpoints', False)
         return read_checkpoint(filename, map_location, is_trusted) if held is None else held

@@ -21,13 +21,15 @@ def build_runner(config: Config) -> Runner:
         return CheckedRunner.from_cfg(config)
     found = type_of(dict(type=kind), RUNNERS, config.get('default_scope'))
     if found is None:
-        raise ValueError(f'runner_type {kind!r} is in no registry: is its module imported?')
+        raise ValueError(
+            f'runner_type {kind!r} is not registered: is its module imported (custom_imports)?'
+        )
     if not (isinstance(found, type) and issubclass(found, Runner)):
         name = getattr(found, '__name__', found)
         raise ValueError(
             f'runner_type {name} is not supported: it is not derived from mmengine.runner.Runner, '
-            'which saving, checking and resuming of checkpoints rely on here. Leave runner_type '
-            'out, or replace it with --cfg-options runner_type=mmgab.CheckedRunner'
+            'which checkpoint saving, checking and resuming rely on. Remove runner_type '
+            'or override it with --cfg-options runner_type=mmgab.CheckedRunner'
         )
     runner: type[Runner] = found
     return runner.from_cfg(config)

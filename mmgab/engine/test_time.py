@@ -1,4 +1,4 @@
-"""What testing can do beside metrics: draw predictions, augment, keep predictions."""
+"""Test options in addition to metrics: draw predictions, augment, save predictions."""
 
 import inspect
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -67,7 +67,7 @@ def enable_drawing(
 
 
 def _draw_into(folder: Path, visualizer: MutableMapping) -> None:
-    """Have a visualizer write its images into a folder, and all else where it was."""
+    """Set the image folder of a visualizer; other output keeps its location."""
     backends = visualizer.get('vis_backends') or []
     local = [one for one in backends if is_type(one, LocalVisBackend, VISBACKENDS)]
     if not local:
@@ -91,7 +91,7 @@ def enable_tta(config: Config) -> None:
             a classifier are to be drawn, which MMPretrain does not do of several images at once.
     """
     if ((config.get('default_hooks') or {}).get('visualization') or {}).get('enable'):
-        raise ValueError('--show and --show-dir cannot draw what a classifier predicts with --tta')
+        raise ValueError('--show and --show-dir cannot draw predictions of a classifier with --tta')
     kind = kind_of_model(config)
     tta_model = deepcopy(config.get('tta_model') or _TTA_MODELS.get(kind))
     if tta_model is None or ('tta_pipeline' not in config and kind not in _FLIPS):
@@ -106,7 +106,7 @@ def enable_tta(config: Config) -> None:
 
 
 def dump_predictions(config: Config, out: str) -> None:
-    """Keep the predictions of a test.
+    """Save the predictions of a test.
 
     Args:
         config: The config, changed in place.
@@ -139,8 +139,8 @@ def _parameters(hook: Mapping, config: Config) -> Mapping:
     found = type_of(hook, HOOKS, config.get('default_scope'))
     if found is None:
         raise ValueError(
-            f'default_hooks.visualization: there is no hook {hook.get("type")!r} in the scope '
-            f'{config.get("default_scope")!r}'
+            f'default_hooks.visualization: hook {hook.get("type")!r} is not registered in the '
+            f'scope {config.get("default_scope")!r}'
         )
     return inspect.signature(found).parameters
 

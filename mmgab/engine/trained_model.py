@@ -12,7 +12,7 @@ from .default_scope import set_default_scope
 def build_model(config: Config) -> BaseModel:
     """Build the model of a config, in evaluation mode and its parameters without gradients."""
     set_default_scope(config)
-    if config.get('data_preprocessor'):  # beside the model, as MMPretrain's configs have it
+    if config.get('data_preprocessor'):  # next to the model, as MMPretrain's configs have it
         config.model.setdefault('data_preprocessor', config.data_preprocessor)
     return revert_sync_batchnorm(MODELS.build(config.model)).eval().requires_grad_(False)
 

@@ -38,7 +38,7 @@ def check_classes(dataset: object) -> None:
         if classes and unknown:
             raise ValueError(
                 f'{described(leaf)}: none of the {len(classes)} classes {_some(classes)} is a '
-                f'category of that file, which has {_some(unknown)}: names must agree to the letter'
+                f'category of that file, which has {_some(unknown)}: names must match exactly'
             )
 
 
@@ -56,7 +56,7 @@ def check_targets(dataset: object) -> None:
     No image is opened. Where data sets do not list instances, they are taken to have something.
 
     Raises:
-        ValueError: If there is none; the message says which data sets were looked at.
+        ValueError: If there is none; the message lists the datasets checked.
     """
     parts = list(leaves(dataset))
     for part in parts:
@@ -66,9 +66,9 @@ def check_targets(dataset: object) -> None:
     sized = (part for part in parts if isinstance(part, Sized))
     names = ', '.join(f'{described(part)} with {len(part)} images' for part in sized)
     raise ValueError(
-        f'{names}: there is nothing to learn, no instance reaches the loss. The data set leaves '
-        'out those of other categories, outside their image, smaller than a pixel, with area <= 0 '
-        'or ignore; crowds take no part. tools/misc/check_dataset.py says which are left out'
+        f'{names}: there is nothing to learn, no instance reaches the loss. The dataset skips '
+        'instances of other categories, outside their image, smaller than a pixel, with area <= 0 '
+        'or ignore, and crowds. tools/misc/check_dataset.py lists the skipped instances'
     )
 
 
@@ -199,7 +199,7 @@ def check_images(evaluator: Evaluator, dataset: Sized) -> None:
         if len(dataset) > len(given):
             raise ValueError(
                 f'{name}: the data set {source} gives {len(dataset)} images with {len(given)} '
-                'different ids. What is found twice counts as wrong: evaluate each image once'
+                'different ids. Duplicates count as false positives: evaluate each image once'
             )
         unseen = [image for image in images if image not in given and objects.get(image)]
         if unseen:

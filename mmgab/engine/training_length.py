@@ -1,4 +1,4 @@
-"""The length of a training: zero is refused, and one that is over is reported."""
+"""Check the training length: zero raises an error, a finished run is logged."""
 
 from collections.abc import Mapping
 
@@ -13,10 +13,7 @@ def check_length(train_cfg: Mapping) -> None:
     """
     for name in ('max_epochs', 'max_iters'):
         if train_cfg.get(name, 1) < 1:
-            raise ValueError(
-                f'train_cfg.{name} is {train_cfg[name]}: there is nothing to train; allowed are '
-                'whole numbers from 1 on'
-            )
+            raise ValueError(f'train_cfg.{name} is {train_cfg[name]}: it must be an integer >= 1')
 
 
 def report_if_over(runner: Runner) -> None:

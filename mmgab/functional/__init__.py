@@ -1,4 +1,4 @@
-"""Windows, attention inside them and relative positions in plain torch: no module, no config."""
+"""Window partitioning, window attention and relative positions as functions of plain tensors."""
 
 from .attention_operator import mask_bias, split_heads, window_attention
 from .exported_windows import to_exported_tokens, to_exported_windows

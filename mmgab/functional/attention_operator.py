@@ -1,12 +1,12 @@
-"""Attention inside windows, as an operator of torch that keeps for backward only its inputs.
+"""Window attention as a custom torch operator that saves only its inputs for backward.
 
-What attention makes on its way, windows and probabilities, is computed again in backward. (Torch's
-own kernel keeps the probabilities on a CPU, because the bias has a gradient.) As an operator it is
-one node to ``torch.compile``, which need not know how windows follow from the size of an image.
+Partitioned windows and attention probabilities are recomputed in backward. (PyTorch's own SDPA
+saves the probabilities on a CPU because the bias requires a gradient.) As a custom operator it is
+one node to ``torch.compile``, which need not trace how windows follow from the image size.
 
-A backward pass that is differentiated itself computes it again in plain operators. Transforms of
-``torch.func`` and forward-mode differentiation do not know the operator: callers ask
-:func:`~.tracing.is_transformed`.
+Double backward recomputes attention in differentiable operators. ``torch.func`` transforms and
+forward-mode differentiation do not support the operator, so callers check
+:func:`~.tracing.is_transformed` first.
 """
 
 import math
@@ -24,26 +24,26 @@ from .windows import WindowOrder, window_order
 
 
 class _Context(Protocol):
-    """What autograd hands from the operator to its backward; torch's own class declares less."""
+    """Autograd context passed from forward to backward; torch's own class declares less."""
 
     geometry: tuple[list[int], list[int], list[int], float]  # grid, window_size, shift, scale
     saved_tensors: tuple[Any, ...]  # or None, as they were saved
     needs_input_grad: Sequence[bool]
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
-        """Keep tensors."""
+        """Save tensors for backward."""
 
 
 def mask_bias(bias: Tensor, mask: Tensor | None) -> Tensor:
-    """Set a bias to minus infinity where query and key must not see each other.
+    """Set a bias to minus infinity where a query must not attend to a key.
 
-    Not to the -100 of other Swins: no score is large enough to leak through.
+    Other Swin implementations add -100, which a large enough score can exceed.
     """
     return bias if mask is None else bias.masked_fill(mask, -math.inf)
 
 
 def split_heads(x: Tensor, parts: int, heads: int) -> tuple[Tensor, ...]:
-    """Cut ``(windows, N, parts * heads * head_dim)`` into ``(windows, heads, N, head_dim)``."""
+    """Split ``(windows, N, parts * heads * head_dim)`` into ``(windows, heads, N, head_dim)``."""
     return x.unflatten(2, (parts, heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
 
 
@@ -57,11 +57,11 @@ def window_attention(
     shift: list[int],
     scale: float,
 ) -> Tensor:
-    """Attend inside every window with torch's fused kernel, one kind of windows after the other.
+    """Compute fused attention (SDPA) inside every window, one group of equal masks at a time.
 
     Args:
         qkv: Queries, keys and values of all tokens ``(B * H * W, 3 * C)``.
-        padding: Those of a token of padding, ``(3 * C,)``; None for zeros.
+        padding: Query, key and value of a padding token, ``(3 * C,)``; None for zeros.
         bias: ``(heads, N, N)``, query before key, in logits.
         grid: ``B``, ``H`` and ``W``.
         window_size: Height and width of a window.
@@ -73,7 +73,7 @@ def window_attention(
     """
     order = _order(grid, window_size, shift, qkv)
     q, k, v = split_heads(order.to_windows(qkv, padding), 3, len(bias))
-    # Detached: of a bias that has a gradient, the kernel would keep the probabilities.
+    # Detached: for a bias that requires a gradient, SDPA would save the probabilities.
     bias = _in_type(bias.detach(), qkv.dtype)
     parts = []
     with _own_precision(qkv):
@@ -96,7 +96,7 @@ def _window_attention_backward(
     shift: list[int],
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of ``qkv``, ``padding`` and ``bias``."""
+    """Compute the gradients of ``qkv``, ``padding`` and ``bias``."""
     order, heads = _order(grid, window_size, shift, qkv), len(bias)
     q, k, v = (part.contiguous() for part in split_heads(order.to_windows(qkv, padding), 3, heads))
     (grad_out,) = split_heads(order.to_windows(grad, None), 1, heads)
@@ -130,7 +130,7 @@ def _(
     return qkv.new_empty(qkv.shape), qkv.new_empty(qkv.shape[1]), bias.new_empty(bias.shape)
 
 
-def _keep(ctx: _Context, inputs: tuple, output: Tensor) -> None:
+def _save_inputs(ctx: _Context, inputs: tuple, output: Tensor) -> None:
     qkv, padding, bias, grid, window_size, shift, scale = inputs
     ctx.geometry = grid, window_size, shift, scale
     ctx.save_for_backward(qkv, padding, bias)
@@ -149,21 +149,21 @@ def _backward(ctx: _Context, grad: Tensor) -> tuple[Tensor | None, ...]:
 def _differentiable_grads(
     ctx: _Context, grad: Tensor, qkv: Tensor, padding: Tensor | None, bias: Tensor
 ) -> list[Tensor | None]:
-    """Gradients of ``qkv``, ``padding`` and ``bias``, which can be differentiated again."""
+    """Compute gradients of ``qkv``, ``padding`` and ``bias`` that are differentiable again."""
     needs = ctx.needs_input_grad[:3]
     with torch.enable_grad():
-        # Views, so that none is made of another: of a projection's bias are both padding and qkv.
+        # Views cut the graph between them: padding and qkv both depend on the projection's bias.
         qkv, bias = qkv.view_as(qkv), bias.view_as(bias)
         padding = None if padding is None else padding.view_as(padding)
         given = zip((qkv, padding, bias), needs, strict=True)
         learned = [x for x, is_needed in given if is_needed and x is not None]
-        out = _attend_by_steps(qkv, padding, bias, *ctx.geometry)
+        out = _unfused_attention(qkv, padding, bias, *ctx.geometry)
         grads = torch.autograd.grad(out, learned, grad, create_graph=True, allow_unused=True)
     found = iter(grads)
     return [next(found) if is_needed else None for is_needed in needs]
 
 
-def _attend_by_steps(
+def _unfused_attention(
     qkv: Tensor,
     padding: Tensor | None,
     bias: Tensor,
@@ -172,14 +172,14 @@ def _attend_by_steps(
     shift: list[int],
     scale: float,
 ) -> Tensor:
-    """:func:`window_attention` in plain operators."""
+    """Compute :func:`window_attention` unfused, in differentiable operators."""
     order = _order(grid, window_size, shift, qkv, by_kind=False)
     q, k, v = split_heads(order.to_windows(qkv, padding), 3, len(bias))
     scores = (q * scale) @ k.transpose(-2, -1) + mask_bias(bias, order.groups[0].mask)
     return order.to_tokens((scores.softmax(dim=-1).to(q.dtype) @ v).transpose(1, 2))
 
 
-window_attention.register_autograd(_backward, setup_context=_keep)
+window_attention.register_autograd(_backward, setup_context=_save_inputs)
 
 
 @register_flop_formula(torch.ops.mmgab.window_attention)
@@ -192,7 +192,7 @@ def _flops(
     *_: object,
     **kw: object,
 ) -> int:
-    return 2 * _flops_of_a_product(qkv, bias, grid, window_size)  # scores, values
+    return 2 * _matmul_flops(qkv, bias, grid, window_size)  # scores, values
 
 
 @register_flop_formula(torch.ops.mmgab.window_attention_backward)
@@ -206,18 +206,18 @@ def _flops_backward(
     *_: object,
     **kw: object,
 ) -> int:
-    return 5 * _flops_of_a_product(qkv, bias, grid, window_size)  # scores again, four gradients
+    return 5 * _matmul_flops(qkv, bias, grid, window_size)  # recomputed scores, four gradients
 
 
-def _flops_of_a_product(qkv: list, bias: list, grid: list, window_size: list) -> int:
-    """Operations of all windows' scores: two for each pair of tokens and channel."""
+def _matmul_flops(qkv: list, bias: list, grid: list, window_size: list) -> int:
+    """Count the FLOPs of all windows' scores: two for each pair of tokens and channel."""
     batch, height, width = grid
     windows = batch * math.ceil(height / window_size[0]) * math.ceil(width / window_size[1])
     return 2 * windows * bias[1] * bias[2] * (qkv[1] // 3)
 
 
 def _own_precision(qkv: Tensor) -> AbstractContextManager:
-    """Have autocast leave alone what the operator computes: in the type of its inputs."""
+    """Disable autocast inside the operator, which computes in the dtype of its inputs."""
     device = qkv.device.type
     is_known = torch.amp.is_autocast_available(device)
     return torch.autocast(device, enabled=False) if is_known else nullcontext()
@@ -232,7 +232,7 @@ def _order(
 
 
 def _scores(q: Tensor, k: Tensor, bias: Tensor, order: WindowOrder, scale: float) -> Tensor:
-    """Scaled, biased and masked scores ``(windows, heads, N, N)``."""
+    """Compute scaled, biased and masked scores ``(windows, heads, N, N)``."""
     windows, heads, tokens, _ = q.shape
     scores = q.new_empty(windows, heads, tokens, tokens)
     bias = _in_type(bias, q.dtype)
@@ -244,7 +244,7 @@ def _scores(q: Tensor, k: Tensor, bias: Tensor, order: WindowOrder, scale: float
 
 
 def _in_type(bias: Tensor, dtype: torch.dtype) -> Tensor:
-    """A bias in another precision: half of its range at most, so that scores can be added."""
+    """Cast a bias, clamped to half the dtype's range so that adding scores cannot overflow."""
     if bias.dtype == dtype:
         return bias
     limit = torch.finfo(dtype).max / 2

@@ -1,9 +1,8 @@
-"""Tokens into windows and back, written for exporters: image and batch sizes may stay open.
+"""Window partition and its inverse for exported graphs with dynamic image and batch sizes.
 
-The order of :mod:`~.windows`, in operations whose shapes follow from those of the input by
-arithmetic alone: nothing is looked up, nothing branches on a size. Numbers of tokens are moved as
-the tokens are, not computed: quantisers turn sums of integers into floats. It costs a mask of all
-windows, which a compiled graph makes on its way.
+The permutation is that of :mod:`~.windows`. All shapes follow from the input's shape by
+arithmetic, without cached tensors or branches on a size. Token indices are gathered instead of
+computed because quantisers turn integer sums into floats. The cost is a mask of all windows.
 """
 
 from collections.abc import Sequence
@@ -22,11 +21,11 @@ def to_exported_windows(
     window_size: tuple[int, int],
     shift: tuple[int, int],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Put queries, keys and values in window order.
+    """Partition queries, keys and values into windows.
 
     Args:
-        parts: Queries, keys and values, each ``(B, H * W + 1, C)``, those of a token of padding
-            last. Apart, because runtimes copy what is cut out of a tensor.
+        parts: Queries, keys and values, each ``(B, H * W + 1, C)``; the last row belongs to a
+            padding token. They are separate because runtimes copy slices of a tensor.
         heads: Attention heads.
         grid: ``B``, ``H`` and ``W``.
         window_size: Height and width of a window.
@@ -38,7 +37,7 @@ def to_exported_windows(
     """
     (batch, height, width), windows = grid, _windows(grid, window_size)
     device = parts[0].device
-    # Token of every place in a window; places of padding take what stands last.
+    # Token of every slot in a window; padding slots take the last row.
     y, x = window_coordinates(windows, window_size, shift, device)
     tokens = torch.arange(height * width, device=device).view(height, width)
     tokens = tokens[y.clamp(max=height - 1), x.clamp(max=width - 1)]  # (rows, cols, Wh, Ww)
@@ -46,9 +45,9 @@ def to_exported_windows(
     tokens = tokens.view(windows[0] * windows[1], window_size[0] * window_size[1])
     mask = shift_mask(windows, window_size, shift, device)[:, None]
 
-    # Heads are gathered one by one: that puts them before the tokens of a window, which costs less
-    # than to transpose them there. From rows of one head of one token, all images in one: exporters
-    # guard against divisions in any other view of open sides.
+    # Heads are gathered one by one, which places them before the tokens of a window and is cheaper
+    # than a transpose. A row is one head of one token over all images: exporters add guards on
+    # divisions for any other view of dynamic sides.
     length, channels = height * width + 1, parts[0].shape[2] // heads
     sources = torch.arange(batch * length * heads, device=device).view(batch, length, heads)
     sources = sources[:, tokens].transpose(2, 3)  # (B, windows, heads, N)
@@ -62,11 +61,11 @@ def to_exported_tokens(
     window_size: tuple[int, int],
     shift: tuple[int, int],
 ) -> Tensor:
-    """Put windows ``(B, windows, heads, N, head_dim)`` back as tokens ``(B, H * W, C)``."""
+    """Reverse windows ``(B, windows, heads, N, head_dim)`` to tokens ``(B, H * W, C)``."""
     (batch, height, width), (rows, cols) = grid, _windows(grid, window_size)
     (wh, ww), device = window_size, attended.device
     heads, channels = attended.shape[2], attended.shape[4]
-    # Where each token went.
+    # Slot of each token.
     back = (-shift[0], -shift[1])
     y, x = (side.flatten() for side in window_coordinates((rows, cols), window_size, back, device))
     y = y[torch.arange(height, device=device)][:, None]
@@ -80,11 +79,11 @@ def to_exported_tokens(
 
 
 def _windows(grid: tuple[int, int, int], window_size: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of windows that cover a grid."""
+    """Return the rows and columns of windows that cover a grid."""
     (_, height, width), (wh, ww) = grid, window_size
     return (height + wh - 1) // wh, (width + ww - 1) // ww
 
 
 def _rows(x: Tensor, channels: int) -> Tensor:
-    """All of a tensor as ``(rows, channels)``."""
+    """View all elements of a tensor as ``(rows, channels)``."""
     return x.reshape(-1).view(-1, channels)

@@ -1,4 +1,4 @@
-"""The Gaussian of a relative-position table: its fit, and a table split into it and a remainder."""
+"""Least-squares fit of a Gaussian to a relative-position table, and the table's remainder."""
 
 from dataclasses import dataclass
 
@@ -7,26 +7,26 @@ from torch import Tensor
 
 from .relative_position import gaussian_table
 
-_MIN_SIGMA = 0.3  # narrower, the Gaussian is 0 at all offsets but zero
-# An amplitude of 0 has no gradient, nor has its sigma: what layers without a Gaussian start from.
+_MIN_SIGMA = 0.3  # a narrower Gaussian is 0 at every offset except zero
+# Start value where no Gaussian is found: at 0 neither amplitude nor sigma has a gradient.
 _MIN_AMPLITUDE = 0.05
 _PAPER_SIGMA = 5.0
-_WEAK = 0.1  # part of the variance below which one would not call it a Gaussian
-_GRID = 65  # widths looked at in one round of the search
-_ROUNDS = 5  # each round narrows the search to two steps of the grid before
+_WEAK = 0.1  # R^2 below which a fit does not count as a Gaussian
+_GRID = 65  # sigmas evaluated in one round of the search
+_ROUNDS = 5  # each round narrows the search to two steps of the previous grid
 
 
 @dataclass(frozen=True)
 class GaussianSplit:
-    """A relative-position table as a remainder and a Gaussian, whose sum it is.
+    """A relative-position table split into a Gaussian and a remainder that add up to it.
 
     Attributes:
         remainder: ``(T, heads)``, in logits.
-        amplitude: ``(1,)`` or ``(heads,)``, the ``a`` of :func:`gaussian_table`; 0.05 at least.
+        amplitude: ``(1,)`` or ``(heads,)``, the ``a`` of :func:`gaussian_table`; at least 0.05.
         sigma: ``(1,)`` or ``(heads,)``, in tokens.
-        r_squared: Of the fit, see :class:`GaussianFit`.
-        is_found: ``(1,)`` or ``(heads,)``, whether the table has a Gaussian to speak of: one whose
-            amplitude is not below 0.05, and that accounts for a tenth of its variance.
+        r_squared: R^2 of the fit, see :class:`GaussianFit`.
+        is_found: ``(1,)`` or ``(heads,)``, True where the fitted amplitude is at least 0.05 and
+            R^2 is at least 0.1.
     """
 
     remainder: Tensor
@@ -36,7 +36,7 @@ class GaussianSplit:
     is_found: Tensor
 
     def __str__(self) -> str:
-        """The Gaussian, or the range of the heads' Gaussians, in one line."""
+        """Format the Gaussian, or the range over heads, in one line."""
         height, sigma, r_squared = map(
             _range, (self.amplitude.square(), self.sigma, self.r_squared)
         )
@@ -44,7 +44,7 @@ class GaussianSplit:
         weak = int((~self.is_found).sum())
         if weak:
             heads = '' if len(self.is_found) == 1 else f' in {weak} of {len(self.is_found)} heads'
-            line += f'; no Gaussian to speak of{heads}'
+            line += f'; no clear Gaussian{heads}'
         return line
 
 
@@ -66,7 +66,7 @@ class GaussianFit:
 
 
 def fit_gaussian(table: Tensor, offsets: Tensor, per_head: bool = False) -> GaussianFit:
-    """Least-squares fit of a Gaussian beside a constant of each head (which softmax ignores).
+    """Fit a Gaussian and a constant per head (which softmax ignores) by least squares.
 
     Minimises the sum over offsets and heads of ``(table - constant - A g)^2``, where ``g`` is the
     Gaussian of height 1 and ``A >= 0``. For a given sigma the best ``A`` and constants have a
@@ -104,10 +104,10 @@ def fit_gaussian(table: Tensor, offsets: Tensor, per_head: bool = False) -> Gaus
 
 
 def split_gaussian(table: Tensor, offsets: Tensor, per_head: bool = False) -> GaussianSplit:
-    """Split a relative-position table into a Gaussian, fitted to it, and what remains.
+    """Split a relative-position table into a fitted Gaussian and a remainder.
 
-    Where the table has no Gaussian (the fitted amplitude is below 0.05) one of amplitude 0.05 and
-    the paper's sigma of 5 is taken off instead: with an amplitude of 0 neither would ever learn.
+    Where the fitted amplitude is below 0.05, a Gaussian of amplitude 0.05 and the paper's sigma of
+    5 is subtracted instead: with an amplitude of 0 neither parameter would have a gradient.
 
     Args:
         table: ``(T, heads)``, in logits.
@@ -115,8 +115,8 @@ def split_gaussian(table: Tensor, offsets: Tensor, per_head: bool = False) -> Ga
         per_head: One Gaussian for each head instead of one for all.
 
     Returns:
-        The parts, in single precision at least: remainder and :func:`gaussian_table` add up to the
-        table, which they would not do in half.
+        Gaussian and remainder in at least single precision, so that the remainder and
+        :func:`gaussian_table` add up to the table.
     """
     table = table.to(torch.promote_types(table.dtype, torch.float32))
     fit = fit_gaussian(table, offsets, per_head)
@@ -136,7 +136,7 @@ def _range(values: Tensor) -> str:
 def _best_heights(
     y: Tensor, squared_distance: Tensor, sigma: Tensor, group: int
 ) -> tuple[Tensor, Tensor]:
-    """Closed form for given widths ``(K, G)``: best heights, sums of squares they account for."""
+    """Compute best heights for sigmas ``(K, G)`` and the sums of squares that they explain."""
     g = torch.exp(-squared_distance / (2 * sigma[..., None].square()))  # (K, G, T)
     g = g - g.mean(dim=-1, keepdim=True)
     mean_over_heads = y.t().view(-1, group, y.shape[0]).mean(dim=1)  # (G, T)

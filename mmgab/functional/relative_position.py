@@ -1,4 +1,4 @@
-"""Relative positions inside a window: offsets, tables over them, the pairs of tokens in a table.
+"""Relative positions inside a window: offsets, bias tables and relative-position indices.
 
 A table has one row for each offset ``(dy, dx)`` that two tokens of a window can have, ``dy`` from
 ``-(Wh - 1)`` to ``Wh - 1`` and within it ``dx`` from ``-(Ww - 1)`` to ``Ww - 1``: the row order of
@@ -18,11 +18,11 @@ _RATIO_LIMITS = (1.01, 1.5)  # those of the BEiT code
 
 
 def relative_offsets(window_size: tuple[int, int], device: torch.device | None = None) -> Tensor:
-    """Offset of every table row.
+    """Return the relative offset of every table row.
 
     Args:
         window_size: Height and width of the window, in tokens.
-        device: Where the result is made.
+        device: Device of the result.
 
     Returns:
         Float32 ``((2Wh-1)(2Ww-1), 2)``: ``(dy, dx)`` in tokens, in table order.
@@ -30,19 +30,19 @@ def relative_offsets(window_size: tuple[int, int], device: torch.device | None =
     rows, cols = (2 * side - 1 for side in window_size)
     dy = torch.arange(1 - window_size[0], window_size[0], device=device, dtype=torch.float32)
     dx = torch.arange(1 - window_size[1], window_size[1], device=device, dtype=torch.float32)
-    # Not cartesian_prod(), which older exporters do not know.
+    # Not cartesian_prod(), which older exporters do not support.
     pairs = torch.stack((dy[:, None].expand(-1, cols), dx[None].expand(rows, -1)), dim=2)
     return pairs.view(-1, 2)
 
 
 @remember(16)
 def window_offsets(window_size: tuple[int, int], device: torch.device) -> Tensor:
-    """:func:`relative_offsets`, computed once and shared by all layers."""
+    """Return :func:`relative_offsets` from a cache that all layers share."""
     return relative_offsets(window_size, device)
 
 
 def gaussian_table(offsets: Tensor, amplitude: Tensor, sigma: Tensor) -> Tensor:
-    r"""Gaussian bias of every relative offset.
+    r"""Compute the Gaussian attention bias of every relative offset.
 
     .. math:: B(dy, dx) = a^2 \exp\left(-\frac{dy^2 + dx^2}{2 \sigma^2}\right)
 
@@ -59,9 +59,9 @@ def gaussian_table(offsets: Tensor, amplitude: Tensor, sigma: Tensor) -> Tensor:
         ``(T, 1)`` or ``(T, heads)``, in logits.
     """
     squared_distance = offsets.square().sum(dim=1, keepdim=True)  # (T, 1), tokens^2
-    # exp(-1 / 1e-6) is exactly 0 in single and double precision, so a smaller variance has the same
-    # values and the same (zero) gradient, without dividing by zero. (A literal: TorchScript reads
-    # no globals.)
+    # exp(-1 / 1e-6) is exactly 0 in single and double precision. Clamping therefore changes
+    # neither values nor the (zero) gradient and avoids a division by zero. A literal, as
+    # TorchScript reads no globals.
     twice_variance = (2 * sigma.square()).clamp_min(1e-6)
     return amplitude.square() * torch.exp(-squared_distance / twice_variance)
 
@@ -69,21 +69,21 @@ def gaussian_table(offsets: Tensor, amplitude: Tensor, sigma: Tensor) -> Tensor:
 def pairs_of_table(
     table: Tensor, window_size: tuple[int, int], index: Tensor | None = None
 ) -> Tensor:
-    """Value of every pair of tokens of a window.
+    """Look up the table value of every pair of tokens of a window.
 
     Args:
         table: ``((2Wh-1)(2Ww-1), heads)``.
         window_size: Height and width of the window, in tokens.
-        index: :func:`relative_position_index`, which is faster for small windows. Without, crops of
-            the table are taken: an index has ``N * N`` integers, which at 64 x 64 tokens are 134
-            MB. The values are the same.
+        index: :func:`relative_position_index`, which is faster for small windows. Without an
+            index, values are crops of the table and bit-identical. An index has ``N * N`` int64
+            entries: 134 MB for 64 x 64 tokens.
 
     Returns:
         ``(heads, N, N)``, query before key.
     """
     if index is not None:
         return table[index].permute(2, 0, 1)
-    # Turned over, the table's rows of one query are a crop of it; the crops of all are views.
+    # The rows of one query are a crop of the flipped table; unfold makes all crops as views.
     wh, ww = window_size
     grid = table.t().unflatten(1, (2 * wh - 1, 2 * ww - 1)).flip(1, 2)
     crops = grid.unfold(1, wh, 1).unfold(2, ww, 1)  # (heads, Wh, Ww, Wh, Ww), last query first
@@ -93,11 +93,11 @@ def pairs_of_table(
 def relative_position_index(
     window_size: tuple[int, int], device: torch.device | None = None
 ) -> Tensor:
-    """Table row of every pair of tokens of a window.
+    """Compute the table row of every pair of tokens of a window.
 
     Args:
         window_size: Height and width of the window, in tokens.
-        device: Where the result is made.
+        device: Device of the result.
 
     Returns:
         Int64 ``(N, N)``, ``N = Wh * Ww``: entry ``[query, key]`` is the row of ``query - key``.
@@ -109,23 +109,23 @@ def relative_position_index(
 
 @remember(8)
 def window_index(window_size: tuple[int, int], device: torch.device) -> Tensor:
-    """:func:`relative_position_index`, computed once and shared by all layers."""
+    """Return :func:`relative_position_index` from a cache that all layers share."""
     return relative_position_index(window_size, device)
 
 
 def resize_table(table: Tensor, source: tuple[int, int], target: tuple[int, int]) -> Tensor:
-    """Resize a relative-position table to another window, by the geometric method of BEiT.
+    """Resize a relative-position table to another window by BEiT's geometric interpolation.
 
     The rows of the source are taken to lie at offsets ``0, 1, 1 + q, 1 + q + q^2, ...``, with the
-    ratio ``q`` chosen so that the last one is the target's largest offset, and the target's whole
-    offsets are interpolated between them, linearly. So a near offset keeps its value, where plain
+    ratio ``q`` chosen so that the last one is the target's largest offset. The target's integer
+    offsets are interpolated linearly between them. Near offsets keep their values, where uniform
     interpolation would stretch the whole table. (Bao et al., arXiv 2106.08254, in the released
     fine-tuning code; linear as in timm, where that code is cubic.)
 
     Args:
         table: ``((2Sh-1)(2Sw-1), heads)`` of the source window.
         source: Height and width of the window that the table was learned for.
-        target: Height and width of the window that it is wanted for.
+        target: Height and width of the new window.
 
     Returns:
         ``((2Th-1)(2Tw-1), heads)``, the table itself where the windows are equal.
@@ -141,7 +141,7 @@ def resize_table(table: Tensor, source: tuple[int, int], target: tuple[int, int]
 
 
 def _interpolation(source: int, target: int) -> Tensor:
-    """Weights ``(2T-1, 2S-1)`` from values at a source's offsets to a target's, on one axis."""
+    """Compute one axis' interpolation weights ``(2T-1, 2S-1)`` from source to target offsets."""
     cpu = torch.device('cpu')  # whatever the default device is
     offsets = _geometric_offsets(source - 1, target - 1)
     half = torch.tensor(offsets, dtype=torch.float64, device=cpu)
@@ -159,7 +159,7 @@ def _interpolation(source: int, target: int) -> Tensor:
 
 
 def _geometric_offsets(count: int, last: int) -> list[float]:
-    """Sums of a geometric progression that starts at 1: ``count`` of them, the last at ``last``."""
+    """Return ``count`` partial sums of a geometric series from 1, the last one at ``last``."""
     low, high = _RATIO_LIMITS
     while high - low > 1e-6:
         ratio = (low + high) / 2
@@ -169,7 +169,7 @@ def _geometric_offsets(count: int, last: int) -> list[float]:
 
 
 def square_window(table_rows: int) -> tuple[int, int] | None:
-    """The square window whose table has that many rows, ``(2W-1)^2``; None if there is none."""
+    """Return the square window whose table has that many rows, ``(2W-1)^2``, or None."""
     side = math.isqrt(table_rows)
     if side * side != table_rows or side % 2 == 0:
         return None
@@ -179,18 +179,18 @@ def square_window(table_rows: int) -> tuple[int, int] | None:
 def table_window(
     table: Tensor, index: Tensor | None = None, noted: object = None
 ) -> tuple[int, int] | None:
-    """Window that a table was learned for, as far as it can be told.
+    """Infer the window that a table was learned for.
 
-    A claim counts only if a window of that size has as many rows as the table.
+    A candidate counts only if a window of that size has as many rows as the table.
 
     Args:
         table: ``((2Wh-1)(2Ww-1), heads)``.
-        index: The relative-position index that was saved beside it, if it was.
-        noted: Height and width that the layer noted when it was saved, if it did.
+        index: The relative-position index saved with it, or None.
+        noted: Height and width saved in the state dict's metadata, or None.
 
     Returns:
-        Height and width in tokens: what was noted, the index's, or those of a square, in this
-        order; None where none of them has these rows.
+        Height and width in tokens: those of the metadata, of the index or of a square window, in
+        this order; None if no candidate matches the table's rows.
     """
     claims = (noted, None if index is None else window_of_index(index), square_window(len(table)))
     for claim in claims:
@@ -206,14 +206,14 @@ def _is_pair(value: object) -> TypeGuard[Sequence[int]]:
 
 
 def window_of_index(index: Tensor) -> tuple[int, int] | None:
-    """The window that an index was made for; undoes :func:`relative_position_index`.
+    """Infer the window of an index, the inverse of :func:`relative_position_index`.
 
     Args:
         index: ``(N, N)``, or flat.
 
     Returns:
-        Height and width in tokens; a window of one column is told as one of one row, whose index is
-        the same. None if it is no index.
+        Height and width in tokens, or None if the tensor is not an index. A window of one column
+        is reported as one of one row, which has the same index.
     """
     tokens = math.isqrt(index.numel())
     if tokens == 0 or tokens * tokens != index.numel():

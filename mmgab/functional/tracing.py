@@ -1,8 +1,8 @@
-"""Who looks on while a layer computes, and what may be kept then.
+"""Detection of tracers, exporters and higher-order autograd, and a cache that is safe with them.
 
-Operators with a backward of their own are for first derivatives in reverse mode, which training
-takes. Gradient penalties, Hessians, per-sample gradients and forward-mode derivatives need plain
-operators, each differentiable in its turn. Exporters need those that every runtime has.
+Custom autograd functions support first derivatives in reverse mode, which training needs. Gradient
+penalties, Hessians, per-sample gradients and forward-mode derivatives need differentiable standard
+operators. Exporters need operators that every runtime implements.
 """
 
 from collections.abc import Callable, Hashable
@@ -17,36 +17,33 @@ Maker = TypeVar('Maker', bound=Callable)
 
 
 def is_transformed() -> bool:
-    """Whether a transform of ``torch.func``, or forward-mode differentiation, is active."""
+    """Return True if a ``torch.func`` transform or forward-mode differentiation is active."""
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def is_backward_differentiated(grad: Tensor) -> bool:
-    """Whether a backward pass that got this gradient is differentiated itself, or is of a batch.
-
-    That is ``create_graph=True`` and ``is_grads_batched=True``.
-    """
+    """Return True in a backward pass with ``create_graph=True`` or ``is_grads_batched=True``."""
     is_batch = torch._C._functorch.is_legacy_batchedtensor(grad)
     return torch.is_grad_enabled() or is_batch or is_transformed()
 
 
 def is_exporting() -> bool:
-    """Whether a graph is made that must do without this package's operators.
+    """Return True while a graph is traced that must not contain this package's operators.
 
-    ``torch.export`` and ``torch.jit.trace``, which older exporters and counters of operations use;
-    not ``torch.compile``, which knows the operators, and says to be exporting as well.
+    This covers ``torch.export`` and ``torch.jit.trace``, which older exporters and FLOP counters
+    use. It excludes ``torch.compile``, which supports the operators.
     """
     is_program = torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling()
     return is_program or torch.jit.is_tracing()
 
 
 def remember(maxsize: int) -> Callable[[Maker], Maker]:
-    """Cache what a function of hashable arguments makes of tensors, the last ``maxsize`` results.
+    """Cache a function's ``maxsize`` most recently used results, by its hashable arguments.
 
-    A plain cache, and no buffers: those would be saved, or broadcast by DistributedDataParallel in
-    every step. Results are made outside inference mode, since autograd refuses to save an inference
-    tensor in a later training step. What is made while a graph is traced is not kept: it has no
-    values. Nor is what a transform of ``torch.func`` sees, which belongs to it.
+    Buffers would be saved in checkpoints or broadcast by DistributedDataParallel in every step.
+    Results are created outside inference mode because autograd cannot save inference tensors in a
+    later training step. Results of a traced graph (which hold no values) or of a ``torch.func``
+    transform are not cached.
     """
 
     def decorate(make: Maker) -> Maker:

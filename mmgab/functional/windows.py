@@ -1,12 +1,11 @@
-"""Windows of a token grid: where each token stands in them, and which of them see each other.
+"""Window partition of a token grid as one permutation, and the masks of shifted windows.
 
-A shifted window layer pads a grid, rolls it and cuts it into windows; undoing that takes as many
-steps. All of them only put tokens elsewhere, so that together they are one permutation: one gather
-in, one gather out, and the gradient of each is a gather too.
+Pad, cyclic shift and window partition only move tokens. Together they are one permutation: one
+gather in, one gather out.
 
-After a roll, the windows of the last row and column hold tokens of opposite edges, which
-must not see each other. So there are four kinds of windows, and one mask for each kind does for an
-image of any size.
+After a cyclic shift, the windows of the last row and column hold tokens of opposite edges, which
+must not attend to each other. There are four kinds of windows (inner, last column, last row and
+corner), and one mask per kind serves images of any size.
 
 Sizes are ``(height, width)`` pairs in tokens.
 """
@@ -25,9 +24,9 @@ class WindowGroup:
     """Consecutive windows with the same mask.
 
     Attributes:
-        windows: Which.
-        mask: ``(N, N)``, or ``(windows, 1, N, N)`` where each window has its own, True where query
-            and key must not see each other; None if all may.
+        windows: Their slice of the batch's windows.
+        mask: ``(N, N)``, or ``(windows, 1, N, N)`` where each window has its own, True where a
+            query must not attend to a key; None for no mask.
     """
 
     windows: slice
@@ -36,14 +35,14 @@ class WindowGroup:
 
 @dataclass(frozen=True)
 class WindowOrder:
-    """Tokens of a batch of grids in window order.
+    """Permutation of a batch's tokens into window slots.
 
     Attributes:
-        sources: ``(P,)`` int64, the token of each place; 0 for places of padding.
-        places: ``(B * H * W,)`` int64, the place of each token.
-        padding: int64, the places that hold no token.
+        sources: ``(P,)`` int64, the token of each slot; 0 for padding slots.
+        places: ``(B * H * W,)`` int64, the slot of each token.
+        padding: int64, the slots that hold padding.
         window_tokens: Tokens of a window, ``N``.
-        groups: The windows by their kind; all of the batch's windows of a kind stand together.
+        groups: The windows grouped by mask.
     """
 
     sources: Tensor
@@ -54,7 +53,7 @@ class WindowOrder:
 
     @property
     def is_whole(self) -> Tensor:
-        """Which windows hold no padding and no mask, ``(windows,)``."""
+        """Boolean ``(windows,)``, True for windows without padding and without a mask."""
         count = len(self.sources) // self.window_tokens
         is_whole = torch.zeros(count, dtype=torch.bool, device=self.sources.device)
         for group in self.groups:
@@ -63,11 +62,11 @@ class WindowOrder:
         return is_whole
 
     def to_windows(self, tokens: Tensor, padding: Tensor | None) -> Tensor:
-        """Put tokens in window order.
+        """Partition tokens into windows.
 
         Args:
             tokens: ``(B * H * W, C)``.
-            padding: ``(C,)``, what stands in places of padding; None for zeros.
+            padding: ``(C,)``, the value of padding slots; None for zeros.
 
         Returns:
             ``(windows, N, C)``.
@@ -77,13 +76,13 @@ class WindowOrder:
             windows = windows.index_fill_(0, self.padding, 0.0)
         else:
             row = padding.to(windows.dtype).expand(len(self.padding), -1)
-            # In its place, except where a transform may have more of the one than of the other.
+            # In place, except under transforms, which may have batched only one of the two.
             put = windows.index_copy if is_transformed() else windows.index_copy_
             windows = put(0, self.padding, row)
         return windows.reshape(-1, self.window_tokens, windows.shape[1])
 
     def to_tokens(self, windows: Tensor) -> Tensor:
-        """Put windows ``(windows, N, ...)`` back as tokens ``(B * H * W, C)``; drops padding."""
+        """Reverse windows ``(windows, N, ...)`` to tokens ``(B * H * W, C)``, without padding."""
         return windows.flatten(2).flatten(0, 1).index_select(0, self.places)
 
 
@@ -93,13 +92,13 @@ def window_coordinates(
     shift: tuple[int, int],
     device: torch.device | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Row and column, in the padded grid, of the token in every place of every window.
+    """Return row and column, in the padded grid, of the token in every slot of every window.
 
     Args:
         windows: Rows and columns of windows.
         window_size: Height and width of a window.
-        shift: Rows and columns of the cyclic shift; negative for the way back.
-        device: Where the result is made.
+        shift: Rows and columns of the cyclic shift; negative for its inverse.
+        device: Device of the result.
 
     Returns:
         Int64 ``(rows, 1, Wh, 1)`` and ``(1, columns, 1, Ww)``.
@@ -116,19 +115,19 @@ def shift_mask(
     shift: tuple[int, int],
     device: torch.device | None = None,
 ) -> Tensor:
-    """Which pairs of tokens a cyclic shift brought into one window from opposite edges.
+    """Compute the attention mask of shifted windows.
 
     Rolling by ``shift`` wraps the first rows and columns around into the last windows, where they
-    meet tokens they do not touch in the image (Swin Transformer, arXiv 2103.14030, Figure 4).
+    meet tokens that are not their neighbours (Swin Transformer, arXiv 2103.14030, Figure 4).
 
     Args:
         windows: Rows and columns of windows.
         window_size: Height and width of a window.
         shift: Rows and columns of the cyclic shift.
-        device: Where the mask is made.
+        device: Device of the mask.
 
     Returns:
-        Boolean ``(windows, N, N)``, True where query and key must not see each other.
+        Boolean ``(windows, N, N)``, True where a query must not attend to a key.
     """
     (rows, cols), (wh, ww) = windows, window_size
     mask = _in_other_rows(rows, wh, shift[0], device).view(rows, 1, wh, 1, wh, 1)
@@ -137,7 +136,7 @@ def shift_mask(
 
 
 def _in_other_rows(number: int, side: int, shift: int, device: torch.device | None) -> Tensor:
-    """Which pairs of rows ``(windows, side, side)`` a cyclic shift brought from opposite edges."""
+    """Return True for pairs of rows ``(windows, side, side)`` from opposite edges of the grid."""
     is_wrapped = torch.arange(number * side, device=device) >= number * side - shift
     is_wrapped = is_wrapped.view(number, side)
     return is_wrapped[:, :, None] != is_wrapped[:, None, :]
@@ -147,7 +146,7 @@ def _in_other_rows(number: int, side: int, shift: int, device: torch.device | No
 def _masks(
     window_size: tuple[int, int], shift: tuple[int, int], device: torch.device | None
 ) -> tuple[Tensor | None, ...]:
-    """Masks of the four kinds of windows: inner, last column, last row, corner."""
+    """Return the masks of the four kinds of windows: inner, last column, last row, corner."""
     # An image of 2 x 2 windows has one window of each kind.
     return None, *shift_mask((2, 2), window_size, shift, device)[1:]
 
@@ -161,20 +160,20 @@ def window_order(
     device: torch.device | None = None,
     by_kind: bool = True,
 ) -> WindowOrder:
-    """Order of the tokens of a batch, the grid padded first and rolled then.
+    """Return the permutation that pads, shifts and partitions a batch's token grids.
 
     Args:
         batch: Images, ``B``.
         grid: Height and width of an image's token grid.
         window_size: Height and width of a window.
         shift: Rows and columns of the cyclic shift; zeros for none.
-        device: Where the order is made.
-        by_kind: Put windows of one kind together; or leave them row by row, image by image, as
-            other Swins have them.
+        device: Device of the index tensors.
+        by_kind: True sorts windows by their mask; False keeps them row by row, image by image, as
+            other Swin implementations do.
 
     Returns:
-        The order, with one group of windows, or with four where there is a shift and they are
-        ordered by kind.
+        The permutation. It has four groups of windows if they are shifted and ``by_kind`` is True,
+        otherwise one.
     """
     height, width = grid
     rows, cols = -(-height // window_size[0]), -(-width // window_size[1])  # windows

@@ -23,7 +23,7 @@ class AtomicCheckpointHook(WholeCheckpoints):
     A checkpoint is written under another name in its folder, flushed to the disk, read back and
     moved to its place; only then ``last_checkpoint`` names it and older ones are deleted. The best
     checkpoints, ``last_checkpoint`` and published files are written in the same way. (A backend
-    that is no local disk gets files under their names, in the same order.)
+    that is not a local disk gets files under their names, in the same order.)
 
     A run that was killed and resumed has the weights of one that was not, bit by bit on the CPU:
     random numbers are saved and restored, and neither validation nor the loader uses up any. Where
@@ -77,7 +77,7 @@ class AtomicCheckpointHook(WholeCheckpoints):
         if runner.val_loop is not None:
             self._stop.spare_workers(runner.val_dataloader)
         if is_owed:
-            runner.logger.info(f'Validating after iteration {runner.iter}, as was due')
+            runner.logger.info(f'Running the validation that was due after iteration {runner.iter}')
             runner.val_loop.run()
 
     def after_train(self, runner: Runner) -> None:
@@ -157,7 +157,7 @@ class AtomicCheckpointHook(WholeCheckpoints):
         if signal is None:
             return
         self.save_resumable(runner, INTERRUPTED, place, {})
-        ended = f'{signal}: ended after iteration {place["iter"]}'
+        ended = f'{signal}: stopped after iteration {place["iter"]}'
         newest = self.remaining()
         if newest is None:
             raise RuntimeError(f'{ended}, and {self.out_dir} has no checkpoint to resume from')
@@ -170,6 +170,6 @@ class AtomicCheckpointHook(WholeCheckpoints):
 
 
 def _is_between_steps(runner: Runner) -> bool:
-    """Whether no gradients are being accumulated, which a checkpoint does not hold."""
+    """Return whether no gradients are being accumulated, which a checkpoint does not hold."""
     wrapper = runner.optim_wrapper
     return getattr(wrapper, '_inner_count', 0) % getattr(wrapper, '_accumulative_counts', 1) == 0

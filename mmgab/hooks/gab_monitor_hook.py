@@ -52,7 +52,7 @@ class GABMonitorHook(Hook):
         """Record what training starts from.
 
         Raises:
-            ValueError: If the model has no attention of ours: there would be nothing to see.
+            ValueError: If the model has no mmgab attention to monitor.
         """
         model = unwrapped(runner.model)
         self._has_windows = has_window_attention(model)

@@ -20,7 +20,7 @@ class ImageShapesHook(Hook):
 
     Images of a batch are padded to a common canvas. With this hook Context Broadcasting takes its
     means over real pixels only, so that an image's features do not depend on the size of the image
-    beside it, and :class:`PatchDiversityHook` compares real pixels only; without, all tokens.
+    next to it, and :class:`PatchDiversityHook` compares real pixels only; without, all tokens.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class ImageShapesHook(Hook):
         models = [m for m in runner.model.modules() if _takes_shapes(getattr(m, 'backbone', None))]
         if not models:
             raise ValueError(
-                'ImageShapesHook: no backbone takes image shapes; is it mmgab.SwinGAB or ViTGAB?'
+                'ImageShapesHook: no backbone takes image shapes; use mmgab.SwinGAB or ViTGAB'
             )
         for model in models:
             batch = _Batch()
@@ -46,7 +46,7 @@ class ImageShapesHook(Hook):
             ]
 
     def after_run(self, runner: Runner) -> None:
-        """Leave the model as it was."""
+        """Remove the hook's changes to the model."""
         for handle in self._handles:
             handle.remove()
         self._handles.clear()

@@ -130,7 +130,7 @@ def _heads(
 
 
 def _is_agnostic(head: nn.Module) -> bool:
-    """Whether a head's classes are its own: one mask for any class, or STDC's edges."""
+    """Return whether a head's classes are its own: one mask for any class, or STDC's edges."""
     return getattr(head, 'class_agnostic', False) or hasattr(head, 'boundary_threshold')
 
 

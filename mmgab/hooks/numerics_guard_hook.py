@@ -32,10 +32,10 @@ Found = TypeVar('Found')
 class NumericsGuardHook(Hook):
     """Look for numbers that are not finite in gradients, losses and the run's state.
 
-    Gradients are looked at before the optimizer takes them: one that is not finite, or whose square
+    Gradients are checked before the optimizer takes them: one that is not finite, or whose square
     is not finite in float32 (which would make Adam's second moment infinite while weights stay
     finite), gets to no weight and no optimizer. The loss and the model's buffers, such as the
-    statistics of BatchNorm, are looked at after the step. Where something is bad, the batch is run
+    statistics of BatchNorm, are checked after the step. Where something is bad, the batch is run
     once more, with the random numbers that it had, and ``WORK_DIR/numerics/iter_N_rank_R.json``
     gets the loss terms, the first module with an output that is not finite, the batch's image
     files, amplitude and sigma of every layer and the state of the loss scaler. All processes end
@@ -49,7 +49,7 @@ class NumericsGuardHook(Hook):
     Args:
         max_skips: Bad steps in a row that are left out before the run ends; 0 ends it at the first.
             Statistics of normalisation layers are then those of before the step.
-        interval: Iterations from one look at the state to the next. It is looked at before
+        interval: Iterations from one check of the state to the next. It is checked before
             training and before every checkpoint too.
 
     Raises:
@@ -60,7 +60,7 @@ class NumericsGuardHook(Hook):
 
     def __init__(self, max_skips: int = 0, interval: int = 100) -> None:
         if max_skips < 0:
-            raise ValueError(f'NumericsGuardHook: max_skips must not be negative, got {max_skips}')
+            raise ValueError(f'NumericsGuardHook: max_skips must be at least 0, got {max_skips}')
         if interval < 1:
             raise ValueError(f'NumericsGuardHook: interval must be at least 1, got {interval}')
         self.max_skips = max_skips
@@ -83,12 +83,12 @@ class NumericsGuardHook(Hook):
         self._check_state(runner, f'before iteration {runner.iter + 1}')
         self._optimizers = optimizers_of(runner.optim_wrapper)
         self._handles = [
-            optimizer.register_step_pre_hook(self._look_at_gradients)
+            optimizer.register_step_pre_hook(self._check_gradients)
             for optimizer in self._optimizers
         ]
 
     def after_train(self, runner: Runner) -> None:
-        """Leave the optimizer as it was."""
+        """Remove the hook's changes to the optimizer."""
         for handle in self._handles:
             handle.remove()
 
@@ -151,7 +151,7 @@ class NumericsGuardHook(Hook):
             raise FloatingPointError(next(filter(None, all_gather_object(problem))))
 
     @torch.no_grad()
-    def _look_at_gradients(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
+    def _check_gradients(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
         """Called by the optimizer before its step, which has nothing to do without gradients."""
         found_inf = getattr(optimizer, 'found_inf', None)
         if found_inf is not None and found_inf.any():
@@ -214,7 +214,7 @@ class NumericsGuardHook(Hook):
 
 
 def _problem(runner: Runner, when: str) -> str | None:
-    """Which tensors of a run's state in this process are not finite, if any."""
+    """Report the non-finite tensors of a run's state in this process, if any."""
     state = run_state(runner)
     bad = not_finite(state)
     if not bad:

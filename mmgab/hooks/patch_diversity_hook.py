@@ -37,7 +37,7 @@ class PatchDiversityHook(Hook):
         self.loss = MODELS.build(dict(loss))
         self._handles: list[RemovableHandle] = []
         self._tokens: dict[str, Tensor] = {}
-        self._is_real: Tensor | None = None
+        self._is_valid: Tensor | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Look on at the blocks of the stage, and at what the model returns.
@@ -64,14 +64,14 @@ class PatchDiversityHook(Hook):
         ]
 
     def after_train(self, runner: Runner) -> None:
-        """Leave the model as it was."""
+        """Remove the hook's changes to the model."""
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
 
     def _keep_tokens(self, stage: nn.Module, args: tuple, kwargs: dict, output: Sequence) -> None:
         given = inspect.signature(stage.forward).bind(*args, **kwargs).arguments
-        self._is_real = given.get('is_real')
+        self._is_valid = given.get('is_valid')
         # A Swin's stage returns its own tokens and their grid last, a plain ViT's the last block's.
         last = output[-1] if isinstance(output, list) else output[2]
         self._tokens = dict(first=given['x'], last=last)
@@ -81,4 +81,4 @@ class PatchDiversityHook(Hook):
         # Losses are a dict of tensors; predictions, in a validation between, are not.
         if not model.training or not isinstance(output, dict) or first is None:
             return None
-        return {**output, **self.loss(first, last, self._is_real)}
+        return {**output, **self.loss(first, last, self._is_valid)}

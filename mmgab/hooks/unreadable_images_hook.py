@@ -34,23 +34,23 @@ class UnreadableImagesHook(Hook):
         if interval < 1:
             raise ValueError(f'UnreadableImagesHook: interval must be at least 1, got {interval}')
         self.interval = interval
-        self._told = 0  # bytes of the list that the log knows of
+        self._logged = 0  # bytes of the list that were logged
 
     def before_train(self, runner: Runner) -> None:
-        """Have images be noted; workers start after this.
+        """Record unreadable images; workers start after this.
 
         Raises:
-            ValueError: If nothing in the training pipeline could leave images out.
+            ValueError: If nothing in the training pipeline can skip images.
         """
         found = list(_unreadable_files(runner.train_dataloader.dataset))
         if not found:
             raise ValueError(
                 "UnreadableImagesHook: no dict(type='mmgab.LoadImage', unreadable='skip') and no "
                 "dict(type='mmgab.LoadSegmentation', unreadable='skip') in the training pipeline, "
-                'so that no image is left out'
+                'so no image would be skipped'
             )
         self._record = Path(runner.work_dir, f'unreadable_images_rank_{runner.rank}.txt')
-        self._told = self._record.stat().st_size if self._record.exists() else 0
+        self._logged = self._record.stat().st_size if self._record.exists() else 0
         for files in found:
             files.record = self._record
 
@@ -61,34 +61,34 @@ class UnreadableImagesHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Tell every so many iterations."""
+        """Log skipped images every ``interval`` iterations."""
         if self.every_n_train_iters(runner, self.interval):
             self._tell(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Tell what was left out in the epoch."""
+        """Log the images skipped in the epoch."""
         self._tell(runner)
 
     def _tell(self, runner: Runner) -> None:
         if not self._record.exists():
             return
         with open(self._record, 'rb') as file:
-            file.seek(self._told)
+            file.seek(self._logged)
             lines = file.read().decode(errors='replace').splitlines()
-            self._told = file.tell()
+            self._logged = file.tell()
         if lines:
             often = Counter(lines).most_common()
             named = '; '.join(line for line, _ in often[:_SHOWN])
             more = f' and {len(often) - _SHOWN} more' if len(often) > _SHOWN else ''
             runner.logger.warning(
-                f'{len(often)} images could not be read, or their label maps, {len(lines)} times, '
-                f'and others were taken for them: {named}{more}; all of them in '
+                f'{len(often)} images or label maps could not be read, {len(lines)} times, '
+                f'and were replaced by other samples: {named}{more}; full list: '
                 f'{printable(str(self._record))}'
             )
 
 
 def _unreadable_files(dataset: object) -> Iterator[UnreadableFiles]:
-    """What notes the files that transforms leave out, in any nest of data sets."""
+    """Collect the records of files that transforms skip, in nested datasets."""
     for transform in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
         if isinstance(getattr(transform, 'unreadable', None), UnreadableFiles):
             yield transform.unreadable

@@ -1,1 +1,1 @@
-"""Of a trained model: the subject of a measurement, the report of a run."""
+"""Tools for trained models: subjects of measurements, position bias tables, reports of runs."""

@@ -1,6 +1,5 @@
-"""Images to measure receptive fields with: of a folder, of a config's validation set, or noise."""
+"""Input images of receptive field measurements: a folder, the validation set, or noise."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -9,28 +8,25 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmcv.transforms import Compose
-from mmengine.config import Config
 from mmengine.registry import DATASETS
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from mmgab.analysis.image_channels import image_channels
-from mmgab.config_types import type_name
-from mmgab.datasets.nested_datasets import leaf_datasets
+from mmgab.datasets.image_steps import image_steps
 
 from .erf_subject import Subject
 
 _SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp'}
-_LABELS = re.compile('Annotation|LoadSegmentation|LoadProposals')  # types of a pipeline's steps
-# A name, and how to read it: what cannot be read says so when its turn comes.
+# Name and reader of an image. The reader raises the error of an unreadable image.
 Source = tuple[str, Callable[[], Tensor]]
 
 
 def check_images(images: str, count: int | None) -> None:
-    """Check what can be checked before a network is built.
+    """Check ``--images`` and ``--num`` before a network is built.
 
     Raises:
-        ValueError: If no image is asked for, or the folder does not exist.
+        ValueError: If ``count`` is below 1, or the folder does not exist.
     """
     if count is not None and count < 1:
         raise ValueError(f'--num must be at least 1, got {count}')
@@ -39,11 +35,13 @@ def check_images(images: str, count: int | None) -> None:
 
 
 def chosen_images(images: str, count: int | None, seed: int, subject: Subject) -> list[Source]:
-    """Images as users name them: a folder, ``val`` or ``noise``; so many, drawn by a seed.
+    """Return the images of ``--images``: those of a folder, ``val`` or ``noise``.
+
+    If there are more than ``count``, a random sample is drawn with the seed.
 
     Raises:
-        FileNotFoundError: If the config's validation set is not there.
-        ValueError: If there are none.
+        FileNotFoundError: If the validation set of the config does not exist.
+        ValueError: If there are no images.
     """
     check_images(images, count)
     if images == 'noise':
@@ -54,10 +52,12 @@ def chosen_images(images: str, count: int | None, seed: int, subject: Subject) -
 
 
 def folder_images(folder: Path, subject: Subject) -> list[Source]:
-    """Images below a folder, in the order of their names, read as the config's test images are.
+    """Return the images of a folder and its subfolders, sorted by path.
+
+    They are read with the test pipeline of the config.
 
     Raises:
-        ValueError: If there are none.
+        ValueError: If there are no images.
     """
     files = sorted(file for file in folder.rglob('*') if file.suffix.lower() in _SUFFIXES)
     if not files:
@@ -72,30 +72,20 @@ def folder_images(folder: Path, subject: Subject) -> list[Source]:
     return [(str(file.relative_to(folder)), partial(read, file)) for file in files]
 
 
-def image_steps(config: Config | None) -> list[Mapping]:
-    """Steps of a config's test pipeline that need no labels; MMCV's loader where there is none."""
-    for name in ('val_dataloader', 'test_dataloader'):
-        loader = (config or {}).get(name) or {}
-        for dataset in leaf_datasets(loader.get('dataset') or {}):
-            if dataset.get('pipeline'):
-                return [step for step in dataset['pipeline'] if not _LABELS.search(type_name(step))]
-    return [dict(type='LoadImageFromFile')]
-
-
 def _packed_image(sample: Mapping | None) -> np.ndarray:
-    """The image of what a pipeline made, ``(H, W, channels)``."""
+    """Return the image of a pipeline's output, ``(H, W, channels)``."""
     if sample is None:
-        raise ValueError("the pipeline's loader left it out")
+        raise ValueError('the pipeline returned None')
     if 'inputs' in sample:
         return sample['inputs'].permute(1, 2, 0).numpy()
-    return sample['img']  # of a pipeline that does not pack
+    return sample['img']  # the pipeline has no Pack...Inputs step
 
 
 def validation_images(subject: Subject) -> list[Source]:
-    """The config's validation set through its own pipeline.
+    """Return the images of the config's validation set, read with its pipeline.
 
     Raises:
-        ValueError: If there is no config.
+        ValueError: If there is no config or no val_dataloader.
     """
     if subject.config is None or not subject.config.get('val_dataloader'):
         raise ValueError('--images val needs a config with a val_dataloader')
@@ -114,7 +104,7 @@ def _image_name(dataset: Dataset, index: int) -> str:
 
 
 def noise_images(count: int, seed: int, subject: Subject) -> list[Source]:
-    """Normal noise, as an image is after normalisation, of as many channels as the network's."""
+    """Return images of standard normal noise with the network's number of channels."""
     channels = image_channels(subject.network)
 
     def draw(index: int) -> Tensor:
@@ -125,7 +115,7 @@ def noise_images(count: int, seed: int, subject: Subject) -> list[Source]:
 
 
 def choose(sources: Sequence[Source], count: int | None, seed: int) -> list[Source]:
-    """So many of the images, drawn by a seed; in their order."""
+    """Sample ``count`` images with a seed; the order is kept."""
     if count is None or count >= len(sources):
         return list(sources)
     drawn = np.random.default_rng(seed).choice(len(sources), count, replace=False)
@@ -135,13 +125,13 @@ def choose(sources: Sequence[Source], count: int | None, seed: int) -> list[Sour
 def batches(
     sources: Sequence[Source], batch_size: int, refused: dict[str, str]
 ) -> Iterator[tuple[list[str], Tensor]]:
-    """Read images in batches; what cannot be read is noted in ``refused``, with the reason."""
+    """Yield batches of images; unreadable images are added to ``refused``, with the reason."""
 
     def readable() -> Iterator[tuple[str, Tensor]]:
         for name, read in sources:
             try:
                 yield name, read()
-            except Exception as error:  # of any loader, decoder or step of a pipeline
+            except Exception as error:  # from a loader, a decoder or a pipeline step
                 refused[name] = f'unreadable: {str(error) or type(error).__name__}'
 
     images = readable()

@@ -1,4 +1,4 @@
-"""Networks whose receptive fields are measured: of a config and a checkpoint, or of timm."""
+"""Networks for receptive field measurements: from a config and a checkpoint, or from timm."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,21 +19,21 @@ from mmgab.downloads.download import file_sha256
 from mmgab.engine import build_model, load_config, load_weights
 
 TIMM = 'timm:'
-_WHOLE = 'forward_features'  # of each of timm's networks
+_FORWARD = 'forward_features'  # method of every timm model
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is asked for.
+    """Network, weights and layer to measure.
 
     Attributes:
-        source: A config file, or ``timm:`` and a name.
-        checkpoint: Its weights; None for weights as before training.
-        layer: Name of the layer; by default the backbone, or what timm calls forward_features.
-        out_index: Which of several outputs; of a backbone, the last by default.
-        size: Height and width of the images, in pixels; 512 x 512, or timm's.
+        source: A config file, or ``timm:NAME``.
+        checkpoint: Checkpoint file; None for initial weights.
+        layer: Module name; by default the backbone, or ``forward_features`` of a timm model.
+        out_index: Index of the output if there are several; by default the last of a backbone.
+        size: Height and width of the images in pixels; by default 512 x 512, or timm's input size.
         options: Overrides of the config.
-        device: Where the network runs.
+        device: Device of the network.
     """
 
     source: str
@@ -47,17 +47,17 @@ class Target:
 
 @dataclass(frozen=True)
 class Subject:
-    """A network, from images to a feature map.
+    """A network and the function from images to the feature map of one layer.
 
     Attributes:
-        network: What runs; of a detector or segmentor, the backbone is a part of it.
-        features: Normalised images ``(B, channels, H, W)`` to ``(B, C, h, w)``.
-        prepare: An image as it was read, ``(H, W)`` or ``(H, W, channels)``, to what the network
-            takes, ``(channels, H, W)`` of the size below.
-        size: Height and width of images that it is used to, in pixels.
-        about: What it is, for the record.
-        window: Height and width of an attention window in places of the map, where there are any.
-        config: Of what was built from one.
+        network: The complete model, such as a detector with its backbone.
+        features: Maps normalized images ``(B, channels, H, W)`` to features ``(B, C, h, w)``.
+        prepare: Maps a loaded image ``(H, W)`` or ``(H, W, channels)`` to a network input
+            ``(channels, *size)``.
+        size: Height and width of the input images, in pixels.
+        about: Metadata for the results file.
+        window: Height and width of the attention windows in tokens; None without windows.
+        config: Config of the model; None for timm models.
     """
 
     network: nn.Module
@@ -70,11 +70,11 @@ class Subject:
 
 
 def build_subject(target: Target) -> Subject:
-    """Build a network and point at one of its layers.
+    """Build a network, load its weights and select the layer.
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        ValueError: If there is no such model or layer, or a checkpoint does not fit.
+        ValueError: If the model or layer does not exist, or the checkpoint does not fit.
     """
     is_timm = target.source.startswith(TIMM)
     subject = _of_timm(target) if is_timm else _of_config(target)
@@ -83,7 +83,7 @@ def build_subject(target: Target) -> Subject:
     subject.about.update(
         source=target.source if is_timm else Path(target.source).name,
         checkpoint=checkpoint and Path(checkpoint).name,
-        # A URL or a folder has none of its own.
+        # Not defined for a URL or a folder.
         checkpoint_sha256=file_sha256(checkpoint) if _is_file(checkpoint) else None,
         torch=torch.__version__,
     )
@@ -98,7 +98,7 @@ def _of_config(target: Target) -> Subject:
     config = load_config(target.source, target.options)
     model = build_model(config)
     loaded = load_weights(model, target.checkpoint)
-    print(loaded or f'{target.source}: weights as before training')
+    print(loaded or f'{target.source}: no checkpoint given; the weights are the initial weights')
     layer, out_index = target.layer or 'backbone', target.out_index
     if layer == 'backbone' and out_index is None:
         out_index = -1
@@ -107,7 +107,7 @@ def _of_config(target: Target) -> Subject:
     def run(images: Tensor) -> object:
         if inside:
             return model.backbone(images)
-        # A detector's heads want more than images; its neck does not.
+        # The heads of a detector need more than images; backbone and neck do not.
         is_detector = hasattr(model, 'with_bbox')
         return model.extract_feat(images) if is_detector else model(images, mode='tensor')
 
@@ -130,35 +130,35 @@ def _of_config(target: Target) -> Subject:
 def prepare_image(
     image: np.ndarray, size: tuple[int, int], preprocess: Callable[[dict, bool], dict]
 ) -> Tensor:
-    """Scale an image to cover a size, cut its middle out, and preprocess it.
+    """Resize an image to cover a size, crop its center, and preprocess it.
 
     Args:
-        image: ``(H, W)`` or ``(H, W, channels)``, of any number type.
+        image: ``(H, W)`` or ``(H, W, channels)``, of any dtype.
         size: Height and width of the result, in pixels.
-        preprocess: A model's data preprocessor, which normalises and orders channels.
+        preprocess: Data preprocessor of a model, which normalizes and reorders channels.
 
     Returns:
         ``(channels, *size)``.
     """
     image = image.reshape(*image.shape[:2], -1)
-    if image.dtype != np.uint8:  # OpenCV does not resize every number type
+    if image.dtype != np.uint8:  # OpenCV does not resize every dtype
         image = image.astype(np.float32)
     scale = max(want / have for want, have in zip(size, image.shape, strict=False))
     height, width = (max(round(side * scale), 1) for side in image.shape[:2])
     channels = list(np.moveaxis(image, 2, 0))
     if (height, width) != image.shape[:2]:
-        # One at a time: OpenCV does not reduce images of more than four.
+        # One channel at a time: INTER_AREA supports at most four channels.
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         channels = [cv2.resize(one, (width, height), interpolation=method) for one in channels]
     top, left = (height - size[0]) // 2, (width - size[1]) // 2
     cut = np.stack(channels)[:, top : top + size[0], left : left + size[1]]
     batch = dict(inputs=[torch.from_numpy(cut)], data_samples=[BaseDataElement()])
-    # Padding of a batch lies below and on the right.
+    # The data preprocessor pads at the bottom and on the right.
     return preprocess(batch, False)['inputs'][0][:, : size[0], : size[1]].float().cpu()
 
 
 def _window(model: nn.Module) -> tuple[int, int] | None:
-    """Size of the attention windows of a Swin, in tokens."""
+    """Return the attention window size of a Swin in tokens; None if there is not exactly one."""
     windows = (
         getattr(module, 'window_size', None)
         for module in model.modules()
@@ -172,12 +172,16 @@ def _of_timm(target: Target) -> Subject:
     import timm
 
     if target.options:
-        raise ValueError(f'--cfg-options are for configs, and {target.source} has none')
+        raise ValueError(
+            f'--cfg-options can only be used with a config file, got source {target.source}'
+        )
     name, size, checkpoint = target.source.removeprefix(TIMM), target.size, target.checkpoint
     if not timm.is_model(name):
-        raise ValueError(f'timm {timm.__version__} has no model {name!r}')
+        raise ValueError(
+            f'timm {timm.__version__} has no model {name!r}; timm.list_models() lists the models'
+        )
     create = partial(timm.create_model, name, checkpoint_path=checkpoint or '')
-    # What timm does not take is an error of its own: a convolutional network has no img_size.
+    # Convolutional networks of timm have no img_size, and raise a TypeError.
     try:
         model = create() if size is None else create(img_size=size)
     except TypeError:
@@ -193,7 +197,7 @@ def _of_timm(target: Target) -> Subject:
         _timm_features(model, target),
         lambda image: transform(Image.fromarray(image[..., ::-1])),
         size,
-        dict(network=name, layer=target.layer or _WHOLE, timm=timm.__version__),
+        dict(network=name, layer=target.layer or _FORWARD, timm=timm.__version__),
         _window(model),
     )
 
@@ -201,8 +205,8 @@ def _of_timm(target: Target) -> Subject:
 def _timm_features(model: nn.Module, target: Target) -> Callable[[Tensor], Tensor]:
     if target.layer is not None:
         return layer_features(model, target.layer, out_index=target.out_index)
-    forward: Callable[[Tensor], Tensor] = getattr(model, _WHOLE)
-    source = f"{target.source.removeprefix(TIMM)}'s {_WHOLE}"
+    forward: Callable[[Tensor], Tensor] = getattr(model, _FORWARD)
+    source = f"{target.source.removeprefix(TIMM)}'s {_FORWARD}"
 
     def features(images: Tensor) -> Tensor:
         height, width = images.shape[-2:]

@@ -1,4 +1,4 @@
-"""Position biases of a network's layers, learned tables and Gaussians, from its checkpoint."""
+"""Read the position bias (learned table and Gaussian) of every layer from a checkpoint."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,9 +24,10 @@ class Layer:
     Attributes:
         name: Stage and block.
         table: The learned table ``(heads, 2 * Wh - 1, 2 * Ww - 1)``, in logits.
-        gaussian: The Gaussian's, shaped alike; zeros where there is none.
-        amplitude: Effective amplitude ``a^2`` of each head, or one for all; empty for none.
-        sigma: In tokens; as many.
+        gaussian: The table of the Gaussian, of the same shape; zeros without a Gaussian.
+        amplitude: Effective amplitude ``a^2`` of each head, or one value shared by all heads;
+            empty without a Gaussian.
+        sigma: Sigma in tokens, with the same length as ``amplitude``.
     """
 
     name: str
@@ -36,14 +37,14 @@ class Layer:
     sigma: list[float]
 
     def fits(self) -> dict[str, GaussianSurface | None]:
-        """Gaussians fitted to the mean over heads, and to each head; None of a constant table."""
+        """Fit Gaussians to the mean over heads and to each head; None for a constant table."""
         bias = self.table + self.gaussian
         maps = {'mean': bias.mean(axis=0)} | {f'head{i}': one for i, one in enumerate(bias)}
         return {name: fit_central(values) for name, values in maps.items()}
 
 
 def fit_central(table: np.ndarray) -> GaussianSurface | None:
-    """Fit what the window's central token sees, minus its minimum."""
+    """Fit a Gaussian to the bias of the window's central token, minus its minimum."""
     window = tuple(side // 2 + 1 for side in table.shape)
     top, left = ((full - side) // 2 for full, side in zip(table.shape, window, strict=True))
     seen = table[top : top + window[0], left : left + window[1]]
@@ -52,7 +53,7 @@ def fit_central(table: np.ndarray) -> GaussianSurface | None:
 
 
 def layers_of(contents: Contents) -> list[Layer]:
-    """Every layer of a Swin, from the image on."""
+    """Return all layers of a Swin, from the input to the output."""
     layers = []
     for name in contents.tables():
         gaussian = GAUSSIAN.found_beside(name, contents.swin)
@@ -65,13 +66,13 @@ def layers_of(contents: Contents) -> list[Layer]:
 def make_layer(
     name: str, table: Tensor, window: tuple[int, int], gaussian: Mapping[str, Tensor]
 ) -> Layer:
-    """A layer from its table ``(T, heads)`` and its Gaussian's parameters, none where it has none.
+    """Create a layer from its table ``(T, heads)`` and the parameters of its Gaussian.
 
     Args:
         name: Stage and block.
         table: The learned bias of every relative offset.
         window: Height and width, in tokens.
-        gaussian: ``amplitude`` and ``sigma``, or empty.
+        gaussian: ``amplitude`` and ``sigma``; empty without a Gaussian.
     """
     own, amplitude, sigma = torch.zeros_like(table), [], []
     if gaussian:
@@ -83,10 +84,10 @@ def make_layer(
 
 
 def read_network(checkpoint: Mapping, source: str) -> list[Layer]:
-    """Every layer of a Swin, or of a plain ViT.
+    """Return all layers of a Swin or ViT checkpoint.
 
     Raises:
-        ValueError: If the file holds neither.
+        ValueError: If the file has neither.
     """
     if is_vit(checkpoint, source):
         return [make_layer(*layer) for layer in vit_layers(checkpoint, source)]
@@ -94,12 +95,12 @@ def read_network(checkpoint: Mapping, source: str) -> list[Layer]:
 
 
 def _as_maps(values: Tensor, sides: tuple[int, int]) -> np.ndarray:
-    """From a table ``(T, heads)``, of query from key, to maps over the offset of key from query."""
+    """Convert a table ``(T, heads)`` to maps ``(heads, *sides)`` over the key-query offset."""
     return values.t().unflatten(1, sides).flip(1, 2).double().numpy()
 
 
-def tables_picture(layers: list[Layer], path: Path) -> None:
-    """Learned table, Gaussian and sum of every layer."""
+def draw_tables(layers: list[Layer], path: Path) -> None:
+    """Plot learned table, Gaussian and sum of every layer."""
     rows = [
         (
             layer.name,

@@ -1,4 +1,4 @@
-"""Settings of a run as its work dir has them: Python text, read as data and not run."""
+"""Read the config of a work dir as literals, without executing it."""
 
 import ast
 import math
@@ -7,37 +7,38 @@ from pathlib import Path
 from mmengine.config import Config
 
 _LARGEST = 2**20  # bytes
-_SHOWN = 60  # letters of what is refused
-_NUMBERS = dict(inf=math.inf, nan=math.nan)  # as Python prints them
+_SHOWN = 60  # characters of rejected code in the error message
+_NUMBERS = dict(inf=math.inf, nan=math.nan)  # printed by Python without quotes
 
 
 class NotDataError(ValueError):
-    """The text would have to be run to know what it means; the message says where."""
+    """The config has code that is not a literal; the message gives the line."""
 
 
 def read_config(path: Path) -> Config:
-    """Read a config that MMEngine dumped: names, and their values as literals.
+    """Read a config file dumped by MMEngine: assignments of literals to names.
 
     MMEngine writes a mapping as ``dict(...)`` and a class as its bare name, which is read as text.
 
     Raises:
-        NotDataError: If there is anything else in the file, or more than 1 MiB.
-        OSError: If it cannot be read.
+        NotDataError: If the file has any other code, or is larger than 1 MiB.
+        OSError: If the file cannot be read.
     """
     if path.stat().st_size > _LARGEST:
-        raise NotDataError(f'{path} has more than {_LARGEST} bytes')
+        size = path.stat().st_size
+        raise NotDataError(f'{path} has {size} bytes, allowed are at most {_LARGEST}')
     try:
         tree = ast.parse(path.read_bytes())
         return Config(dict(map(_assignment, tree.body)))
     except (SyntaxError, ValueError, TypeError, KeyError, MemoryError, RecursionError) as error:
         raise NotDataError(
-            f'{path} cannot be read as data: {error}. --run-config runs it as Python, with your '
-            'rights'
+            f'{path} cannot be read without executing it: {error}. --run-config executes it as '
+            'Python code, with your permissions'
         ) from error
 
 
 def _assignment(node: ast.stmt) -> tuple[str, object]:
-    """Name and value of ``name = value``."""
+    """Return name and value of ``name = value``."""
     names = node.targets if isinstance(node, ast.Assign) else []
     if isinstance(node, ast.Assign) and len(names) == 1 and isinstance(names[0], ast.Name):
         return names[0].id, _Literals().visit(node.value)
@@ -46,11 +47,11 @@ def _assignment(node: ast.stmt) -> tuple[str, object]:
 
 def _not_data(node: ast.stmt | ast.expr) -> NotDataError:
     beginning = ast.unparse(node).splitlines()[0][:_SHOWN]
-    return NotDataError(f'line {node.lineno} would have to be run: {beginning}')
+    return NotDataError(f'line {node.lineno} is not a literal: {beginning}')
 
 
 class _Literals(ast.NodeVisitor):
-    """Value of an expression of literals."""
+    """Evaluates an expression of literals."""
 
     def visit_Constant(self, node: ast.Constant) -> object:
         return node.value
@@ -71,10 +72,10 @@ class _Literals(ast.NodeVisitor):
         return {self.visit(k): self.visit(v) for k, v in zip(keys, node.values, strict=True)}
 
     def visit_Call(self, node: ast.Call) -> dict:
-        """``dict(name=value)`` or ``dict({key: value})``."""
+        """Evaluate ``dict(name=value)`` or ``dict({key: value})``."""
         is_dict = isinstance(node.func, ast.Name) and node.func.id == 'dict'
         mappings = [type(argument) for argument in node.args]
-        has_names = all(keyword.arg for keyword in node.keywords)  # none of **
+        has_names = all(keyword.arg for keyword in node.keywords)  # False for **mapping
         if not is_dict or mappings not in ([], [ast.Dict]) or not has_names:
             raise _not_data(node)
         given = self.visit(node.args[0]) if node.args else {}
@@ -92,5 +93,5 @@ class _Literals(ast.NodeVisitor):
         return f'{self.visit(node.value)}.{node.attr}'
 
     def generic_visit(self, node: ast.AST) -> None:
-        assert isinstance(node, ast.expr)  # nothing else is visited
+        assert isinstance(node, ast.expr)  # only expressions are visited
         raise _not_data(node)

@@ -1,4 +1,4 @@
-"""Figures of a run's report that matplotlib draws: curves as SVG, maps as pictures."""
+"""Figures of a report made with matplotlib: curves as SVG, maps as PNG."""
 
 from argparse import Namespace
 from collections.abc import Callable
@@ -13,21 +13,21 @@ from mmgab.analysis.erf import PROTOCOLS, Erf, centre, describe_map, measure_erf
 from mmgab.analysis.plots import ErfPicture, curves_svg, layer_curves_svg, plot_erfs
 from mmgab.checkpoints import Contents, read_checkpoint
 from mmgab.config_types import is_type
-from mmgab.inspection.gaussian_layers import layers_of, tables_picture
+from mmgab.inspection.gaussian_layers import draw_tables, layers_of
 
 from .erf_images import batches, chosen_images
 from .erf_subject import Subject, Target, build_subject
 from .report_pictures import Figure, drawn
 from .report_runs import Run, in_percent
 
-_LAYERS = 6  # of a figure, so that it fits on a sheet of paper
-_DEPTHS = (2, 2, 6, 2)  # of a Swin that says nothing else
-# Where training is slow or fast; nothing that is learned.
+_LAYERS = 6  # per figure, so that it fits on a page
+_DEPTHS = (2, 2, 6, 2)  # default of Swin
+# Logged values that are not losses or metrics.
 _NO_LOSS = {'data_time', 'time', 'epoch', 'iter', 'step', 'memory', 'base_lr'}
 
 
 def curves(run: Run) -> list[Figure]:
-    """Losses, learning rate, gradients, and metrics of validations, over iterations."""
+    """Plot losses, learning rate, gradient norm and validation metrics over iterations."""
     records = run.scalars
     training = [record for record in records if 'loss' in record]
     names = [name for name in (training[0] if training else {}) if name not in _NO_LOSS]
@@ -35,7 +35,7 @@ def curves(run: Run) -> list[Figure]:
     accuracies = [name for name in names if 'acc' in name]
     groups = {
         'Loss and its terms': (terms, 'loss'),
-        'Accuracy in training': (accuracies, 'per cent'),
+        'Accuracy in training': (accuracies, 'percent'),
         'Learning rate': (['lr'], 'learning rate'),
         'Norm of the gradient': (['grad_norm'], 'norm'),
     }
@@ -46,7 +46,7 @@ def curves(run: Run) -> list[Figure]:
     ]
     validation = _validations(records)
     metrics = [name for name in (validation[0] if validation else {}) if name not in _NO_LOSS]
-    # MMDetection writes -1 where there is no object of a size.
+    # MMDetection logs -1 if there are no objects of a size.
     metrics = [name for name in metrics if all(record.get(name, 0) >= 0 for record in validation)]
     if metrics and len(validation) > 1:
         svg = curves_svg(_lines(validation, metrics), 'iteration', 'scores in percent')
@@ -55,7 +55,7 @@ def curves(run: Run) -> list[Figure]:
 
 
 def _validations(records: list[dict]) -> list[dict]:
-    """Records of validations, with the iteration after which they were made."""
+    """Return the records of validations, with the training iteration before each."""
     found, iteration = [], 0
     for record in records:
         if 'iter' in record:
@@ -74,11 +74,11 @@ def _lines(records: list[dict], names: list[str]) -> dict[str, tuple]:
 
 
 def gaussians(run: Run) -> list[Figure]:
-    """What GABMonitorHook recorded, of every layer (of the mean over heads)."""
+    """Plot the values logged by GABMonitorHook for every layer, averaged over heads."""
     records = [record for record in run.scalars if any(name.startswith('gab/') for name in record)]
     kinds = {
         'A': ('Amplitude of the Gaussians', 'A [logits]'),
-        'sigma': ('Their width', 'sigma [tokens]'),
+        'sigma': ('Sigma of the Gaussians', 'sigma [tokens]'),
         'share': ('Share of the bias in the scores', 'share'),
     }
     found = []
@@ -105,10 +105,10 @@ def _by_layer(records: list[dict], kind: str) -> list[tuple]:
 
 
 def tables(run: Run) -> list[Figure]:
-    """Learned table, Gaussian and sum of every layer, a few layers a figure.
+    """Plot learned table, Gaussian and sum of every layer, several layers per figure.
 
     Raises:
-        ValueError: If there is no Swin in the checkpoint.
+        ValueError: If the checkpoint has no Swin.
     """
     checkpoint = run.checkpoint
     layers = layers_of(Contents.of(read_checkpoint(str(checkpoint)), str(checkpoint)))
@@ -117,22 +117,22 @@ def tables(run: Run) -> list[Figure]:
     for first in range(0, len(layers), _LAYERS):
         some = layers[first : first + _LAYERS]
         names = ', '.join(layer.name for layer in some)
-        figures.append(drawn(partial(tables_picture, some), f'{caption}: {names}'))
+        figures.append(drawn(partial(draw_tables, some), f'{caption}: {names}'))
     return figures
 
 
 def receptive_fields(run: Run, args: Namespace, note: Callable[[str], None]) -> list[Figure]:
-    """Receptive field of the last map's centre, with the weights of the start and the trained ones.
+    """Plot the receptive field of the last feature map's center, before and after training.
 
     Args:
         run: The run.
         args: ``images``, ``num``, ``seed`` and ``size``.
-        note: Called with a sentence for each field that cannot be measured.
+        note: Called with a message for each receptive field that cannot be measured.
 
     Returns:
-        One figure, or none.
+        A list of one figure; empty if no receptive field can be measured.
     """
-    pictures, found, heading = [], [], ''
+    panels, found, heading = [], [], ''
     start = run.config.get('load_from')
     for when, checkpoint in (('at the start', start), ('after training', str(run.checkpoint))):
         torch.manual_seed(args.seed)
@@ -140,38 +140,47 @@ def receptive_fields(run: Run, args: Namespace, note: Callable[[str], None]) -> 
         try:
             subject = build_subject(target)
             erf = _measured(subject, args, f'{run.folder.name} {when}')
-        except Exception as error:  # of the network, the data set or the weights, whatever they are
+        except Exception as error:  # from the network, the dataset or the weights
             reason = f'{type(error).__name__}: {error}'
-            note(f'The receptive field {when} was not measured. {reason}')
+            note(f'The receptive field {when} could not be measured. {reason}')
             continue
-        pictures.append(ErfPicture(when, erf.sums[0].mean, erf.centre(0)))
+        panels.append(ErfPicture(when, erf.sums[0].mean, erf.centre(0)))
         numbers = describe_map(erf.sums[0].mean, erf.centre(0))
         found.append(
-            f'{when}: half of it within {numbers["r50"]:.0f} pixels, nearest Gaussian '
-            f'{numbers["fit_sigma_x"]:.0f} x {numbers["fit_sigma_y"]:.0f} pixels wide (sigma), '
-            f'R² {numbers["fit_r_squared"]:.2f}'
+            f'{when.capitalize()}: r50 {numbers["r50"]:.0f} pixels (half of the contributions are '
+            f'inside), fitted Gaussian with sigma {numbers["fit_sigma_x"]:.0f} x '
+            f'{numbers["fit_sigma_y"]:.0f} pixels, R² {numbers["fit_r_squared"]:.2f}.'
         )
         heading = (
             f'{subject.about["layer"]}, protocol {erf.protocol}, {erf.sums[0].count} images '
             f'({args.images}), {erf.size[0]} x {erf.size[1]} pixels'
         )
-    if not pictures:
+    if not panels:
         return []
-    caption = f'What the centre of the last map answers to; {"; ".join(found)}. {_start(run, args)}'
-    return [drawn(lambda path: plot_erfs({'': pictures}, heading, path), caption)]
+    caption = (
+        'Receptive field of the central unit of the last feature map. '
+        f'{" ".join(found)} {_start(run, args)}'
+    )
+    return [drawn(lambda path: plot_erfs({'': panels}, heading, path), caption)]
 
 
 def _start(run: Run, args: Namespace) -> str:
-    """What a run started from, in a sentence."""
+    """Return a sentence about the initial weights of a run."""
     init_cfg = run.config.model.backbone.get('init_cfg') or {}
     source = run.config.get('load_from') or init_cfg.get('checkpoint')
     if source:
-        return f'It started from {Path(source).name}.'
-    return f'It started from random weights, of which these are a new draw (seed {args.seed}).'
+        return f'The training started from {Path(source).name}.'
+    return (
+        'The training started from random weights; those measured here are newly initialized with '
+        f'seed {args.seed}.'
+    )
 
 
 def _last_map(run: Run) -> tuple[str | None, int | None]:
-    """The last stage of a Swin: the norm behind it makes a constant of the mean at the start."""
+    """Return the last stage of a Swin, before its norm.
+
+    With initial weights, the channel mean after the norm is constant and has no gradient.
+    """
     backbone, scope = run.config.model.backbone, run.config.get('default_scope')
     last = len(backbone.get('depths', _DEPTHS)) - 1
     if any(is_type(backbone, name, MODELS, scope) for name in ('SwinGAB', 'SwinTransformer')):

@@ -1,4 +1,4 @@
-"""The page about a run: parts that are made one by one, and say why where one fails."""
+"""Sections of the HTML report; a section that fails shows the reason, the others are kept."""
 
 import argparse
 import datetime
@@ -21,19 +21,19 @@ from .report_pictures import Figure, picture
 from .report_runs import Run
 
 _TEMPLATE = Path(__file__).with_name('report.html.j2')
-MAX_PICTURES = 8  # of one run; a validation set has thousands
+MAX_PICTURES = 8  # per run; a validation set can have thousands of images
 Made = TypeVar('Made')
 
 
 def settings(run: Run) -> dict[str, str]:
-    """What was trained, in a few lines."""
+    """Return the main settings of a run as a table."""
     config = run.config
     rows = {
         'model': lambda: type_name(config.model),
         'backbone': lambda: _call(config.model.backbone, ('embed_dims', 'depths', 'num_heads',
                                                           'window_size', 'gab_cfg')),
         'data': lambda: _call(config.train_dataloader.dataset, ('data_root',)),
-        'batch': lambda: f'{config.train_dataloader.batch_size} images a process',
+        'batch size': lambda: f'{config.train_dataloader.batch_size} images per process',
         'optimizer': lambda: _call(config.optim_wrapper.optimizer, ('lr', 'weight_decay')),
         'schedule': lambda: _call(config.train_cfg, ('max_epochs', 'max_iters')),
         'seed': lambda: str(config.get('randomness', {}).get('seed', 'none')),
@@ -43,54 +43,56 @@ def settings(run: Run) -> dict[str, str]:
         try:
             found[name] = row()
         except (AttributeError, KeyError, TypeError) as error:
-            found[name] = f'not known: {reason(error)}'
+            found[name] = f'unknown: {reason(error)}'
     return found
 
 
 def _call(config: Config, names: tuple[str, ...]) -> str:
-    """A type and the most telling of its arguments."""
+    """Format a type with the given arguments."""
     given = ', '.join(f'{name}={config[name]}' for name in names if name in config)
     return f'{type_name(config)}({given})'
 
 
 def checkpoint_facts(run: Run) -> dict[str, str]:
-    """Name, size and hash of the last checkpoint.
+    """Return name, size and hash of the last checkpoint.
 
     Raises:
-        ValueError: If there is none, or it cannot be read.
+        ValueError: If there is no checkpoint, or it cannot be read.
     """
     path = run.checkpoint
     if path is None:
-        raise ValueError('There is no checkpoint: no position bias, no receptive fields.')
+        raise ValueError(
+            f'{run.folder} has no checkpoint; position bias and receptive fields are not shown.'
+        )
     try:
         tensors, _ = unwrap(read_checkpoint(str(path)), str(path))
     except (ValueError, OSError) as error:
         raise ValueError(f'The last checkpoint cannot be read: {error}') from error
     return {
         'checkpoint': f'{path.name}, {sum(t.numel() for t in tensors.values()) / 1e6:.1f} '
-        'million numbers',
+        'million tensor elements',
         'its SHA-256': file_sha256(str(path)),
     }
 
 
 def pictures_of(paths: list[Path], notes: list[str]) -> list[Figure]:
-    """Pictures, as far as they can be read."""
+    """Return figures of image files; add a note for each unreadable file."""
     figures = []
     for path in paths[:MAX_PICTURES]:
         try:
             figures.append(picture(path, path.name))
-        except Exception as error:  # of any decoder
+        except Exception as error:  # from any decoder
             notes.append(f'{path.name} is not shown: {reason(error)}')
     if len(paths) > MAX_PICTURES:
-        notes.append(f'{MAX_PICTURES} of {len(paths)} pictures are shown.')
+        notes.append(f'{MAX_PICTURES} of {len(paths)} images are shown.')
     return figures
 
 
 class Parts:
-    """Parts of a run's page: one that fails says why in its place, and the others are made.
+    """Makes the sections of a run's report, and collects the reasons of sections that fail.
 
     Attributes:
-        failed: By the name of a part, why there is none.
+        failed: Maps names of failed sections to the reason.
     """
 
     def __init__(self, run: Run) -> None:
@@ -98,16 +100,16 @@ class Parts:
         self.failed: dict[str, str] = {}
 
     def make(self, part: str, maker: Callable[[], Made]) -> Made | None:
-        """Make a part; None where that fails."""
+        """Make a section; returns None if that fails."""
         try:
             return maker()
-        except Exception as error:  # of the data, of the config's own code, of a library
+        except Exception as error:  # from the data, the config's code or a library
             self.failed[part] = reason(error)
             print(f'{self.run.folder.name}, {part}: {reason(error)}', file=sys.stderr)
             return None
 
     def draw(self, part: str, *args: object) -> list[Figure]:
-        """Draw figures; matplotlib is imported here, so that without it the rest is made."""
+        """Make figures; matplotlib is imported here, so that the rest works without it."""
         return self.make(part, lambda: _figures(part)(self.run, *args)) or []
 
 
@@ -116,20 +118,20 @@ def _figures(part: str) -> Callable[..., list[Figure]]:
 
 
 def reason(error: Exception) -> str:
-    """An error in a sentence; the type of one that has none."""
+    """Return the message of an error, with its type unless the message is a sentence."""
     is_sentence = isinstance(error, (ValueError, OSError)) and str(error)
     return str(error) if is_sentence else f'{type(error).__name__}: {error}'
 
 
 def sections(run: Run, args: argparse.Namespace) -> dict:
-    """Everything that the page says about a run."""
+    """Return the content of all sections about a run."""
     parts, notes = Parts(run), []
     facts = parts.make('weights', lambda: checkpoint_facts(run)) or {}
     monitored = parts.draw('gaussians')
     if not monitored and 'gaussians' not in parts.failed:
         notes.append(
-            'Amplitudes and sigmas over time are not known: mmgab.GABMonitorHook was not in '
-            'custom_hooks, or there is no Gaussian.'
+            'Amplitude and sigma were not logged: custom_hooks has no mmgab.GABMonitorHook, or the '
+            'model has no Gaussian.'
         )
     trained = parts.draw('tables') if facts else []
     if facts and args.images != 'none':
@@ -137,8 +139,8 @@ def sections(run: Run, args: argparse.Namespace) -> dict:
             trained += parts.draw('receptive_fields', args, notes.append)
         else:
             notes.append(
-                'Receptive fields were not measured: that runs what the config of the work dir '
-                'names. --run-config allows it.'
+                'Receptive fields were not measured. --run-config measures them, which executes '
+                'the config of the work dir.'
             )
     metrics = parts.make('metrics', lambda: run.metrics) or {}
     if run.unread:
@@ -161,14 +163,14 @@ def sections(run: Run, args: argparse.Namespace) -> dict:
 
 
 def readable(value: object) -> str:
-    """A metric in a table; MMDetection's -1 means that there was nothing to measure."""
+    """Format a metric; -1 of MMDetection means that there is no ground truth."""
     if not isinstance(value, (int, float)):
         return str(value)
-    return 'no such objects' if value < 0 else f'{value:.4g}'
+    return 'no ground truth' if value < 0 else f'{value:.4g}'
 
 
 def page(work_dir: Path, runs: list[Run], args: argparse.Namespace) -> str:
-    """The page's HTML."""
+    """Render the HTML page."""
     overview: list[Figure] = []
     notes: list[str] = []
     if runs[0].folder != work_dir:

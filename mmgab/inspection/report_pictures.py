@@ -1,4 +1,4 @@
-"""Figures and picture files inside the page of a report."""
+"""Figures of a report: SVG markup, or embedded image files."""
 
 import base64
 import tempfile
@@ -13,13 +13,13 @@ _KIND = {'.png': 'png', '.jpg': 'jpeg', '.jpeg': 'jpeg'}
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of the page.
+    """A figure of the report, given by ``svg`` or by ``uri`` and ``width``.
 
     Attributes:
-        caption: What it shows.
-        svg: Its markup, or
-        uri: its picture as a ``data:`` address, and
-        width: of it, in pixels.
+        caption: Caption below the figure.
+        svg: SVG markup.
+        uri: Embedded image as a ``data:`` URI.
+        width: Width of the embedded image in pixels.
     """
 
     caption: str
@@ -29,20 +29,20 @@ class Figure:
 
 
 def picture(path: Path, caption: str) -> Figure:
-    """A picture file inside the page.
+    """Embed an image file.
 
     Raises:
         OSError: If it cannot be read.
     """
     data = base64.b64encode(path.read_bytes()).decode()
     with Image.open(path) as image:
-        image.load()  # so that one that is cut off is an error here
+        image.load()  # raises an error if the file is truncated
         width = image.width
     return Figure(caption, uri=f'data:image/{_KIND[path.suffix]};base64,{data}', width=width)
 
 
 def drawn(draw: Callable[[Path], object], caption: str) -> Figure:
-    """What a function draws into a file, inside the page."""
+    """Embed the image file that a function writes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, 'figure.png')
         draw(path)

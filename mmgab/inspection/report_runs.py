@@ -1,4 +1,4 @@
-"""What a training run left in its work dir: settings, curves, metrics, pictures, commands."""
+"""Read settings, curves, metrics, images and commands of a training run from its work dir."""
 
 import json
 import math
@@ -19,10 +19,10 @@ from .report_config import read_config
 _SCALARS, _CONFIG = 'vis_data/scalars.json', 'vis_data/config.py'
 _ENVIRONMENT = re.compile(r'^ {4}([^:\n]+): (.+)$', re.MULTILINE)
 _COMMAND = re.compile(r' Command: (.+)$', re.MULTILINE)
-# Average precision and recall as MMDetection names them; MMPretrain's are in percent.
+# Average precision and recall of MMDetection, which are fractions; MMPretrain's are in percent.
 _FRACTION = re.compile(r'^(?!multi-label/)(.*[/_])?m?A[PR](?![A-Za-z]{2})')
 _PICTURES = {'.png', '.jpg', '.jpeg'}
-# Kilobytes of what its parts were built with.
+# Several kilobytes of build flags.
 _LEFT_OUT = {'PyTorch compiling details'}
 
 
@@ -32,9 +32,9 @@ class Run:
 
     Attributes:
         folder: Its work dir.
-        starts: Folders of its starts, one for each time that training began or was resumed, and
-            logged something.
-        read: Reads its config file.
+        starts: Folders (named by time) of every start or resumption of the training that logged
+            at least one iteration.
+        read: Function that reads its config file.
     """
 
     folder: Path
@@ -43,26 +43,26 @@ class Run:
 
     @property
     def config_file(self) -> Path:
-        """Settings of the last start."""
+        """Path of the config of the last start."""
         return self.starts[-1] / _CONFIG
 
     @cached_property
     def config(self) -> Config:
-        """The same, read."""
+        """Config of the last start."""
         return self.read(self.config_file)
 
     @property
     def checkpoint(self) -> Path | None:
-        """The last one that is there."""
+        """Path of the last checkpoint; None without checkpoints."""
         files = [file for file in self.folder.glob('*.pth') if file.is_file()]
         newest = max(files, key=lambda file: file.stat().st_mtime, default=None)
         return last_checkpoint(self.folder) or newest
 
     @property
     def scalars(self) -> list[dict]:
-        """Records in the order of training, each with its ``step``.
+        """Logged records in the order of training, each with its ``step``.
 
-        A later start replaces everything from its first step on: what was trained again.
+        After a resumption, its records replace earlier records of the same iterations.
         """
         kept: list[dict] = []
         for start in self.starts:
@@ -73,17 +73,17 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, dict]:
-        """Metrics that tools/test.py wrote, scores in percent; by the name of the test."""
+        """Metrics written by tools/test.py, by the name of the test; scores are in percent."""
         return {_name(one): in_percent(one['metrics']) for one in self._results}
 
     @property
     def tests(self) -> dict[str, dict[str, str]]:
-        """How each test was made, by its name, as far as tools/test.py wrote it."""
+        """Settings of each test written by tools/test.py, by the name of the test."""
         return {_name(one): _settings(one) for one in self._results}
 
     @property
     def unread(self) -> list[str]:
-        """Why files of tests could not be read."""
+        """Errors of unreadable result files."""
         return [one['error'] for one in self._result_files if 'error' in one]
 
     @property
@@ -92,7 +92,7 @@ class Run:
 
     @cached_property
     def _result_files(self) -> list[dict]:
-        """Contents of the files that tools/test.py wrote, each with its folder."""
+        """Contents of the result files of tools/test.py, each with its folder."""
         patterns = [f'{below}results{tta}.json' for below in ('', '*/') for tta in ('', '_tta')]
         files = {file for pattern in patterns for file in self.folder.glob(pattern)}
         return [
@@ -102,7 +102,7 @@ class Run:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Machine, versions and settings, as the log of the last start says them."""
+        """Machine, versions and settings from the log of the last start."""
         log = _log(self.starts[-1])
         block = log.split('-' * 60)[1] if log.count('-' * 60) >= 2 else ''
         found = dict(_ENVIRONMENT.findall(block))
@@ -110,7 +110,7 @@ class Run:
 
     @property
     def commands(self) -> list[str]:
-        """Commands that trained and tested, as their logs say them, each once."""
+        """Distinct commands of trainings and tests from their logs."""
         logs = sorted([*self.folder.glob('2*/*.log'), *self.folder.glob('*/2*/*.log')],
                       key=lambda file: file.stem)  # fmt: skip
         found = [line for log in logs for line in _COMMAND.findall(log.read_text(errors='replace'))]
@@ -118,10 +118,10 @@ class Run:
 
     @property
     def pictures(self) -> list[Path]:
-        """Pictures beside its checkpoints, and those that its starts and tests have drawn."""
-        beside = sorted(self.folder.glob('*'))
+        """Image files in the work dir, and those written by its starts and tests."""
+        images = sorted(self.folder.glob('*'))
         shown = [one['folder'] / one['show_dir'] for one in self._results if one.get('show_dir')]
-        beside += [
+        images += [
             path
             for folder in dict.fromkeys(each.resolve() for each in shown)
             if folder.is_relative_to(self.folder.resolve())
@@ -129,11 +129,11 @@ class Run:
         ]
         patterns = ('2*/**/*', '*/2*/**/*', '**/vis_image/*')
         drawn = sorted({path for pattern in patterns for path in self.folder.glob(pattern)})
-        return [path for path in [*beside, *drawn] if path.suffix in _PICTURES]
+        return [path for path in [*images, *drawn] if path.suffix in _PICTURES]
 
 
 def in_percent(values: dict) -> dict:
-    """Metrics with all scores in percent: MMDetection gives precision and recall as fractions."""
+    """Convert all scores to percent; MMDetection reports precision and recall as fractions."""
     return {
         name: 100 * value
         if _FRACTION.search(name) and isinstance(value, (int, float)) and 0 <= value <= 1
@@ -143,7 +143,7 @@ def in_percent(values: dict) -> dict:
 
 
 def _name(result: dict) -> str:
-    """The tested checkpoint, and whether images were augmented."""
+    """Return the file name of the tested checkpoint, with ``--tta`` if it was used."""
     return Path(result['checkpoint']).name + (', --tta' if result.get('tta') else '')
 
 
@@ -161,29 +161,31 @@ def _settings(result: dict) -> dict[str, str]:
 
 
 def find_runs(work_dir: Path, read: Callable[[Path], Config] = read_config) -> list[Run]:
-    """Runs of a work dir: itself, or the folders in it.
+    """Find the training runs of a work dir: itself, or its subfolders.
 
     Args:
         work_dir: The folder.
-        read: Reads a config file; by default as data. ``Config.fromfile`` would run it.
+        read: Function that reads a config file; by default as literals. ``Config.fromfile``
+            executes the file.
 
     Raises:
-        FileNotFoundError: If there is no such folder.
-        ValueError: If nothing was trained there.
+        FileNotFoundError: If the folder does not exist.
+        ValueError: If there is no training run.
     """
     if not work_dir.is_dir():
-        raise FileNotFoundError(f'{work_dir} is no folder')
+        raise FileNotFoundError(f'{work_dir} is not a folder; it must be a work dir of a run')
     inside = sorted(path for path in work_dir.iterdir() if path.is_dir())
     runs = _runs([work_dir], read) or _runs(inside, read)
     if not runs:
         raise ValueError(
-            f'{work_dir}: nothing was trained here, nor in a folder of it: there is no */{_SCALARS}'
+            f'{work_dir}: no training run found in this folder or its subfolders (there is no '
+            f'*/{_SCALARS})'
         )
     return runs
 
 
 def _iteration(record: dict) -> int | None:
-    """Where in training a record is from; a validation's step may count epochs."""
+    """Return the iteration of a record; None for validations, whose step may count epochs."""
     is_monitor = any(name.startswith('gab/') for name in record)
     return record['step'] if is_monitor else record.get('iter')
 
@@ -200,9 +202,9 @@ def _runs(folders: list[Path], read: Callable[[Path], Config]) -> list[Run]:
     runs = []
     for folder in folders:
         starts = sorted(file.parents[1] for file in folder.glob(f'2*/{_SCALARS}'))
-        # One that was stopped before it logged anything trained nothing.
+        # A start without a logged iteration did not train.
         trained = [s for s in starts if any('iter' in r for r in _read_records(s / _SCALARS))]
-        if not trained and any(folder.glob('*.pth')):  # it trained, and its log is not there
+        if not trained and any(folder.glob('*.pth')):  # it trained, but the log is missing
             trained = sorted(file.parents[1] for file in folder.glob(f'2*/{_CONFIG}'))
         if trained:
             runs.append(Run(folder, trained, read))
@@ -214,8 +216,8 @@ def _read_records(file: Path) -> list[dict]:
     for number, line in enumerate(file.read_text(errors='replace').splitlines(), 1):
         try:
             records.append(dict(json.loads(line)))
-        except (ValueError, TypeError) as error:  # the last one of a run that was killed
-            print(f'left out: line {number} of {file}: {error}', file=sys.stderr)
+        except (ValueError, TypeError) as error:  # the last line of a killed run
+            print(f'skipped: line {number} of {file}: {error}', file=sys.stderr)
     return records
 
 

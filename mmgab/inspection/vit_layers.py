@@ -1,4 +1,4 @@
-"""Position biases of a plain ViT's layers, as tables over relative offsets, from its checkpoint."""
+"""Read the position biases of a ViT checkpoint as tables over relative offsets."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,27 +13,27 @@ from mmgab.functional import relative_offsets, table_window
 _POSITION = re.compile(r'((?:.*\.)?)(blocks\.\d+)\.attn\.((?:rel_pos|gaussian)\..*)')
 _STAGE = re.compile(r'(stages|layers|features)\.\d+\.$')
 _TABLE, _NETWORK = 'rel_pos.relative_position_bias_table', 'rel_pos.mlp.'
-_CLASS_TOKEN_ROWS = 3  # of timm's tables, behind the others
-_GRID = (14, 14)  # of timm's ViTs of 224 pixels and patches of 16
+_CLASS_TOKEN_ROWS = 3  # last rows of timm's tables
+_GRID = (14, 14)  # timm's ViTs with 224 x 224 pixels and 16 x 16 patches
 
 
 def vit_layers(
     checkpoint: Mapping, source: str
 ) -> Iterator[tuple[str, Tensor, tuple[int, int], dict[str, Tensor]]]:
-    """Find every layer of a plain ViT that has relative positions or a Gaussian; timm's names.
+    """Yield every layer of a ViT that has relative positions or a Gaussian.
 
-    A network of positions becomes a table for the grid that the ViT was made for.
+    A position MLP is evaluated to a table for the pretraining grid of the ViT.
 
     Args:
-        checkpoint: What was read from a file: timm's ``vit_relpos_*``, a ViTGAB, or a model around.
-        source: Where it was read from, for messages.
+        checkpoint: Checkpoint of timm's ``vit_relpos_*``, of a ViTGAB, or of a model with one.
+        source: File name or URL for error messages.
 
     Yields:
-        The layer's name, its table ``(T, heads)`` of the bias without the Gaussian, the window that
-        it is for, in tokens, and ``amplitude`` and ``sigma`` of its Gaussian, if it has one.
+        The layer's name as in timm, its table ``(T, heads)`` without the Gaussian, the window
+        size in tokens, and ``amplitude`` and ``sigma`` of its Gaussian, if it has one.
 
     Raises:
-        ValueError: If there is no such layer, or a table is for no window.
+        ValueError: If there is no such layer, or a table does not match a square window.
     """
     tensors, notes = unwrap(checkpoint, source)
     layers: dict[tuple[str, str], dict[str, Tensor]] = {}
@@ -59,23 +59,26 @@ def vit_layers(
 
 
 def is_vit(checkpoint: Mapping, source: str) -> bool:
-    """Whether a file holds such a layer, and no Swin, whose blocks are in stages."""
+    """Return True if a checkpoint has a ViT layer with a position bias outside Swin stages."""
     names = unwrap(checkpoint, source)[0]
     return any((m := _POSITION.fullmatch(n)) and not _STAGE.search(m[1]) for n in names)
 
 
 def _square(
-    table: Tensor, noted: tuple[int, int] | None, place: str
+    table: Tensor, noted: tuple[int, int] | None, layer: str
 ) -> tuple[Tensor, tuple[int, int]]:
-    """A table without rows of a class token, and its window."""
+    """Return a table without the rows of the class token, and its window size."""
     for rows in (table, table[:-_CLASS_TOKEN_ROWS]):
         if window := table_window(rows, None, noted):
             return rows, window
-    raise ValueError(f'{place} has a table of {len(table)} rows, which is for no square window')
+    raise ValueError(
+        f'{layer}: cannot infer the window size: {len(table)} rows of the table do not match a '
+        'square window'
+    )
 
 
 def _of_network(own: Mapping[str, Tensor], window: tuple[int, int]) -> Tensor:
-    """Table of a network, as :class:`mmgab.layers.grid_attention.RelPosMlp` makes it."""
+    """Evaluate a position MLP to a table, as in ``mmgab.layers.grid_attention.RelPosMlp``."""
     offsets = relative_offsets(window)
     hidden = offsets.sign() * offsets.abs().log1p()
     weights = {n.removeprefix(_NETWORK): t for n, t in own.items() if n.startswith(_NETWORK)}

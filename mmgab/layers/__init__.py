@@ -1,1 +1,1 @@
-"""Modules that networks are made of, and that no config names."""
+"""Building blocks of the backbones: attention, blocks, embeddings and argument checks."""

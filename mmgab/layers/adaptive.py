@@ -1,4 +1,4 @@
-"""Modules that adapt a checkpoint's tensors to themselves, whichever way it is loaded."""
+"""Base class of modules that convert a checkpoint's tensors on load."""
 
 from collections.abc import Mapping, MutableMapping
 from typing import Any
@@ -7,15 +7,15 @@ from torch import Tensor, nn
 
 
 class AdaptiveModule(nn.Module):
-    """Base of a module whose tensors come in several forms.
+    """Base of a module that converts (renames, resizes) the tensors of a state dict on load.
 
-    Tensors are adapted once in each load. Torch's ``load_state_dict`` (and MMEngine's) leads to the
-    load hook below, which adapts them. :func:`mmgab.checkpoints.load` calls
-    :meth:`adapt_state_dict` itself, compares the result with the model, and has the hook take it.
+    Tensors are converted once in each load. ``load_state_dict`` of PyTorch and MMEngine converts
+    them in the load hook below. :func:`mmgab.checkpoints.load` calls :meth:`adapt_state_dict`
+    itself, compares the result with the model, and turns the hook's conversion off.
 
     Attributes:
-        takes_as_they_are: Whether the load hook gets tensors that are adapted; True during
-            :func:`mmgab.checkpoints.load` alone.
+        takes_as_they_are: True while the load hook receives converted tensors, that is only during
+            :func:`mmgab.checkpoints.load`.
     """
 
     takes_as_they_are: bool = False
@@ -23,15 +23,15 @@ class AdaptiveModule(nn.Module):
     def adapt_state_dict(
         self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping
     ) -> list[str]:
-        """Bring this module's tensors to its own form.
+        """Convert this module's tensors in a state dict to the form that this module has.
 
-        What already fits stays as it is; what cannot be told stays as well, for the caller to
-        refuse.
+        Tensors that already fit, or whose form is unknown, stay unchanged; the caller reports
+        those that do not fit.
 
         Args:
-            state_dict: What is loaded; changed in place.
-            prefix: What stands before this module's names.
-            local_metadata: What the module that saved them noted; may be empty.
+            state_dict: State dict to load; changed in place.
+            prefix: Prefix of this module's tensor names.
+            local_metadata: Metadata of the module that saved the tensors; may be empty.
 
         Returns:
             Names of the tensors that were resized.

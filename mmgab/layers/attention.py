@@ -1,4 +1,4 @@
-"""Multi-head self-attention in windows of a token grid, with a bias of relative positions."""
+"""Multi-head self-attention in windows of a token grid, with a relative-position bias."""
 
 from abc import abstractmethod
 
@@ -29,29 +29,30 @@ ATTENTION_BACKENDS = ('auto', 'sdpa', 'explicit')
 
 
 def check_backend(attn_backend: str, attn_drop_rate: float, is_gated: bool) -> None:
-    """Check that a backend can do what is asked for.
+    """Check that a backend supports the other attention settings.
 
     Raises:
-        ValueError: If it is not known, or is the fused kernel and weights are dropped or mixed.
+        ValueError: If the backend is unknown, or ``'sdpa'`` is combined with attention dropout or
+            gated attention.
     """
     check_choice('attn_backend', attn_backend, ATTENTION_BACKENDS)
     if attn_backend == 'sdpa' and attn_drop_rate:
         raise ValueError(
-            f"attn_backend='sdpa' drops no attention weights: attn_drop_rate must be 0, got "
-            f"{attn_drop_rate}; with 'auto' attention goes by steps where it drops"
+            f"attn_backend='sdpa' does not support attention dropout: attn_drop_rate must be 0, "
+            f"got {attn_drop_rate}; use 'auto', which is unfused where it drops"
         )
     if attn_backend == 'sdpa' and is_gated:
-        raise ValueError("attn_backend='sdpa' mixes no weights, as gpsa_cfg asks: use 'auto'")
+        raise ValueError("attn_backend='sdpa' does not support gpsa_cfg; use 'auto'")
 
 
 class BiasedMSA(DrawsInitialValues, ReadsNormed):
-    """Attention inside windows, or over a whole grid, whose scores have a bias of positions.
+    """Multi-head self-attention with a position bias, inside windows or over the whole grid.
 
-    The bias is made in table space, one row for each relative offset: a learned table, to which the
-    terms named in :attr:`position_terms` are added, each a child that makes a table of offsets
-    ``(T, 2)``. So a new term is a module, ``self.alibi = ...`` and
-    ``self.position_terms.append('alibi')``, and a row in :mod:`~.methods`. A bias that is no table
-    overrides :meth:`position_bias`; a new way from scores to weights overrides :meth:`weights`.
+    The bias is a table with one row for each relative offset. It is the sum of a learned table and
+    of the terms listed in :attr:`position_terms`, child modules that map offsets ``(T, 2)`` to a
+    table. A new term is therefore a module, ``self.alibi = ...`` and
+    ``self.position_terms.append('alibi')``, and a row in :mod:`~.methods`. A bias that is not a
+    table overrides :meth:`position_bias`. A replacement of the softmax overrides :meth:`weights`.
 
     Args:
         embed_dims: Channels ``C``.
@@ -65,9 +66,9 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
         gaussian: A :class:`~.gaussian_bias.GaussianBias`, or None.
 
     Attributes:
-        gaussian: A term of the bias; None for none.
-        local: What makes weights of position, which are mixed into those of content; None for none.
-        position_terms: Names of the children that make a table each; one may be None.
+        gaussian: The Gaussian term of the bias, or None.
+        local: The gated positional attention (:class:`~.gated_attention.LocalPosition`), or None.
+        position_terms: Names of the child modules that are terms of the bias; a child may be None.
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
         self.local: LocalPosition | None = None
 
     def draw_(self) -> None:
-        """Draw the projections; values as gates want them."""
+        """Initialise the projections; with gates, the value projection as they require."""
         draw_linear_(self.qkv)
         draw_linear_(self.proj)
         if self.local is not None and self.local.values == 'identity':
@@ -127,7 +128,7 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
             grid = (len(x), *hw_shape)
             out = window_attention(qkv, padding, bias, grid, window, shift, self.scale)
         else:
-            # In the order of other Swins, for who looks at the weights.
+            # Windows row by row, as in other Swin implementations, for hooks on the weights.
             order = window_order(len(x), (height, width), window, shift, x.device, by_kind=False)
             q, k, v = split_heads(order.to_windows(qkv, padding), 3, self.num_heads)
             mask = order.groups[0].mask
@@ -138,14 +139,14 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
         return self.proj_drop(self.proj(out.reshape(x.shape)))
 
     def weights(self, q: Tensor, k: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
-        """Attention weights from scaled and biased scores.
+        """Compute attention weights from scaled and biased scores.
 
         Args:
             q: Queries ``(windows, heads, N, head_dim)``.
             k: Keys, shaped like ``q``.
             bias: ``(heads, N, N)``.
-            mask: ``(N, N)`` or ``(windows, 1, N, N)``, True where query and key must not see each
-                other; None if all may.
+            mask: ``(N, N)`` or ``(windows, 1, N, N)``, True where a query must not attend to a
+                key; None for no mask.
 
         Returns:
             ``(windows, heads, N, N)``, rows sum to one.
@@ -156,17 +157,17 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
     def position_bias(
         self, window_size: tuple[int, int] | None = None, like: Tensor | None = None
     ) -> Tensor:
-        """Bias of every pair of tokens of a window.
+        """Compute the position bias of every pair of tokens of a window.
 
         Args:
-            window_size: Height and width, in tokens; the attention's own by default.
-            like: Whose device and precision it is for; by default those of the parameters.
+            window_size: Height and width, in tokens; this layer's window by default.
+            like: Tensor whose device and dtype are used; the first parameter by default.
 
         Returns:
             ``(heads, N, N)``, query before key, in logits.
         """
         window = window_size or self.window_size
-        assert window is not None, 'of the whole grid, whose size is to be given'
+        assert window is not None, 'window_size is required for attention over the whole grid'
         like = next(self.parameters()) if like is None else like
         table = self.position_table(window, like)
         tokens = window[0] * window[1]
@@ -174,14 +175,15 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
         return pairs.expand(self.num_heads, tokens, tokens)
 
     def position_table(self, window_size: tuple[int, int], like: Tensor) -> Tensor | None:
-        """Bias of every relative offset: the learned table and all terms.
+        """Compute the bias of every relative offset: the learned table plus all terms.
 
         Args:
             window_size: See :meth:`position_bias`.
             like: See :meth:`position_bias`.
 
         Returns:
-            ``((2Wh-1)(2Ww-1), heads)``, or ``(..., 1)`` for all heads; None where there is none.
+            ``((2Wh-1)(2Ww-1), heads)``, or ``(..., 1)`` shared by all heads, in logits; None
+            without any bias.
         """
         table = self.learned_table(window_size, like)
         for name in self.position_terms:
@@ -195,31 +197,31 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
     def local_scores(
         self, window_size: tuple[int, int], device: torch.device
     ) -> tuple[Tensor, Tensor]:
-        """Scores of position alone, and how much they count, see :func:`mix_weights`."""
-        assert self.local is not None, 'without gates'
-        # A table is of query from key; of key from query is what is wanted.
+        """Compute positional scores and their gate, see :func:`mix_weights`."""
+        assert self.local is not None, 'local_scores needs gpsa_cfg'
+        # Table offsets are query minus key; the scores need key minus query.
         scores, share = self.local(-window_offsets((window_size[0], window_size[1]), device))
         return self.pairs(scores, window_size), share
 
     def pairs(self, table: Tensor, window_size: tuple[int, int]) -> Tensor:
-        """From a table ``(T, heads)`` to all pairs of tokens of a window, ``(heads, N, N)``."""
+        """Expand a table ``(T, heads)`` to all pairs of tokens of a window, ``(heads, N, N)``."""
         return pairs_of_table(table, window_size)
 
     @abstractmethod
     def learned_table(self, window_size: tuple[int, int], like: Tensor) -> Tensor | None:
-        """What is learned for every relative offset, see :meth:`position_table`; None for none."""
+        """Return the learned table, see :meth:`position_table`, or None."""
 
     @torch.no_grad()
     def look(
         self, x: Tensor, hw_shape: tuple[int, int], shift: tuple[int, int] = (0, 0)
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """What attention does in the windows that hold no padding and are not cut by a shift.
+        """Compute attention weights in the windows without padding and without a shift mask.
 
-        In single precision, without dropout; arguments are those of :meth:`forward`.
+        Computed in single precision, without dropout. The arguments are those of :meth:`forward`.
 
         Returns:
-            Attention weights and scores of content alone ``(windows, heads, N, N)``, and the bias
-            ``(heads, N, N)``.
+            Attention weights and content scores (without the bias) ``(windows, heads, N, N)``, and
+            the bias ``(heads, N, N)``.
         """
         height, width = hw_shape
         window = self.window_size or (height, width)
@@ -234,11 +236,12 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
 
     @property
     def is_fused(self) -> bool:
-        """Whether attention takes torch's fused kernel, which is the faster one, or goes by steps.
+        """True if attention is fused (SDPA), False if it is unfused (eager).
 
-        Chosen here and nowhere else. Steps it is where they are asked for, where weights are
-        mixed, dropped or looked at, where a subclass makes them in another way, and where each step
-        must be differentiable in its turn (:mod:`mmgab.functional.tracing`).
+        This property is the only place that decides. Attention is unfused with
+        ``attn_backend='explicit'``, with gates, with active attention dropout, with hooks on the
+        softmax or dropout, in a subclass that overrides :meth:`weights`, and under higher-order
+        differentiation (:mod:`mmgab.functional.tracing`).
         """
         is_own = type(self).weights is BiasedMSA.weights and self.local is None
         are_plain = is_own and is_plain(self.softmax, nn.Softmax) and is_off(self.attn_drop)
@@ -247,10 +250,10 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
     def _project(
         self, x: Tensor, hw_shape: tuple[int, int], window_size: tuple[int, int]
     ) -> tuple[Tensor, Tensor | None]:
-        """Project normed tokens to queries, keys and values, and those that pad the last windows.
+        """Project normed tokens, and the zeros that pad the last windows, to q, k and v.
 
-        Padding is zeros after the norm, of which a plain projection leaves its bias. What else
-        stands in its place gets one token of zeros behind those of each image.
+        Padding is zeros after the norm, which ``nn.Linear`` maps to its bias. A replaced
+        projection gets one token of zeros appended to each image.
 
         Args:
             x: ``(B, H * W, C)``.
@@ -258,8 +261,8 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
             window_size: Height and width of a window.
 
         Returns:
-            ``(B * H * W, 3 * C)``, and ``(3 * C,)`` for a token of padding; None for zeros, or
-            where windows fit.
+            ``(B * H * W, 3 * C)``, and ``(3 * C,)`` for a padding token; None for zeros or
+            without padding.
         """
         if is_plain(self.qkv, nn.Linear):
             return apply_linear(self.qkv, x).flatten(0, 1), self.qkv.bias
@@ -275,7 +278,7 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
         window_size: tuple[int, int],
         shift: tuple[int, int],
     ) -> Tensor:
-        """:meth:`forward` in plain operators, which every runtime has and is fast at."""
+        """Compute :meth:`forward` in standard operators that every runtime supports."""
         bias, grid, mask = self.position_bias(window_size, x), (x.shape[0], *hw_shape), None
         if self.window_size is None:
             q, k, v = split_heads(self.qkv(x), 3, self.num_heads)

@@ -1,7 +1,7 @@
-"""Context Broadcasting (Nam et al., ICCV 2023, arXiv 2210.08457): every token gets the mean token.
+"""Context Broadcasting: add the mean token to each token (Nam et al., ICCV 2023, 2210.08457).
 
-The mean is over the tokens of an image, for all of its windows: a global path through a network
-that attends locally. It is the last step of a feed-forward network, before its residual is added.
+The mean is over all tokens of an image, across its windows, which adds global context to local
+attention. It is the last step of the feed-forward network, before the residual addition.
 """
 
 import difflib
@@ -14,10 +14,10 @@ from .validation import check_keys, chosen_places
 
 
 class ContextBroadcast(nn.Module):
-    """``y = (x + m) / 2``, where ``m`` is the mean of the image's tokens.
+    """Average each token with the image's mean token: ``y = (x + m) / 2`` (CB of the paper).
 
-    The half changes what a network computes: weights that were trained without it do not fit. It is
-    saved as a tensor, so that a checkpoint says that it needs it.
+    The factor changes the network's output, so weights trained without it do not fit. It is saved
+    as a tensor (``share``), so that a checkpoint records that it needs this layer.
 
     Args:
         channels: Channels ``C`` of a token.
@@ -29,25 +29,25 @@ class ContextBroadcast(nn.Module):
         super().__init__()
         self.register_buffer('share', torch.tensor(0.5))
 
-    def forward(self, x: Tensor, is_real: Tensor | None = None) -> Tensor:
-        """Add the mean.
+    def forward(self, x: Tensor, is_valid: Tensor | None = None) -> Tensor:
+        """Average tokens with the mean of the valid tokens.
 
         Args:
             x: Tokens ``(B, N, C)``.
-            is_real: ``(B, N)``, which of them are of the image and not of the batch's padding, at
-                least one of each; None where all are.
+            is_valid: Boolean ``(B, N)``, True where a token belongs to the image, False for the
+                batch's padding, at least one True per image; None if all tokens are valid.
 
         Returns:
             ``(B, N, C)``.
         """
-        return (x + mean_token(x, is_real)) * self.share.to(x.dtype)
+        return (x + mean_token(x, is_valid)) * self.share.to(x.dtype)
 
 
 class ScaledContextBroadcast(ContextBroadcast):
-    """``y = (x + s * m) / 2`` with a learnable ``s`` for each channel, 1 at the start.
+    """Average tokens with a scaled mean: ``y = (x + s * m) / 2``, ``s`` learned per channel.
 
-    The paper has a variant whose mean is scaled by dimension, CB_S. Its exact form, and what its
-    scale starts from, could not be confirmed from what is public: this is ours.
+    The paper has a variant whose mean is scaled by dimension, CB_S. Its exact form and initial
+    scale are not public; this form and its initial value of 1 are mmgab's.
 
     Args:
         channels: Channels ``C`` of a token.
@@ -57,17 +57,17 @@ class ScaledContextBroadcast(ContextBroadcast):
         super().__init__(channels)
         self.scale = nn.Parameter(torch.ones(channels))
 
-    def forward(self, x: Tensor, is_real: Tensor | None = None) -> Tensor:
-        """Add the scaled mean, see :meth:`ContextBroadcast.forward`."""
-        mean = self.scale.to(x.dtype) * mean_token(x, is_real)
+    def forward(self, x: Tensor, is_valid: Tensor | None = None) -> Tensor:
+        """Average tokens with the scaled mean, see :meth:`ContextBroadcast.forward`."""
+        mean = self.scale.to(x.dtype) * mean_token(x, is_valid)
         return (x + mean) * self.share.to(x.dtype)
 
 
 class GatedContextBroadcast(nn.Module):
-    """``y = x + g * m`` with a learnable ``g`` for each channel, 0 at the start. Not of the paper.
+    """Add a gated mean token: ``y = x + g * m``, ``g`` learned per channel from 0.
 
-    It changes nothing at first, so that it can be added to a pretrained network, and it learns from
-    the first step on: the gradient of ``g`` is not zero there.
+    This variant is mmgab's, not the paper's. It is the identity at first, so it can be added to a
+    pretrained network. The gate has a gradient from the first step on.
 
     Args:
         channels: Channels ``C`` of a token.
@@ -77,9 +77,9 @@ class GatedContextBroadcast(nn.Module):
         super().__init__()
         self.gate = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, x: Tensor, is_real: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, is_valid: Tensor | None = None) -> Tensor:
         """Add the gated mean, see :meth:`ContextBroadcast.forward`."""
-        return x + self.gate.to(x.dtype) * mean_token(x, is_real)
+        return x + self.gate.to(x.dtype) * mean_token(x, is_valid)
 
 
 _TYPES = {'CB': ContextBroadcast, 'CBS': ScaledContextBroadcast, 'CBG': GatedContextBroadcast}
@@ -88,20 +88,20 @@ _TYPES = {'CB': ContextBroadcast, 'CBS': ScaledContextBroadcast, 'CBG': GatedCon
 def build_broadcasts(
     cb_cfg: Mapping | None, number: int, places: str = 'stages'
 ) -> list[type[nn.Module] | None]:
-    """What each stage's blocks, or each block, broadcast with.
+    """Select the Context Broadcasting class of each stage or block.
 
     Args:
-        cb_cfg: ``type``, one of CB, CBS and CBG, and under the name ``places`` those that have it,
-            by default all; None for none.
-        number: How many stages or blocks there are.
-        places: ``'stages'`` or ``'blocks'``.
+        cb_cfg: ``type``, one of CB, CBS and CBG, and a list of stages or blocks under the key
+            ``places``, by default all; None for no Context Broadcasting.
+        number: Number of stages or blocks.
+        places: Key of that list, ``'stages'`` or ``'blocks'``.
 
     Returns:
-        For each place a class to call with its channels, or None.
+        For each stage or block a class to call with its channels, or None.
 
     Raises:
         TypeError: If ``cb_cfg`` is not a mapping.
-        ValueError: If a key, the type or a place is not known.
+        ValueError: If a key, the type, or a stage or block is unknown.
     """
     if cb_cfg is None:
         return [None] * number
@@ -117,9 +117,9 @@ def build_broadcasts(
     return [_TYPES[kind] if place in chosen else None for place in range(number)]
 
 
-def mean_token(x: Tensor, is_real: Tensor | None) -> Tensor:
-    """Mean of each image's real tokens, ``(B, 1, C)``; arguments as above."""
-    if is_real is None:
+def mean_token(x: Tensor, is_valid: Tensor | None) -> Tensor:
+    """Average each image's valid tokens to ``(B, 1, C)``, see :meth:`ContextBroadcast.forward`."""
+    if is_valid is None:
         return x.mean(dim=1, keepdim=True)
-    total = is_real[:, None].to(x.dtype) @ x  # (B, 1, C)
-    return total / is_real.sum(dim=1)[:, None, None].to(x.dtype)
+    total = is_valid[:, None].to(x.dtype) @ x  # (B, 1, C)
+    return total / is_valid.sum(dim=1)[:, None, None].to(x.dtype)

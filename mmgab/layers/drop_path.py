@@ -7,13 +7,13 @@ from torch import Tensor, nn
 
 
 class DropPath(nn.Module):
-    """Add a branch to what it branched off; in training, drop an image's branch now and then.
+    """Add a residual branch, dropped per image at random in training (stochastic depth).
 
-    Draws as mmcv's ``DropPath`` does.
+    Random numbers are drawn as in mmcv's ``DropPath``.
 
     Args:
-        drop_prob: Probability that an image's branch is dropped; the others are scaled up so that
-            the expected sum stays what it is.
+        drop_prob: Probability that an image's branch is dropped; the others are scaled by
+            ``1 / (1 - drop_prob)``, which keeps the expected value.
     """
 
     def __init__(self, drop_prob: float) -> None:
@@ -21,7 +21,7 @@ class DropPath(nn.Module):
         self.drop_prob = drop_prob
 
     def forward(self, x: Tensor, branch: Tensor) -> Tensor:
-        """Add.
+        """Add the branch to ``x``.
 
         Args:
             x: ``(B, ...)``.
@@ -38,12 +38,12 @@ class DropPath(nn.Module):
         return x + branch * (draw.floor() / keep_prob)
 
     def extra_repr(self) -> str:
-        """Probability, for ``print(model)``."""
+        """Return the drop probability for ``print(model)``."""
         return f'drop_prob={self.drop_prob}'
 
 
 def linear_rates(last: float, depths: Sequence[int]) -> list[list[float]]:
-    """Rate of every block, stage by stage: linear from 0 in the first block to the last one's."""
+    """Return each block's drop rate by stage: linear from 0 in the first block to ``last``."""
     steps = max(sum(depths) - 1, 1)
     blocks = iter(range(sum(depths)))
     return [[last * next(blocks) / steps for _ in range(depth)] for depth in depths]

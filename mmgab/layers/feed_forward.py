@@ -1,6 +1,7 @@
-"""The feed-forward network of a Swin block, of which backward keeps less than of its layers.
+"""Feed-forward network (MLP) of a Swin block with selective activation recomputation.
 
-Between its layers it computes the activation again, as :mod:`~.fused_norms` does the norm before.
+The activation between its layers is recomputed in backward, as :mod:`~.fused_norms` recomputes the
+norm before it.
 """
 
 from collections.abc import Mapping
@@ -37,7 +38,7 @@ class FeedForward(DrawsInitialValues, ReadsNormed):
         feedforward_channels: Hidden channels.
         act_cfg: The activation.
         drop_rate: Dropout probability after the activation and after the output.
-        keep_hidden: Keep the hidden channels for backward, or compute them again.
+        keep_hidden: Save the hidden activations for backward; False recomputes them.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class FeedForward(DrawsInitialValues, ReadsNormed):
         self.layers = nn.Sequential(hidden, contract, nn.Dropout(drop_rate))
 
     def draw_(self) -> None:
-        """Draw both linear layers."""
+        """Initialise both linear layers."""
         for layer in self.layers.modules():
             if isinstance(layer, nn.Linear):
                 draw_linear_(layer)
@@ -78,7 +79,7 @@ class FeedForward(DrawsInitialValues, ReadsNormed):
         return feed_forward(x, norm, weights, biases, self.keep_hidden)
 
     def _lean_layers(self) -> tuple[nn.Linear, nn.Linear] | None:
-        """The linear ones, if all layers are what they were made as, and drop nothing."""
+        """Return the linear layers if no layer was replaced or hooked and no dropout is active."""
         if not has_lean_form(self.layers, nn.Sequential) or len(self.layers) != 3:
             return None
         hidden, contract, output_drop = self.layers
@@ -103,12 +104,12 @@ def feed_forward(
     """Apply linear layer, exact GELU and linear layer to a layer norm's output.
 
     Args:
-        normed: ``(..., C)``, what the norm made of its inputs.
-        norm: Those inputs, kept for backward; may be None without gradients.
+        normed: Output of the norm, ``(..., C)``.
+        norm: Inputs of the norm, saved for backward; may be None without gradients.
         weights: ``(D, C)`` and ``(C, D)``.
         biases: ``(D,)`` and ``(C,)``, each may be None.
-        keep_hidden: Keep what the first layer makes, ``(..., D)``, as well. Without, backward has
-            one more product to compute, a third of the forward pass.
+        keep_hidden: Also save the output of the first layer, ``(..., D)``. False recomputes it
+            with one more matrix product in backward.
 
     Returns:
         ``(..., C)``.
@@ -154,14 +155,14 @@ class _FeedForward(Function):
         is_differentiated = is_backward_differentiated(grad)
         norm = NormInputs(inputs[0], inputs[1], inputs[2], ctx.eps)
         normed = norm.norm(ctx.norm_dtype).to(grad.dtype)
-        if hidden is None or is_differentiated:  # what was kept has no history
+        if hidden is None or is_differentiated:  # a saved tensor has no autograd history
             hidden = F.linear(normed, expand, expand_bias)
         activated = F.gelu(hidden)
         grad_contract = weight_grad(grad, activated) if needs_contract else None
         if is_differentiated:
             grad_hidden = torch.ops.aten.gelu_backward(grad @ contract, hidden)
         else:
-            # In the place of what is no longer needed: on a CPU, new memory costs as much as sums.
+            # Reuse the buffer of the activation: on a CPU, allocation costs as much as arithmetic.
             grad_hidden = torch.matmul(grad, contract, out=activated)
             torch.ops.aten.gelu_backward.grad_input(grad_hidden, hidden, grad_input=grad_hidden)
         return (

@@ -1,13 +1,12 @@
-"""A layer norm and the linear layer behind it, of which backward keeps less.
+"""Layer norm followed by a linear layer, with the norm recomputed in backward to save memory.
 
-What stands before a linear layer in a transformer is cheap to compute and wide to keep. Backward
-computes a norm again from its input, which is kept anyway. Modules are called as they are:
-:func:`apply_norm` notes on its result what it was made of, and :func:`apply_linear` reads that. So
-a layer takes normed tokens from anywhere.
+The norm's output is cheap to compute and large to save. Backward recomputes it from the norm's
+input, which is saved anyway. :func:`apply_norm` records its inputs as an attribute of its output,
+and :func:`apply_linear` reads them, so a layer accepts normed tokens from any source.
 
-The lean form computes with the modules' parameters and does not call them. It is taken for these
-very classes alone, with nothing hooked to them. Everything else is called as it is: another norm,
-LoRA, a pruned layer, a hook on features.
+The memory-saving path uses the modules' parameters directly instead of calling the modules. It
+requires the exact classes without hooks. Any other module (another norm, LoRA, a pruned layer, a
+hooked layer) is called normally.
 """
 
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ _INPUTS = '_mmgab_norm_inputs'  # attribute of a norm's output
 
 
 class NormInputs(NamedTuple):
-    """Inputs of a layer norm over the last dimension, from which its output is computed again.
+    """Inputs of a layer norm over the last dimension, from which its output is recomputed.
 
     Attributes:
         x: ``(..., C)``.
@@ -42,17 +41,17 @@ class NormInputs(NamedTuple):
     eps: float
 
     def norm(self, dtype: torch.dtype) -> Tensor:
-        """Compute the output, in the precision that it had."""
+        """Recompute the norm's output in the given dtype."""
         x = self.x.to(dtype)
         return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
 
 
 def normed_linear(normed: Tensor, norm: NormInputs, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Apply a linear layer to a layer norm's output, keeping the norm's inputs for backward.
+    """Apply a linear layer to a layer norm's output; backward recomputes the norm.
 
     Args:
-        normed: ``(..., C)``, what the norm made of its inputs.
-        norm: Those inputs.
+        normed: Output of the norm, ``(..., C)``.
+        norm: Inputs of the norm, saved for backward.
         weight: ``(D, C)``.
         bias: ``(D,)`` or None.
 
@@ -63,17 +62,18 @@ def normed_linear(normed: Tensor, norm: NormInputs, weight: Tensor, bias: Tensor
 
 
 class ReadsNormed(nn.Module):
-    """A module that takes normed tokens, and what :func:`apply_norm` notes on them."""
+    """Base of modules that accept normed tokens with the inputs recorded by :func:`apply_norm`."""
 
 
 def apply_norm(norm: nn.Module, x: Tensor, *readers: nn.Module) -> Tensor:
-    """``norm(x)``, noting on it ``x``, from which backward can compute it again.
+    """Compute ``norm(x)`` and record its inputs on the output, for recomputation in backward.
 
     Args:
         norm: The norm.
         x: Tokens.
-        readers: The modules that take the result. Nothing is noted where one is not of ours, or is
-            hooked to, wrapped or compiled: others may keep, change or trace what they see.
+        readers: The modules that take the result. Nothing is recorded if one of them is not a
+            :class:`ReadsNormed`, or is hooked, wrapped or compiled, because it may store, modify
+            or trace the output.
     """
     normed = norm(x)
     if not (torch.is_grad_enabled() and has_lean_form(norm, nn.LayerNorm)):
@@ -90,13 +90,13 @@ def _is_plain_reader(module: nn.Module) -> bool:
 
 
 def norm_inputs(normed: Tensor) -> NormInputs | None:
-    """What :func:`apply_norm` noted; None if nothing, or if the output was changed in place."""
+    """Return the inputs recorded by :func:`apply_norm`; None after in-place changes."""
     inputs, version = getattr(normed, _INPUTS, (None, None))
     return inputs if inputs is None or version == normed._version else None
 
 
 def apply_linear(linear: nn.Module, normed: Tensor) -> Tensor:
-    """``linear(normed)``, of which backward keeps what :func:`apply_norm` noted, if it did."""
+    """Compute ``linear(normed)``; backward recomputes the norm if its inputs are recorded."""
     inputs = norm_inputs(normed)
     if inputs is None or not has_lean_form(linear, nn.Linear):
         return linear(normed)
@@ -104,10 +104,10 @@ def apply_linear(linear: nn.Module, normed: Tensor) -> Tensor:
 
 
 def linear_parts(x: Tensor, linear: nn.Module, count: int) -> Sequence[Tensor]:
-    """``linear(x)``, its channels cut into parts.
+    """Compute ``linear(x)`` and split its channels into parts.
 
-    Of a plain layer, a product for each: runtimes of exported graphs copy what is cut out of a
-    tensor.
+    An unmodified ``nn.Linear`` computes one product per part, because runtimes of exported graphs
+    copy slices of a tensor.
     """
     if not is_plain(linear, nn.Linear):
         return linear(x).chunk(count, dim=-1)
@@ -119,20 +119,20 @@ def linear_parts(x: Tensor, linear: nn.Module, count: int) -> Sequence[Tensor]:
 
 
 def has_lean_form(module: nn.Module, kind: type[Kind]) -> TypeGuard[Kind]:
-    """Whether a module is plain, and it is for us to decide what backward keeps of it.
+    """Return True if the memory-saving path may replace a call of the module.
 
-    Never where ``torch.compile`` or an exporter looks on, which decides itself; nor where plain
-    operators are needed, see :mod:`mmgab.functional.tracing`.
+    It is False for a modified module (:func:`is_plain`), while compiling or tracing, and under
+    transforms that need standard operators (:mod:`mmgab.functional.tracing`).
     """
     is_traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
     return not is_traced and is_plain(module, kind) and not is_transformed()
 
 
 def is_plain(module: nn.Module, kind: type[Kind]) -> TypeGuard[Kind]:
-    """Whether calling a module does what its class does, and nothing else.
+    """Return True if a module is unmodified: of this exact class, without hooks or patches.
 
-    Not if it is of a subclass, something is hooked to it or to all modules, or something stands in
-    the place of its ``forward``.
+    It is False for a subclass, with hooks on the module or on all modules, and with a replaced
+    ``forward``.
     """
     return (
         type(module) is kind
@@ -145,12 +145,12 @@ def is_plain(module: nn.Module, kind: type[Kind]) -> TypeGuard[Kind]:
 
 
 def is_off(dropout: nn.Module) -> bool:
-    """Whether a module is a plain dropout that drops nothing."""
+    """Return True if a module is an unmodified ``nn.Dropout`` that is inactive."""
     return is_plain(dropout, nn.Dropout) and not (dropout.training and dropout.p > 0)
 
 
 class NormContext(Protocol):
-    """What autograd hands from forward to backward; torch's own class declares less."""
+    """Autograd context passed from forward to backward; torch's own class declares less."""
 
     eps: float
     norm_dtype: torch.dtype
@@ -158,7 +158,7 @@ class NormContext(Protocol):
     needs_input_grad: Sequence[bool]
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
-        """Keep tensors."""
+        """Save tensors for backward."""
 
 
 class _NormedLinear(Function):
@@ -191,16 +191,16 @@ class _NormedLinear(Function):
 
 
 def autocast(first: Tensor, *others: Tensor | None) -> tuple[Tensor | None, ...]:
-    """Tensors in the precision in which a linear layer computes.
+    """Cast tensors to the dtype in which autocast runs a linear layer.
 
-    Done by hand where they are kept for backward: there, autocast would cast them once more.
+    Cast explicitly because the tensors are saved for backward, where autocast would cast again.
     """
     tensors, device = (first, *others), first.device.type
-    # Asked of a device that has none, such as meta, autocast raises an error.
+    # is_autocast_enabled() raises an error for devices without autocast, such as meta.
     if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
         return tensors
     dtype = torch.get_autocast_dtype(device)
-    # Double precision autocast leaves as it is.
+    # Autocast leaves double precision unchanged.
     return tuple(
         tensor if tensor is None or tensor.dtype == torch.float64 else tensor.to(dtype)
         for tensor in tensors
@@ -208,12 +208,12 @@ def autocast(first: Tensor, *others: Tensor | None) -> tuple[Tensor | None, ...]
 
 
 def weight_grad(grad: Tensor, x: Tensor) -> Tensor:
-    """Gradient ``(D, C)`` of a linear layer's weight, from ``(..., D)`` and its input."""
+    """Compute the gradient ``(D, C)`` of a linear layer's weight from ``(..., D)`` and input."""
     return _rows(grad).t() @ _rows(x.to(grad.dtype))
 
 
 def bias_grad(grad: Tensor) -> Tensor:
-    """Gradient ``(D,)`` of a linear layer's bias, from ``(..., D)``."""
+    """Compute the gradient ``(D,)`` of a linear layer's bias from ``(..., D)``."""
     return _rows(grad).sum(dim=0)
 
 

@@ -1,7 +1,7 @@
 """Gated positional self-attention (d'Ascoli et al., ICML 2021, arXiv 2103.10697).
 
-Written from the paper's equations. Its public code names two licences: the file LICENSE is
-Apache-2.0, the headers of the files say CC-BY-NC.
+Written from the paper's equations because its public code has contradictory licences: Apache-2.0
+in the LICENSE file, CC-BY-NC in the file headers.
 """
 
 import inspect
@@ -17,7 +17,7 @@ from .validation import check_choice, check_keys, chosen_places
 
 
 class LocalPosition(nn.Module):
-    r"""Attention weights of position alone, mixed into those of content: one gate for each head.
+    r"""Positional attention scores and one gate per head that mixes them with content attention.
 
     .. math:: A^h = (1 - g^h)\, \mathrm{softmax}(q k^T + B) + g^h\, \mathrm{softmax}(p^h), \quad
               p^h(\delta) = v^h \cdot (\delta_x, \delta_y, |\delta|^2), \quad
@@ -25,26 +25,26 @@ class LocalPosition(nn.Module):
 
     for the offset :math:`\delta` of key from query, in tokens (arXiv 2103.10697, section 3, with
     the table, and the Gaussian if there is one, as :math:`B`). At the start :math:`v^h = \alpha (2
-    \Delta^h_x, 2 \Delta^h_y, -1)`, so that after softmax the head looks at a Gaussian about
-    :math:`\Delta^h` with variance :math:`1 / (2 \alpha)`. Attention with it goes by steps: weights
-    are mixed, which torch's fused kernel does not do.
+    \Delta^h_x, 2 \Delta^h_y, -1)`, so that the softmax is a Gaussian about :math:`\Delta^h` with
+    variance :math:`1 / (2 \alpha)`. Attention with gates is unfused, because SDPA cannot mix
+    weights.
 
-    The centres are those of a square of ``floor(sqrt(heads))`` by as many, one token apart, as in
-    the paper. Heads that are left over, which the paper's head counts do not have, look about the
-    token itself with a quarter of the strength, that is twice as far: that rule is ours.
+    The centres form a square grid of ``floor(sqrt(heads))`` by as many, one token apart, as in the
+    paper. Remaining heads, which the paper's head counts do not have, are centred on the token
+    itself with a quarter of the strength, that is twice the width. That rule is mmgab's.
 
     Args:
         num_heads: Heads of the layer.
         strength: The :math:`\alpha` above, per squared token.
-        gate: The :math:`\lambda` that all heads start from: 1, the paper's, makes position count
-            0.73, which suits training from scratch; for pretrained weights, which know nothing of
-            it, start below -2.
-        values: ``'identity'`` passes tokens on as they are at the start, as in the paper;
-            ``'random'`` leaves the values as they are drawn. What a checkpoint has replaces either.
+        gate: Initial :math:`\lambda` of all heads. The paper's 1 gives position a weight of 0.73,
+            which suits training from scratch. For pretrained weights start below -2.
+        values: ``'identity'`` initialises the value projection as the identity, as in the paper;
+            ``'random'`` keeps its random initialisation. A checkpoint's weights replace either.
 
     Raises:
         TypeError: If ``strength`` or ``gate`` is not a number.
-        ValueError: If one is not finite, or ``strength`` is not positive, or ``values`` is neither.
+        ValueError: If ``strength`` or ``gate`` is not finite, ``strength`` is not positive, or
+            ``values`` is unknown.
     """
 
     def __init__(
@@ -55,7 +55,8 @@ class LocalPosition(nn.Module):
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise TypeError(f'gpsa_cfg: {name} must be a number, got {value!r}')
             if not math.isfinite(value) or (name == 'strength' and value <= 0):
-                raise ValueError(f'gpsa_cfg: {name} must be finite, strength above 0, got {value}')
+                allowed = 'finite and greater than 0' if name == 'strength' else 'finite'
+                raise ValueError(f'gpsa_cfg: {name} must be {allowed}, got {value}')
         check_choice('gpsa_cfg: values', values, ('identity', 'random'))
         self.values = values
         side = math.isqrt(num_heads)
@@ -73,12 +74,12 @@ class LocalPosition(nn.Module):
             offsets: ``(T, 2)``, ``(dy, dx)`` in tokens, of key from query.
 
         Returns:
-            Scores ``(T, heads)`` before softmax, and how much they count in each head, from 0 to 1:
+            Scores ``(T, heads)`` before softmax, and the gate of each head from 0 to 1,
             ``(heads, 1, 1)``.
         """
         squared = offsets.square().sum(dim=1, keepdim=True)
         inputs = torch.cat((offsets.flip(1), squared), dim=1)  # (T, 3)
-        # No matrix product: autocast would round squared offsets to 8 bits.
+        # Not a matrix product, for which autocast would round squared offsets to 8 bits.
         scores = (inputs[:, None] * self.position).sum(dim=2)
         return scores, self.gate.sigmoid()[:, None, None]
 
@@ -88,10 +89,10 @@ def mix_weights(content: Tensor, scores: Tensor, share: Tensor, mask: Tensor | N
 
     Args:
         content: Weights ``(windows, heads, N, N)``.
-        scores: Of position, before softmax, ``(heads, N, N)``.
-        share: How much position counts, ``(heads, 1, 1)``.
-        mask: ``(N, N)`` or ``(windows, 1, N, N)``, True where query and key must not see each
-            other; None if all may.
+        scores: Positional scores before softmax, ``(heads, N, N)``.
+        share: Weight of the positional part, from 0 to 1, ``(heads, 1, 1)``.
+        mask: ``(N, N)`` or ``(windows, 1, N, N)``, True where a query must not attend to a key;
+            None for no mask.
 
     Returns:
         ``(windows, heads, N, N)``, rows sum to one.
@@ -103,17 +104,17 @@ def mix_weights(content: Tensor, scores: Tensor, share: Tensor, mask: Tensor | N
 def gates_of_places(
     gpsa_cfg: Mapping | None, number: int, places: str = 'stages'
 ) -> list[Mapping | None]:
-    """Settings of the gates of each stage, or of each block; None where it has none.
+    """Select the gate settings of each stage or block; None for those without gates.
 
     Args:
-        gpsa_cfg: Arguments of :class:`LocalPosition`, and under the name ``places`` those that have
-            it, by default all; None for none.
-        number: How many stages or blocks there are.
-        places: ``'stages'`` or ``'blocks'``.
+        gpsa_cfg: Arguments of :class:`LocalPosition`, and a list of stages or blocks under the key
+            ``places``, by default all; None for no gates.
+        number: Number of stages or blocks.
+        places: Key of that list, ``'stages'`` or ``'blocks'``.
 
     Raises:
         TypeError: If ``gpsa_cfg`` is not a mapping.
-        ValueError: If a key or a place is not known.
+        ValueError: If a key, or a stage or block, is unknown.
     """
     if gpsa_cfg is None:
         return [None] * number

@@ -16,29 +16,29 @@ _INITS = ('paper', 'fit')
 
 
 class GaussianBias(nn.Module):
-    """Amplitude and width of the Gaussian of one attention layer.
+    """Learnable amplitude and width (sigma) of one attention layer's Gaussian bias.
 
-    The parameters are one-dimensional even when the heads share them: the weight-decay rules of
-    OpenMMLab's optimizer constructors pass over zero-dimensional ones.
+    The parameters are one-dimensional even when shared by the heads, because weight-decay rules of
+    OpenMMLab's optimizer constructors do not match zero-dimensional parameters.
 
     Args:
         num_heads: Heads of the layer.
         amplitude: Initial ``a``; the bias starts at ``a^2`` logits for a token itself.
-        sigma: Initial width in tokens of this layer's grid. The paper's 5 is for a 14 x 14 grid; in
-            a window of 7 x 7 it leaves 0.24 of the peak at the farthest corner.
+        sigma: Initial width in tokens of this layer's grid. The paper's 5 is for a 14 x 14 grid;
+            in a window of 7 x 7 it leaves 0.24 of the peak at the farthest corner.
         per_head: One Gaussian for each head instead of one shared by the heads of the layer.
-        learnable: Train amplitude and sigma, or keep them as they are.
-        init: What happens to a pretrained table that comes without a Gaussian: ``'paper'`` adds the
-            initial Gaussian on top of it, as the paper's code does; ``'fit'`` splits the table into
-            a Gaussian and a remainder, which leaves the function of the network as it is.
-        rescale_sigma: Where a Gaussian was trained with another window, multiply its sigma by the
-            ratio of the windows' sides (of the roots of their areas), so that it keeps its share
-            of the window. Without, it keeps its size in tokens.
+        learnable: Train amplitude and sigma; False freezes them.
+        init: Treatment of a pretrained table without a Gaussian. ``'paper'`` adds the initial
+            Gaussian on top of it, as the paper's code does. ``'fit'`` splits the table into a
+            Gaussian and a remainder, which leaves the network's output unchanged.
+        rescale_sigma: Multiply the sigma of a Gaussian trained with another window by the square
+            root of the ratio of the windows' areas, so that it covers the same share of the
+            window. False keeps its width in tokens.
 
     Raises:
-        TypeError: If a value is not of the type above.
+        TypeError: If a value has the wrong type.
         ValueError: If ``amplitude`` or ``sigma`` is negative or not finite, or is zero and
-            learnable (the gradient of a zero stays zero: it would never learn).
+            learnable (its gradient would always be zero), or ``init`` is unknown.
     """
 
     def __init__(
@@ -71,20 +71,20 @@ class GaussianBias(nn.Module):
 
     @classmethod
     def from_cfg(cls, gab_cfg: Mapping, num_heads: int) -> 'GaussianBias':
-        """Build from a config's ``gab_cfg``: any of the arguments above but ``num_heads``.
+        """Build from a config's ``gab_cfg``, which may have any argument above but ``num_heads``.
 
         Raises:
             TypeError: If ``gab_cfg`` is not a mapping.
-            ValueError: If it has a key that is no argument.
+            ValueError: If it has an unknown key.
         """
         if not isinstance(gab_cfg, Mapping):
-            raise TypeError(f'gab_cfg must be a dict or None (plain Swin), got {gab_cfg!r}')
+            raise TypeError(f'gab_cfg must be a dict or None (no Gaussian), got {gab_cfg!r}')
         known = [name for name in inspect.signature(cls).parameters if name != 'num_heads']
         check_keys('gab_cfg', gab_cfg, known)
         return cls(num_heads, **gab_cfg)
 
     def forward(self, offsets: Tensor) -> Tensor:
-        """Bias of every offset, see :func:`mmgab.functional.gaussian_table`."""
+        """Compute the bias of every offset, see :func:`mmgab.functional.gaussian_table`."""
         return gaussian_table(offsets, self.amplitude, self.sigma)
 
     def adapt_to_table(
@@ -95,12 +95,12 @@ class GaussianBias(nn.Module):
         offsets: Tensor,
         window_ratio: float,
     ) -> None:
-        """Rescale a Gaussian that comes with a table, or split one off, as the options say.
+        """Rescale a checkpoint's Gaussian, or fit one to its table, according to the options.
 
         Args:
-            state_dict: What is loaded; changed in place.
-            prefix: What stands before this module's names.
-            table: Name of the relative-position table, which is there and has its final size.
+            state_dict: State dict to load; changed in place.
+            prefix: Prefix of this module's tensor names.
+            table: Name of the relative-position table, which is present and has its final size.
             offsets: ``(T, 2)``, ``(dy, dx)`` in tokens.
             window_ratio: Root of the ratio of the window's area to the one it comes from.
         """
@@ -114,7 +114,7 @@ class GaussianBias(nn.Module):
             log(f'{prefix.rstrip(".")} split off: {split}')
 
     def extra_repr(self) -> str:
-        """Shape and whether it trains, for ``print(model)``."""
+        """Return the number of Gaussians and whether they train, for ``print(model)``."""
         return f'gaussians={len(self.sigma)}, learnable={self.sigma.requires_grad}'
 
 
@@ -130,6 +130,6 @@ def _require_start(name: str, value: object, learnable: bool) -> None:
         raise ValueError(f'gab_cfg: {name} must be finite and not negative, got {value!r}')
     if value == 0 and learnable:
         raise ValueError(
-            f'gab_cfg: {name}=0 has no gradient and would never learn; start from a small value '
-            '(0.05, say) or set learnable=False'
+            f'gab_cfg: {name}=0 has no gradient and would never learn; use a small value such as '
+            '0.05, or set learnable=False'
         )

@@ -1,7 +1,8 @@
-"""Attention of a plain ViT: over the whole token grid, or in windows of it that are not shifted.
+"""Attention of a plain ViT: global, or in windows without a shift.
 
-Its relative positions are learned as a table or as a network; names as in timm. Both make a table
-for any window: one row for each offset, in the order of :func:`mmgab.functional.relative_offsets`.
+Its relative positions are a learned table or an MLP; parameter names are timm's. Both produce a
+table for any window, with one row per offset in the order of
+:func:`mmgab.functional.relative_offsets`.
 """
 
 import inspect
@@ -22,7 +23,7 @@ _CLASS_TOKEN_ROWS = 3  # of timm's tables, behind the others: to it, from it, it
 
 
 class RelPosBias(AdaptiveModule, nn.Module):
-    """A learned table, as in Swin (arXiv 2103.14030, equation 4); resized for other windows.
+    """Learned relative-position table (arXiv 2103.14030, equation 4), resized for other windows.
 
     Args:
         window_size: Height and width, in tokens, of the window that it is learned for.
@@ -41,27 +42,28 @@ class RelPosBias(AdaptiveModule, nn.Module):
 
         Args:
             window_size: Height and width of the window, in tokens.
-            like: Not needed: it is where the parameters are.
+            like: Unused; the table has the device and dtype of the parameters.
 
         Returns:
             ``((2Wh-1)(2Ww-1), heads)``, in logits.
 
         Raises:
-            ValueError: If it would be resized in an exported graph, which has no operator for it.
+            ValueError: If the table would have to be resized during export.
         """
         if is_exporting() and tuple(window_size) != self.window_size:
             raise ValueError(
-                f'a table for {self.window_size} tokens is not resized in an exported graph: build '
-                f'the network with the img_size that gives {tuple(window_size)}, and load it'
+                f'a relative-position table for {self.window_size} tokens cannot be resized to '
+                f'{tuple(window_size)} during export; build the network with the img_size that '
+                'gives this size, and load the checkpoint into it'
             )
         table = resize_table(self.relative_position_bias_table, self.window_size, window_size)
-        # Never the parameter itself: where it is sharded, it is gone when this module has run.
+        # A copy: FSDP frees a sharded parameter after this module's forward.
         return table.clone()
 
     def adapt_state_dict(
         self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping
     ) -> list[str]:
-        """Bring a table of another window, or with rows of a class token, to our form.
+        """Resize a table of another window and drop the rows of a class token.
 
         See :meth:`AdaptiveModule.adapt_state_dict`.
         """
@@ -72,7 +74,7 @@ class RelPosBias(AdaptiveModule, nn.Module):
         if table is None or table.ndim != 2 or (is_own and len(table) == self._rows):
             return []
         source = table_window(table, None, noted)
-        if source is None:  # a square and the rows of a class token, or what cannot be told
+        if source is None:  # a square window plus the rows of a class token, or unknown
             table = table[:-_CLASS_TOKEN_ROWS]
             source = table_window(table, None)
         if source is None:
@@ -81,22 +83,22 @@ class RelPosBias(AdaptiveModule, nn.Module):
         return [] if source == self.window_size else [name]
 
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
-        """Note the window beside the table, whose rows do not tell 3 x 5 from 5 x 3."""
+        """Save the window in the metadata: 3 x 5 and 5 x 3 tables have equal row counts."""
         super()._save_to_state_dict(destination, prefix, keep_vars)
         if hasattr(destination, '_metadata'):
             destination._metadata[prefix[:-1]]['window_size'] = self.window_size
 
 
 class RelPosMlp(nn.Module):
-    r"""A network from offset to bias, which knows every window without being resized.
+    r"""MLP from relative offset to bias, for windows of any size without resizing.
 
     Its inputs are :math:`\mathrm{sign}(\delta) \ln(1 + |\delta|)` for the offset :math:`\delta` in
     tokens, as in Swin V2 (arXiv 2111.09883, equation 4) but not normalised: timm's ``'cr'`` mode,
-    which its ``vit_relpos_*`` networks and the paper's (arXiv 2305.04722) have. Its layers start as
-    torch's linear layers do, as the paper's code draws them again.
+    which its ``vit_relpos_*`` networks and the paper's (arXiv 2305.04722) have. Its layers keep
+    PyTorch's default initialisation, as in the paper's code.
 
     Args:
-        window_size: Not needed, as it has no table.
+        window_size: Unused, as it has no table.
         num_heads: Attention heads.
         hidden: Hidden channels.
     """
@@ -113,7 +115,7 @@ class RelPosMlp(nn.Module):
 
         Args:
             window_size: Height and width of the window, in tokens.
-            like: Whose device and precision it is computed in.
+            like: Tensor whose device and dtype are used.
 
         Returns:
             ``((2Wh-1)(2Ww-1), heads)``, in logits.
@@ -140,12 +142,14 @@ def build_relative_position(
 
     Raises:
         TypeError: If ``rel_pos_cfg`` is not a mapping.
-        ValueError: If the type or a key is not known.
+        ValueError: If the type or a key is unknown.
     """
     if rel_pos_cfg is None:
         return None
     if not isinstance(rel_pos_cfg, Mapping):
-        raise TypeError(f'rel_pos_cfg must be a dict or None (none), got {rel_pos_cfg!r}')
+        raise TypeError(
+            f'rel_pos_cfg must be a dict or None (no relative positions), got {rel_pos_cfg!r}'
+        )
     kind = rel_pos_cfg.get('type')
     if kind not in _TYPES:
         raise ValueError(f'rel_pos_cfg: type must be one of {list(_TYPES)}, got {kind!r}')
@@ -157,12 +161,12 @@ def build_relative_position(
 
 
 class GridMSA(BiasedMSA):
-    """Multi-head self-attention with a bias of relative positions, for grids of any size.
+    """Multi-head self-attention with a relative-position bias, for grids of any size.
 
-    The bias is made in table space, ``(2H-1)(2W-1)`` offsets, where relative positions and the
-    Gaussian are added, and is cut into pairs from there: there is no buffer of offsets or indices
-    of all pairs, and the Gaussian needs no resize. The pairs themselves, ``heads * N * N`` numbers,
-    are kept for backward: for 12 heads and 50 x 84 patches 0.85 GB a layer that sees all of them.
+    Relative positions and the Gaussian are added as a table of ``(2H-1)(2W-1)`` offsets, which is
+    then expanded to all pairs of tokens. No buffer of offsets or indices is needed, and the
+    Gaussian is not resized. The expanded bias, ``heads * N * N`` values, is saved for backward:
+    0.85 GB per global layer with 12 heads and 50 x 84 patches.
 
     Args:
         embed_dims: Channels ``C``.
@@ -170,8 +174,8 @@ class GridMSA(BiasedMSA):
         grid_size: Height and width, in tokens, that a table is learned for: those of the window, or
             of the images of pretraining.
         window_size: Height and width of the windows, in tokens; None for the whole grid. Grids are
-            padded below and on the right until windows fit, and as in every Swin here what is
-            padded takes part.
+            padded at the bottom and right to a multiple of the window. As in the Swin backbones,
+            padding is not masked.
         qkv_bias: Add a learnable bias to queries, keys and values.
         attn_drop_rate: Dropout probability of the attention weights.
         proj_drop_rate: Dropout probability of the output.
@@ -205,13 +209,13 @@ class GridMSA(BiasedMSA):
             proj_drop_rate,
             attn_backend,
         )
-        # Behind the projections: optimizers number parameters in this order.
+        # Created after the projections, because optimizer states number parameters in this order.
         self.rel_pos = build_relative_position(rel_pos_cfg, grid_size, num_heads)
         self.gaussian = None if gab_cfg is None else GaussianBias.from_cfg(gab_cfg, num_heads)
         self.local = None if gpsa_cfg is None else LocalPosition(num_heads, **gpsa_cfg)
 
     def learned_table(self, window_size: tuple[int, int], like: Tensor) -> Tensor | None:
-        """What the relative positions make, see :meth:`BiasedMSA.learned_table`."""
+        """Return the table of the relative positions, see :meth:`BiasedMSA.learned_table`."""
         return None if self.rel_pos is None else self.rel_pos(window_size, like)
 
     def _forward_exported(
@@ -223,28 +227,29 @@ class GridMSA(BiasedMSA):
     ) -> Tensor:
         if any(isinstance(side, torch.SymInt) for side in hw_shape):
             raise ValueError(
-                'a plain ViT is exported for images of one size (the batch stays open): its bias '
-                'of all pairs of tokens is made for one grid'
+                'ViTGAB does not support export with dynamic image sizes, because its bias is '
+                'computed for one grid; export with a fixed size (the batch size stays dynamic)'
             )
-        window = (int(window_size[0]), int(window_size[1]))  # a trace has tensors for sides
+        window = (int(window_size[0]), int(window_size[1]))  # tensors under torch.jit.trace
         return super()._forward_exported(x, hw_shape, window, shift)
 
 
 def block_windows(
     window_size: int | tuple[int, int] | None, global_blocks: object, depth: int
 ) -> list[tuple[int, int] | None]:
-    """Window of every block; None where it sees the whole image.
+    """Return the window of every block; None for global attention.
 
     Raises:
-        TypeError: If ``global_blocks`` is no sequence.
-        ValueError: If blocks are named and there are no windows, or there is no such block.
+        TypeError: If ``global_blocks`` is not a sequence.
+        ValueError: If ``global_blocks`` is set without ``window_size``, or a block does not exist.
     """
     if isinstance(global_blocks, str) or not isinstance(global_blocks, Sequence):
         raise TypeError(f'global_blocks must be a sequence of ints, got {global_blocks!r}')
     if window_size is None:
         if global_blocks:
             raise ValueError(
-                f'global_blocks={global_blocks!r} without a window_size: all blocks are global'
+                f'global_blocks must be empty without a window_size (all blocks are global), got '
+                f'global_blocks={global_blocks!r}'
             )
         return [None] * depth
     window = positive_pair('window_size', window_size)

@@ -1,4 +1,4 @@
-"""What layers start from; a network asks each of its layers once it is whole."""
+"""Weight initialisation of layers, called by the network when it is complete."""
 
 from abc import abstractmethod
 
@@ -6,15 +6,15 @@ from torch import nn
 
 
 class DrawsInitialValues(nn.Module):
-    """A layer that knows what its parameters start from, where torch's own start is another."""
+    """Base of layers whose initial values differ from PyTorch's defaults."""
 
     @abstractmethod
     def draw_(self) -> None:
-        """Draw the parameters anew."""
+        """Initialise the parameters in place."""
 
 
 def draw_linear_(linear: nn.Linear) -> None:
-    """Draw a linear layer as transformers do: a normal distribution, cut off; a bias of zeros."""
+    """Initialise a linear layer: weights from a truncated normal (std 0.02), bias zero."""
     nn.init.trunc_normal_(linear.weight, std=0.02)
     if linear.bias is not None:
         nn.init.zeros_(linear.bias)

@@ -1,9 +1,9 @@
-"""The methods that this package adds to a Swin's and a plain ViT's blocks: one table.
+"""Registry of the methods that mmgab adds to the blocks of Swin and plain ViT backbones.
 
-Whatever must know of methods reads it: loading (what a file may lack), folding, summaries, layouts
-of checkpoints, the lists of parameters without weight decay, the doctor, the study. A new method is
-one file with its module and one row here; a package of somebody else's adds its row with
-``METHODS.append(Method(...))`` (docs/adding_a_method.md).
+It is read by checkpoint loading (which keys may be missing), folding, summaries, checkpoint
+layouts, weight-decay lists, the doctor and the study. A new method is one file with its module and
+one row here. Another package adds its row with ``METHODS.append(Method(...))``
+(docs/adding_a_method.md).
 
 Torch alone is imported: checkpoints are read without OpenMMLab.
 """
@@ -21,12 +21,12 @@ from mmgab.functional import gaussian_table
 
 @dataclass(frozen=True)
 class Learned:
-    """How one of a method's tensors is told.
+    """Learned quantity of a method, for reports.
 
     Attributes:
-        tensor: Its name.
-        meaning: From its values to those that the method's formula has.
-        digits: Behind the decimal point.
+        tensor: Name of its tensor.
+        meaning: Function from the tensor's values to those in the method's formula.
+        digits: Decimal places in reports.
     """
 
     tensor: str
@@ -36,20 +36,20 @@ class Learned:
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """One method.
+    """Description of one method: its backbone argument, its tensors and its table.
 
     Attributes:
-        name: In messages.
-        argument: Of the backbones, that switches it on.
-        path: The module that has its tensors in a block of a Swin. In a plain ViT, whose attention
-            has no ``w_msa``, the rest of the path is the same.
-        tensors: Their names in that module.
-        learned: By the symbol that stands for it, what the method learns.
-        is_in_every_block: Whether a network with the method has it in each of its blocks.
-        is_decayed: Whether its parameters have weight decay.
-        table: What it adds to the relative-position table, ``(T, heads)`` or ``(T, 1)`` in logits,
-            from its tensors by name and the offsets ``(T, 2)``; so it can be folded. None where it
-            is no table.
+        name: Name in messages.
+        argument: Backbone argument that enables it.
+        path: Path of its module in a Swin block. In a plain ViT, whose attention has no ``w_msa``,
+            the rest of the path is the same.
+        tensors: Names of its tensors in that module.
+        learned: Learned quantities by the symbol used in reports.
+        is_in_every_block: True if a network with the method has it in every block.
+        is_decayed: True if weight decay applies to its parameters.
+        table: Function from its tensors by name and the offsets ``(T, 2)`` to the term that it
+            adds to the relative-position table, ``(T, heads)`` or ``(T, 1)`` in logits. Such a
+            method can be folded. None for methods that are not a table.
     """
 
     name: str
@@ -63,35 +63,35 @@ class Method:
 
     @property
     def module(self) -> str:
-        """Name of the module that has the tensors."""
+        """Name of the module that contains the tensors."""
         return self.path.rpartition('.')[2]
 
     @cached_property
     def pattern(self) -> str:
-        """Regular expression of their complete names, in a Swin or a plain ViT, in any model."""
+        """Regular expression of the tensors' full names in a Swin or plain ViT of any model."""
         return rf'{self._module_pattern.pattern}({"|".join(map(re.escape, self.tensors))})'
 
     def is_in(self, names: Iterable[str]) -> bool:
-        """Whether any of these is the name of a tensor in the method's module."""
+        """Return True if any of these tensor names is in the method's module."""
         return any(map(self.has, names))
 
     def has(self, name: str) -> bool:
-        """Whether a tensor of that name is in the method's module."""
+        """Return True if a tensor name is in the method's module."""
         return self._module_pattern.match(name) is not None
 
     def in_block(self, block: str) -> tuple[str, ...]:
-        """Complete names in a Swin's block, whose own name is given."""
+        """Return the tensors' full names in the Swin block of the given name."""
         return tuple(f'{block}.{self.path}.{name}' for name in self.tensors)
 
     def beside(self, tensor: str) -> tuple[str, ...]:
-        """Complete names beside a tensor of the module that the method is in."""
+        """Return the tensors' full names next to a tensor of the method's parent module."""
         path = tensor.rpartition('.')[0]
         return tuple(f'{path}.{self.module}.{name}' for name in self.tensors)
 
     def found_beside(self, tensor: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The method's tensors beside one, in single precision, by their own names.
+        """Return the method's tensors next to a tensor, in float32, by their short names.
 
-        Empty where they are not all there.
+        The result is empty unless all of them are present.
         """
         names = dict(zip(self.tensors, self.beside(tensor), strict=True))
         if not all(name in tensors for name in names.values()):
@@ -105,13 +105,13 @@ class Method:
 
 
 def has_method(names: Iterable[str]) -> bool:
-    """Whether any of these tensors is a method's."""
+    """Return True if any of these tensor names belongs to a method."""
     names = list(names)
     return any(method.is_in(names) for method in METHODS)
 
 
 def methods_to_fold(names: Iterable[str]) -> list[Method]:
-    """Methods whose tensors are among these, and are a table that can be folded."""
+    """Return the methods with tensors among these names that can be folded into the table."""
     names = list(names)
     return [method for method in METHODS if method.table is not None and method.is_in(names)]
 
@@ -120,7 +120,7 @@ def _gaussian(tensors: Mapping[str, Tensor], offsets: Tensor) -> Tensor:
     return gaussian_table(offsets, tensors['amplitude'], tensors['sigma'])
 
 
-def _as_it_is(values: Tensor) -> Tensor:
+def _identity(values: Tensor) -> Tensor:
     return values
 
 
@@ -145,6 +145,6 @@ CONTEXT_BROADCAST = Method(
     'cb_cfg',
     'broadcast',
     ('share', 'scale', 'gate'),
-    {'scale': Learned('scale', _as_it_is), 'lambda': Learned('gate', _as_it_is)},
+    {'scale': Learned('scale', _identity), 'lambda': Learned('gate', _identity)},
 )
 METHODS = [GAUSSIAN, GATED_ATTENTION, CONTEXT_BROADCAST]

@@ -1,4 +1,4 @@
-"""Which tokens are of an image, in a batch whose images are padded to a common canvas."""
+"""Padding mask of the tokens of a batch whose images are padded to a common size."""
 
 from collections.abc import Sequence
 from operator import mul
@@ -10,11 +10,11 @@ from .validation import positive_pair
 
 
 class PaddingMask:
-    """What the shapes of a batch's images, without their padding, say of a network's tokens.
+    """Padding masks of a network's stages, from the unpadded shapes of a batch's images.
 
     Args:
         patch_size: Height and width of a token of the first stage, in pixels.
-        strides: Of the patch mergings between stages.
+        strides: Strides of the patch mergings between stages.
     """
 
     def __init__(
@@ -25,38 +25,41 @@ class PaddingMask:
             side = tuple(map(mul, self._sides[-1], positive_pair('strides', stride)))
             self._sides.append(side)
 
-    def real_tokens(
+    def valid_tokens(
         self,
         shapes: Sequence[tuple[int, int]] | None,
         stage: int,
         x: Tensor,
         grid: tuple[int, int],
     ) -> Tensor | None:
-        """Tokens that see a pixel of their image.
+        """Return the mask of valid tokens: those that cover at least one pixel of their image.
 
         Args:
-            shapes: Height and width of each image in pixels; None where they are not known.
+            shapes: Height and width of each image in pixels without padding; None if unknown.
             stage: Stage of the tokens.
             x: The tokens, ``(B, H * W, C)``.
             grid: ``(H, W)``.
 
         Returns:
-            ``(B, H * W)``, or None where all are real or shapes are not known.
+            Boolean ``(B, H * W)``, True where a token belongs to the image, False for padding;
+            None if all tokens are valid or the shapes are unknown.
 
         Raises:
-            ValueError: If shapes are of another number of images, or an image has no pixels, and so
-                no tokens.
+            ValueError: If the number of shapes is not the batch size, or an image has no pixels.
         """
         if shapes is None:
             return None
         if len(shapes) != len(x):
             raise ValueError(
-                f'image shapes are those of {len(shapes)} images, and the batch has {len(x)}; '
-                'without mmgab.ImageShapesHook they are not known, and means are over padding too'
+                f'image_shapes must have one entry for each of the {len(x)} images of the batch, '
+                f'got {len(shapes)}; mmgab.ImageShapesHook passes them, and without it means '
+                'include padding'
             )
         for index, shape in enumerate(shapes):
             if min(shape) < 1:
-                raise ValueError(f'image {index} of the batch has no pixels: its shape is {shape}')
+                raise ValueError(
+                    f'image_shapes[{index}] must have sides of at least 1 pixel, got {shape}'
+                )
         rows, cols = (
             [-(-shape[axis] // self._sides[stage][axis]) for shape in shapes] for axis in (0, 1)
         )

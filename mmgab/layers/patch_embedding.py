@@ -13,7 +13,7 @@ from .image import check_image
 class PatchEmbedding(nn.Module):
     """Project every patch of an image to a token.
 
-    Images are padded below and on the right, with zeros, until whole patches fit.
+    Images are zero-padded at the bottom and right to a multiple of the patch size.
 
     Args:
         in_channels: Channels of the image.
@@ -35,7 +35,7 @@ class PatchEmbedding(nn.Module):
         self.norm = nn.Identity() if norm_cfg is None else build_norm_layer(norm_cfg, embed_dims)[1]
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
-        """Embed.
+        """Project images to tokens.
 
         Args:
             x: Images ``(B, in_channels, height, width)``.
@@ -44,8 +44,8 @@ class PatchEmbedding(nn.Module):
             Tokens ``(B, H * W, C)`` and ``(H, W)``, each side ceil(side / patch side).
 
         Raises:
-            TypeError: If the images are not of the weights' type.
-            ValueError: If they have another shape.
+            TypeError: If the images' dtype does not match the weights'.
+            ValueError: If the images have another shape.
         """
         check_image(x, self.projection)
         x = self.projection(pad_to_patches(x, self.patch_size))  # (B, C, H, W)
@@ -54,12 +54,12 @@ class PatchEmbedding(nn.Module):
 
 
 def pad_to_patches(x: Tensor, patch_size: tuple[int, int]) -> Tensor:
-    """Pad images ``(B, C, height, width)`` below and on the right until whole patches fit."""
+    """Pad images ``(B, C, height, width)`` at the bottom and right to a multiple of the patch."""
     missing_h, missing_w = (
         (side + patch - 1) // patch * patch - side
         for side, patch in zip(x.shape[2:], patch_size, strict=True)
     )
-    # Compiled, always: a branch would be a graph for each kind of size.
+    # Always pad when compiling: a branch on the size would cause recompilations.
     if torch.compiler.is_compiling() or missing_h or missing_w:
         return F.pad(x, (0, missing_w, 0, missing_h))
     return x

@@ -14,15 +14,15 @@ _SIDE = 2  # tokens of a patch, in each direction
 
 
 class PatchMerging(DrawsInitialValues):
-    """Join 2 x 2 neighbouring tokens into one of twice the channels.
+    """Merge 2 x 2 neighbouring tokens into one with twice the channels.
 
-    Where a patch sticks out below or on the right, its missing tokens are zeros. Channels are
-    joined in the order of OpenMMLab's checkpoints: that of ``nn.Unfold``.
+    The grid is zero-padded at the bottom and right where needed. Channels are concatenated in the
+    order of ``nn.Unfold``, as in OpenMMLab's checkpoints.
 
     Args:
         in_channels: Channels ``C``.
         stride: Rows and columns from one patch to the next, in tokens.
-        norm_cfg: Norm of the joined channels; None for none.
+        norm_cfg: Norm of the concatenated channels; None for no norm.
     """
 
     def __init__(self, in_channels: int, stride: tuple[int, int], norm_cfg: Mapping | None) -> None:
@@ -34,11 +34,11 @@ class PatchMerging(DrawsInitialValues):
         self.reduction = nn.Linear(joined, self.out_channels, bias=False)
 
     def draw_(self) -> None:
-        """Draw the projection."""
+        """Initialise the projection."""
         draw_linear_(self.reduction)
 
     def forward(self, x: Tensor, hw_shape: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
-        """Merge.
+        """Merge the tokens of a grid.
 
         Args:
             x: Tokens ``(B, H * W, C)``.
@@ -50,12 +50,12 @@ class PatchMerging(DrawsInitialValues):
         x = x.unflatten(1, hw_shape)
         (height, width), (step_y, step_x) = hw_shape, self.stride
         grid = ((height + step_y - 1) // step_y, (width + step_x - 1) // step_x)
-        # Negative where the stride leaves rows or columns over: then they are cut off.
+        # Negative where the stride leaves extra rows or columns, which are cropped.
         missing_h, missing_w = (
             (n - 1) * step + _SIDE - side
             for n, step, side in zip(grid, self.stride, hw_shape, strict=True)
         )
-        # Compiled, always: a branch would be a graph for each parity of the sizes.
+        # Always pad when compiling: a branch on the size would cause recompilations.
         if torch.compiler.is_compiling() or missing_h or missing_w:
             x = F.pad(x, (0, 0, 0, missing_w, 0, missing_h))
         # Slices, not nn.Unfold: views here, and no transposes in exported graphs.

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def resize_tokens(tokens: Tensor, source: tuple[int, int], target: tuple[int, int]) -> Tensor:
-    """Resize ``(1, Hs * Ws, C)`` to ``(1, Ht * Wt, C)``, bicubically; itself where sizes agree."""
+    """Resize ``(1, Hs * Ws, C)`` to ``(1, Ht * Wt, C)`` bicubically; unchanged for equal sizes."""
     if tuple(source) == tuple(target):
         return tokens
     grid = tokens.transpose(1, 2).unflatten(2, source)  # (1, C, Hs, Ws)
@@ -17,19 +17,19 @@ def resize_tokens(tokens: Tensor, source: tuple[int, int], target: tuple[int, in
 def without_other_tokens(
     position: Tensor, count: int, grid: tuple[int, int], noted: tuple[int, int] | None = None
 ) -> Tensor:
-    """Leave out the first rows of a position embedding, if they are those of other tokens.
+    """Drop the rows of other tokens, such as a class token, from a position embedding.
 
-    A class token may have a row there or not; what a file says of its own grid, the wanted grid and
-    a square tell which, in this order.
+    The embedding may or may not have such rows. Its length decides, compared with the grid in the
+    file's metadata, the model's grid and a square grid, in this order.
 
     Args:
         position: ``(1, L, C)``.
-        count: Other tokens that the file has, a class token for one.
-        grid: Height and width that are wanted, in patches.
-        noted: The file's own, if known.
+        count: Number of other tokens in the file.
+        grid: Height and width of the model's grid, in patches.
+        noted: Grid in the file's metadata, or None.
 
     Returns:
-        ``(1, L - count, C)``, or the embedding itself.
+        ``(1, L - count, C)``, or the unchanged embedding.
     """
     length = position.shape[1]
     for sides in filter(None, (noted, grid)):
@@ -47,16 +47,16 @@ def _is_square(number: int) -> bool:
 def fit_tokens(
     position: Tensor, grid: tuple[int, int], noted: tuple[int, int] | None = None
 ) -> tuple[Tensor, bool]:
-    """Bring a saved position embedding to a grid.
+    """Resize a saved position embedding to a grid.
 
     Args:
         position: ``(1, L, C)``, or ``(1, C, H, W)`` as in Microsoft's detection repository.
-        grid: Height and width that are wanted, in patches.
-        noted: Its own, if known; else it is the wanted one, if that has as many patches, or square.
+        grid: Height and width of the model's grid, in patches.
+        noted: Its source grid, or None to infer it: ``grid`` if the lengths agree, else a square.
 
     Returns:
-        ``(1, H * W, C)`` of that grid, and whether it was resized; the embedding itself where its
-        own grid cannot be told.
+        ``(1, H * W, C)`` and True if it was resized. An embedding with an unknown source grid is
+        returned unchanged.
     """
     if position.ndim == 4:
         noted = (position.shape[2], position.shape[3])

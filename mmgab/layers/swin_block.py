@@ -18,7 +18,7 @@ LAYER_NORM = dict(type='LN')
 
 
 class SwinBlock(nn.Module):
-    """Window attention and a feed-forward network, each behind a norm and beside a residual.
+    """Swin block: (shifted) window attention and an MLP, each pre-norm with a residual.
 
     Args:
         embed_dims: Channels ``C``.
@@ -27,14 +27,13 @@ class SwinBlock(nn.Module):
         window_size: Height and width of the window, in tokens.
         shift: Shift the windows by half their size.
         drop_rate: Dropout probability after the projections.
-        drop_path_rate: Probability that an image's whole branch is dropped in training.
+        drop_path_rate: Probability that an image's branch is dropped (stochastic depth).
         act_cfg: Activation of the feed-forward network.
         norm_cfg: Norm layers.
-        with_cp: Have the stage compute the block again in backward instead of keeping what it
-            makes; with ``'selective'`` the hidden channels of its feed-forward network alone, half
-            of that.
-        broadcast: One of :mod:`~.context_broadcast`, the last step of the feed-forward network;
-            None for none.
+        with_cp: Activation checkpointing: True has the stage recompute the block in backward;
+            ``'selective'`` recomputes only the hidden activations of the feed-forward network.
+        broadcast: A class of :mod:`~.context_broadcast`, the last step of the feed-forward
+            network; None for no Context Broadcasting.
         attention: Further arguments of :class:`~.window_attention.WindowMSA`.
     """
 
@@ -71,34 +70,35 @@ class SwinBlock(nn.Module):
         self.drop_path = DropPath(drop_path_rate)
 
     def forward(
-        self, x: Tensor, hw_shape: tuple[int, int], is_real: Tensor | None = None
+        self, x: Tensor, hw_shape: tuple[int, int], is_valid: Tensor | None = None
     ) -> Tensor:
         """Transform tokens.
 
         Args:
             x: ``(B, H * W, C)``.
             hw_shape: ``(H, W)``.
-            is_real: ``(B, H * W)``, which of them are not padding of the batch; None where all are.
+            is_valid: Boolean ``(B, H * W)``, True where a token belongs to the image, False for
+                the batch's padding; None if all tokens are valid.
 
         Returns:
             ``(B, H * W, C)``.
         """
-        w_msa = getattr(self.attn, 'w_msa', self.attn)  # another attention may have none
+        w_msa = getattr(self.attn, 'w_msa', self.attn)  # a custom attention may lack it
         normed = apply_norm(self.norm1, x, self.attn, w_msa)
         x = self.drop_path(x, self.attn(normed, hw_shape))
         normed = apply_norm(self.norm2, x, self.ffn)
-        if getattr(self.ffn, 'add_identity', False):  # MMCV's, in the place of ours
+        if getattr(self.ffn, 'add_identity', False):  # MMCV's FFN adds the residual itself
             return self.ffn(normed, identity=x)
         branch = self.ffn(normed)
         if self.broadcast is not None:
-            branch = self.broadcast(branch, is_real)
+            branch = self.broadcast(branch, is_valid)
         return self.drop_path(x, branch)
 
 
 class SwinBlockSequence(nn.Module):
-    """The blocks of one stage, every second one shifted, and the merge that follows them.
+    """The blocks of one Swin stage, every second one shifted, and the patch merging after them.
 
-    A block ``with_cp`` is computed again in backward (activation checkpointing).
+    A block ``with_cp`` is recomputed in backward (activation checkpointing).
 
     Args:
         depth: Number of blocks.
@@ -122,20 +122,20 @@ class SwinBlockSequence(nn.Module):
         self.downsample = downsample
 
     def forward(
-        self, x: Tensor, hw_shape: tuple[int, int], is_real: Tensor | None = None
+        self, x: Tensor, hw_shape: tuple[int, int], is_valid: Tensor | None = None
     ) -> tuple[Tensor, tuple[int, int], Tensor, tuple[int, int]]:
-        """Transform tokens and merge them.
+        """Run the blocks and merge patches.
 
         Args:
             x: ``(B, H * W, C)``.
             hw_shape: ``(H, W)``.
-            is_real: See :meth:`SwinBlock.forward`.
+            is_valid: See :meth:`SwinBlock.forward`.
 
         Returns:
-            Input of the next stage and its ``(H, W)``; output of this one and its ``(H, W)``, the
-            same without a merge.
+            Input of the next stage with its ``(H, W)``, then output of this stage with its
+            ``(H, W)``. Both are the same without a merge.
         """
-        mask = () if is_real is None else (is_real,)
+        mask = () if is_valid is None else (is_valid,)
         for block in self.blocks:
             if getattr(block, 'with_cp', False):
                 x = checkpoint(block, x, hw_shape, *mask, use_reentrant=False)

@@ -1,4 +1,4 @@
-"""Checks of a backbone's arguments: errors name the argument, the value and what would be right."""
+"""Checks of a backbone's arguments; errors state the argument, value and allowed values."""
 
 import difflib
 import math
@@ -9,7 +9,7 @@ _DEFAULTS = dict(num_heads=(3, 6, 12, 24), strides=(4, 2, 2, 2))
 
 
 class StockContractError(ValueError, AssertionError):
-    """A ``ValueError`` where the stock backbones assert: callers that catch either still work."""
+    """A ``ValueError`` that is also an ``AssertionError``, which the stock backbones raise."""
 
 
 def positive_pair(name: str, value: object) -> tuple[int, int]:
@@ -17,7 +17,7 @@ def positive_pair(name: str, value: object) -> tuple[int, int]:
 
     Raises:
         TypeError: If ``value`` is neither an int nor a sequence of ints.
-        StockContractError: If it has not one or two entries, or one below 1.
+        StockContractError: If it does not have one or two entries, or one is below 1.
     """
     values = tuple(value) if isinstance(value, Sequence) else (value,)
     if isinstance(value, str) or not all(_is_int(v) for v in values):
@@ -70,7 +70,7 @@ def check_heads(embed_dims: int, depth: int, num_heads: int) -> None:
     """Check a plain network's sizes, and that heads divide channels.
 
     Raises:
-        ValueError: If one is no whole number from 1 up, or the heads do not divide the channels.
+        ValueError: If a size is not an int of at least 1, or the heads do not divide the channels.
     """
     sizes = dict(embed_dims=embed_dims, depth=depth, num_heads=num_heads)
     for name, value in sizes.items():
@@ -90,9 +90,11 @@ def check_stage_choices(out_indices: Sequence[int], frozen_stages: int, num_stag
     if not isinstance(out_indices, Sequence) or not all(_is_int(i) for i in out_indices):
         raise TypeError(f'out_indices must be a sequence of ints, got {out_indices!r}')
     if not out_indices or min(out_indices) < 0 or max(out_indices) > last:
-        raise ValueError(f'out_indices must be from 0 to {last}, at least one, got {out_indices!r}')
+        raise ValueError(
+            f'out_indices must hold at least one index from 0 to {last}, got {out_indices!r}'
+        )
     if len(set(out_indices)) != len(out_indices):
-        raise ValueError(f'out_indices must not repeat one, got {out_indices!r}')
+        raise ValueError(f'out_indices must not repeat an index, got {out_indices!r}')
     if not _is_int(frozen_stages):
         raise TypeError(f'frozen_stages must be an int, got {frozen_stages!r}')
     if not -1 <= frozen_stages <= num_stages:
@@ -102,7 +104,7 @@ def check_stage_choices(out_indices: Sequence[int], frozen_stages: int, num_stag
 
 
 def check_positive(name: str, value: object) -> None:
-    """Check that an argument is a whole number from 1 up.
+    """Check that an argument is an int of at least 1.
 
     Raises:
         ValueError: If it is not.
@@ -112,15 +114,15 @@ def check_positive(name: str, value: object) -> None:
 
 
 def check_last_block(out_indices: Sequence[int], depth: int) -> None:
-    """Check that a plain network has no blocks behind its last output: they would never learn.
+    """Check that ``out_indices`` contains the last block, as later blocks would never train.
 
     Raises:
-        ValueError: If it has.
+        ValueError: If it does not.
     """
     if depth - 1 not in out_indices:
         raise ValueError(
-            f'out_indices must have the last block, {depth - 1}, got {out_indices!r}: blocks '
-            'behind the last output would never learn; say a smaller depth'
+            f'out_indices must contain the last block, {depth - 1}, got {out_indices!r}; blocks '
+            'after the last output would never train, so reduce depth instead'
         )
 
 
@@ -135,15 +137,17 @@ def check_flags(**flags: bool) -> None:
 
 
 def check_widths(in_channels: int, embed_dims: int, mlp_ratio: float) -> None:
-    """Check that images and feed-forward networks have channels.
+    """Check that images and feed-forward networks have at least one channel.
 
     Raises:
-        ValueError: If ``in_channels`` or ``mlp_ratio`` leaves one without.
+        ValueError: If ``in_channels`` or ``mlp_ratio`` is too small or not a number.
     """
     check_positive('in_channels', in_channels)
     is_width = _is_number(mlp_ratio) and math.isfinite(mlp_ratio)
     if not is_width or int(mlp_ratio * embed_dims) < 1:
-        raise ValueError(f'mlp_ratio must be a number that leaves a width, got {mlp_ratio!r}')
+        raise ValueError(
+            f'mlp_ratio must be a finite number with mlp_ratio * embed_dims >= 1, got {mlp_ratio!r}'
+        )
 
 
 def check_scale(qk_scale: float | None) -> None:
@@ -157,17 +161,17 @@ def check_scale(qk_scale: float | None) -> None:
 
 
 def check_start(name: str, value: float | None) -> None:
-    """Check what factors start from: with 0 a branch would be off.
+    """Check the initial value of LayerScale factors, which must not be 0.
 
     Raises:
-        ValueError: If it is neither None nor a finite number that is not 0.
+        ValueError: If it is neither None nor a finite number other than 0.
     """
     if value is not None and (not _is_number(value) or not math.isfinite(value) or value == 0):
-        raise ValueError(f'{name} must be a finite number, not 0, or None, got {value!r}')
+        raise ValueError(f'{name} must be None or a finite number other than 0, got {value!r}')
 
 
 def check_rates(**rates: float) -> None:
-    """Check that probabilities are numbers from 0 up to, not including, 1.
+    """Check that probabilities are in [0, 1).
 
     Raises:
         ValueError: If one is not.
@@ -180,7 +184,7 @@ def check_rates(**rates: float) -> None:
 
 
 def check_choice(name: str, value: object, choices: Sequence) -> None:
-    """Check that an argument is one of those known.
+    """Check that an argument is one of the allowed choices.
 
     Raises:
         ValueError: If it is not.
@@ -190,10 +194,10 @@ def check_choice(name: str, value: object, choices: Sequence) -> None:
 
 
 def check_keys(name: str, cfg: Mapping, known: Iterable[str]) -> None:
-    """Check that a config has no key but those known.
+    """Check that a config has known keys only.
 
     Raises:
-        ValueError: If it has one; the message names the nearest.
+        ValueError: If it has an unknown key; the message suggests the closest known key.
     """
     known = list(known)
     for key in cfg:
@@ -204,17 +208,17 @@ def check_keys(name: str, cfg: Mapping, known: Iterable[str]) -> None:
 
 
 def chosen_places(name: str, places: str, chosen: object, number: int) -> Sequence[int]:
-    """Read the stages, or blocks, that have something; None is all.
+    """Return the selected stages or blocks; None selects all.
 
     Raises:
-        ValueError: If one is out of range, or there is none.
+        ValueError: If an index is out of range, or the selection is empty.
     """
     if chosen is None:
         return range(number)
     given = () if isinstance(chosen, str) or not isinstance(chosen, Sequence) else chosen
     if not given or not all(_is_int(s) and 0 <= s < number for s in given):
         raise ValueError(
-            f'{name}: {places} must be from 0 to {number - 1}, at least one, got {chosen!r}'
+            f'{name}: {places} must hold at least one index from 0 to {number - 1}, got {chosen!r}'
         )
     return given
 
@@ -233,8 +237,8 @@ def _check_stage_list(name: str, values: object, depths: Sequence) -> None:
     is_default = tuple(values) == _DEFAULTS.get(name) and len(depths) < len(values)
     if not values or (len(values) != len(depths) and not is_default):
         raise ValueError(
-            f'{name} must have one entry for each stage, as many as depths has ({len(depths)} '
-            f'stages) and at least one, got {len(values)}: {values!r}'
+            f'{name} must have at least one entry and as many as depths ({len(depths)} stages), '
+            f'got {len(values)} entries: {values!r}'
         )
     # A stride may be a pair, like the patch size that the first one repeats.
     if name != 'strides' and not all(_is_int(value) and value >= 1 for value in values):

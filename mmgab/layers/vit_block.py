@@ -1,4 +1,4 @@
-"""One block of a plain ViT (arXiv 2010.11929, Figure 1), its names as in timm."""
+"""Block of a plain ViT (arXiv 2010.11929, Figure 1), with timm's parameter names."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,11 +15,11 @@ from .initial_values import DrawsInitialValues, draw_linear_
 
 
 class LayerScale(nn.Module):
-    """A learned factor for each channel of a branch (arXiv 2103.17239, equation 3).
+    """LayerScale: a learned factor for each channel of a branch (arXiv 2103.17239, equation 3).
 
     Args:
         channels: Channels ``C``.
-        start: What all factors start from.
+        start: Initial value of all factors.
     """
 
     def __init__(self, channels: int, start: float) -> None:
@@ -27,7 +27,7 @@ class LayerScale(nn.Module):
         self.gamma = nn.Parameter(torch.full((channels,), float(start)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Multiply ``(..., C)``."""
+        """Scale ``(..., C)`` by the factors."""
         return x * self.gamma
 
 
@@ -49,7 +49,7 @@ class Mlp(DrawsInitialValues):
         self.drop = nn.Dropout(drop_rate)
 
     def draw_(self) -> None:
-        """Draw both layers."""
+        """Initialise both layers."""
         draw_linear_(self.fc1)
         draw_linear_(self.fc2)
 
@@ -59,21 +59,21 @@ class Mlp(DrawsInitialValues):
 
 
 class ViTBlock(nn.Module):
-    """Attention and a feed-forward network, each behind a norm and beside a residual.
+    """ViT block: attention and an MLP, each pre-norm with a residual.
 
     Args:
         embed_dims: Channels ``C``.
         mlp_hidden: Hidden channels of the feed-forward network.
-        make_attention: Makes the attention, from ``embed_dims`` and its own arguments.
-        broadcast: One of :mod:`~.context_broadcast`, the last step of the feed-forward network;
-            None for none.
+        make_attention: Class or factory of the attention, called with ``embed_dims`` and its
+            arguments.
+        broadcast: A class of :mod:`~.context_broadcast`, the last step of the feed-forward
+            network; None for no Context Broadcasting.
         drop_rate: Dropout probability after the projections.
-        drop_path_rate: Probability that an image's whole branch is dropped in training.
-        layer_scale: What the factors of both branches start from; None for no factors.
+        drop_path_rate: Probability that an image's branch is dropped (stochastic depth).
+        layer_scale: Initial value of LayerScale in both branches; None for no LayerScale.
         act_cfg: Activation of the feed-forward network.
         norm_cfg: Norm layers.
-        with_cp: Have the blocks' sequence compute it again in backward instead of keeping what it
-            makes.
+        with_cp: Activation checkpointing: the block is recomputed in backward.
         attention: Arguments of the attention.
     """
 
@@ -107,14 +107,15 @@ class ViTBlock(nn.Module):
         self.drop_path = DropPath(drop_path_rate)
 
     def forward(
-        self, x: Tensor, hw_shape: tuple[int, int], is_real: Tensor | None = None
+        self, x: Tensor, hw_shape: tuple[int, int], is_valid: Tensor | None = None
     ) -> Tensor:
         """Transform tokens.
 
         Args:
             x: ``(B, H * W, C)``.
             hw_shape: ``(H, W)``.
-            is_real: ``(B, H * W)``, which of them are not padding of the batch; None where all are.
+            is_valid: Boolean ``(B, H * W)``, True where a token belongs to the image, False for
+                the batch's padding; None if all tokens are valid.
 
         Returns:
             ``(B, H * W, C)``.
@@ -123,14 +124,14 @@ class ViTBlock(nn.Module):
         x = self.drop_path(x, self.ls1(self.attn(normed, hw_shape)))
         branch = self.mlp(self.norm2(x))
         if self.broadcast is not None:
-            branch = self.broadcast(branch, is_real)
+            branch = self.broadcast(branch, is_valid)
         return self.drop_path(x, self.ls2(branch))
 
 
 class ViTBlockSequence(nn.ModuleList):
-    """The blocks of a plain ViT: its one stage.
+    """The blocks of a plain ViT.
 
-    A block ``with_cp`` is computed again in backward (activation checkpointing).
+    A block ``with_cp`` is recomputed in backward (activation checkpointing).
     """
 
     def forward(
@@ -138,20 +139,20 @@ class ViTBlockSequence(nn.ModuleList):
         x: Tensor,
         hw_shape: tuple[int, int],
         out_indices: Sequence[int],
-        is_real: Tensor | None = None,
+        is_valid: Tensor | None = None,
     ) -> list[Tensor]:
-        """Transform tokens; other arguments are those of :meth:`ViTBlock.forward`.
+        """Run the blocks and collect the requested outputs.
 
         Args:
             x: ``(B, H * W, C)``.
             hw_shape: ``(H, W)``.
             out_indices: Blocks whose output is returned.
-            is_real: ``(B, H * W)``, or None.
+            is_valid: See :meth:`ViTBlock.forward`.
 
         Returns:
-            Of each of these blocks, ``(B, H * W, C)``.
+            The output of each block in ``out_indices``, ``(B, H * W, C)``.
         """
-        mask = () if is_real is None else (is_real,)
+        mask = () if is_valid is None else (is_valid,)
         outs = []
         for i, block in enumerate(self):
             if getattr(block, 'with_cp', False):

@@ -1,4 +1,4 @@
-"""Image to patches of a plain ViT, its names as in timm."""
+"""Patch embedding of a plain ViT, with timm's parameter names."""
 
 from torch import Tensor, nn
 
@@ -9,7 +9,7 @@ from .patch_embedding import pad_to_patches
 class ViTPatches(nn.Module):
     """Project every patch of an image to a token.
 
-    Images are padded below and on the right, with zeros, until whole patches fit.
+    Images are zero-padded at the bottom and right to a multiple of the patch size.
 
     Args:
         in_channels: Channels of the image.
@@ -23,7 +23,7 @@ class ViTPatches(nn.Module):
         self.proj = nn.Conv2d(in_channels, embed_dims, patch_size, patch_size)
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
-        """Embed.
+        """Project images to tokens.
 
         Args:
             x: Images ``(B, in_channels, height, width)``.
@@ -32,8 +32,8 @@ class ViTPatches(nn.Module):
             Tokens ``(B, H * W, C)`` and ``(H, W)``, each side ceil(side / patch side).
 
         Raises:
-            TypeError: If the images are not of the weights' type.
-            ValueError: If they have another shape.
+            TypeError: If the images' dtype does not match the weights'.
+            ValueError: If the images have another shape.
         """
         check_image(x, self.proj)
         x = self.proj(pad_to_patches(x, self.patch_size))  # (B, C, H, W)

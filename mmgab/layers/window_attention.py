@@ -26,11 +26,10 @@ from .gaussian_bias import GaussianBias
 class WindowMSA(AdaptiveModule, BiasedMSA):
     """Multi-head self-attention inside one window, with a relative-position bias.
 
-    The bias is a learned table over the relative offsets, to which the Gaussian, itself a table
-    over the same offsets, is added where there is one. How to add to it is said in
-    :class:`~.attention.BiasedMSA`.
+    The bias is a learned table over the relative offsets plus the Gaussian, a table over the same
+    offsets. :class:`~.attention.BiasedMSA` documents how to add further terms.
 
-    Parameter names are those of every OpenMMLab checkpoint.
+    Parameter names are those of OpenMMLab checkpoints.
 
     Args:
         embed_dims: Channels ``C``.
@@ -40,7 +39,7 @@ class WindowMSA(AdaptiveModule, BiasedMSA):
         qk_scale: Factor on the scores; ``None`` is ``head_dim ** -0.5``.
         attn_drop_rate: Dropout probability of the attention weights.
         proj_drop_rate: Dropout probability of the output.
-        gab_cfg: Arguments of :class:`GaussianBias`, or ``None`` for plain Swin.
+        gab_cfg: Arguments of :class:`GaussianBias`, or ``None`` for no Gaussian.
         attn_backend: One of ``ATTENTION_BACKENDS``, see :attr:`~.BiasedMSA.is_fused`.
         gpsa_cfg: Arguments of :class:`~.gated_attention.LocalPosition`, or None for no gates.
     """
@@ -78,22 +77,22 @@ class WindowMSA(AdaptiveModule, BiasedMSA):
         self.local = None if gpsa_cfg is None else LocalPosition(num_heads, **gpsa_cfg)
 
     def learned_table(self, window_size: tuple[int, int], like: Tensor) -> Tensor:
-        """The table, resized for another window, see :meth:`BiasedMSA.learned_table`."""
+        """Return the table, resized for another window, see :meth:`BiasedMSA.learned_table`."""
         return resize_table(self.relative_position_bias_table, self.window_size, window_size)
 
     def pairs(self, table: Tensor, window_size: tuple[int, int]) -> Tensor:
-        """See :meth:`BiasedMSA.pairs`; by an index, which all layers share."""
+        """Expand a table by an index that all layers share, see :meth:`BiasedMSA.pairs`."""
         window = (window_size[0], window_size[1])
         return pairs_of_table(table, window, window_index(window, table.device))
 
     @property
     def has_terms(self) -> bool:
-        """Whether the bias is more than the table: something can be folded."""
+        """True if the bias has terms besides the table, which can be folded."""
         return any(getattr(self, name) is not None for name in self.position_terms)
 
     @torch.no_grad()
     def fold_(self) -> None:
-        """Add all terms of the bias to the table and drop them: the same function, less to do."""
+        """Fold all terms of the bias into the table; the layer's function stays the same."""
         table = self.relative_position_bias_table
         total = self.position_table(self.window_size, table)
         assert total is not None  # the table is a part of it
@@ -104,11 +103,11 @@ class WindowMSA(AdaptiveModule, BiasedMSA):
     def adapt_state_dict(
         self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping
     ) -> list[str]:
-        """Bring a table of another window, or without a Gaussian, to our form.
+        """Resize a table of another window, and fit or rescale its Gaussian.
 
         See :meth:`AdaptiveModule.adapt_state_dict`.
         """
-        # Stock Swin saves the index; ours is derived.
+        # Stock Swin saves the index; here it is derived.
         index = state_dict.pop(f'{prefix}relative_position_index', None)
         name = f'{prefix}relative_position_bias_table'
         table = state_dict.get(name)
@@ -128,7 +127,7 @@ class WindowMSA(AdaptiveModule, BiasedMSA):
     def _source_window(
         self, table: Tensor, index: Tensor | None, noted: object
     ) -> tuple[int, int] | None:
-        """Window that a table comes from; its own where nothing says another."""
+        """Infer a table's source window; this layer's window unless index or metadata differ."""
         is_own = len(table) == self._table_rows
         if is_own and noted is None:
             own_index = relative_position_index(self.window_size, table.device)
@@ -137,26 +136,26 @@ class WindowMSA(AdaptiveModule, BiasedMSA):
         return table_window(table, index, noted) or (self.window_size if is_own else None)
 
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
-        """Note the window beside the tensors: a table's rows do not tell 3 x 5 from 5 x 3."""
+        """Save the window in the metadata: 3 x 5 and 5 x 3 tables have equal row counts."""
         super()._save_to_state_dict(destination, prefix, keep_vars)
         if hasattr(destination, '_metadata'):
             destination._metadata[prefix[:-1]]['window_size'] = self.window_size
 
 
 class ShiftWindowMSA(ReadsNormed):
-    """Window attention on a token grid, its windows shifted or not.
+    """Window attention on a token grid, with regular or shifted windows.
 
-    The grid is padded first and rolled then, as in MMDetection, MMSegmentation and torchvision. The
-    padding is zeros, and it is not masked: padded tokens take part in the softmax of the last row
-    and column of windows. Every published checkpoint was trained so.
+    The grid is padded, then cyclically shifted, as in MMDetection, MMSegmentation and torchvision.
+    Padding is zeros and is not masked: padding tokens take part in the softmax of the last row and
+    column of windows, as in the published checkpoints.
 
     Args:
         embed_dims: Channels ``C``.
         num_heads: Attention heads.
         window_size: Height and width of the window, in tokens.
         shift: Shift the windows by half their size.
-        shift_single_window: Also along a side of the grid that one window covers.
-        make_attention: :class:`WindowMSA`, or what makes another one of its kind.
+        shift_single_window: Shift also along a side of the grid that a single window covers.
+        make_attention: :class:`WindowMSA`, or a factory of a subclass.
         attention: Further arguments of :class:`WindowMSA`.
     """
 

@@ -1,4 +1,4 @@
-"""What configs name: backbones, necks and losses; registered as ``mmgab.*``."""
+"""Backbones, necks and losses, registered as ``mmgab.*`` for configs."""
 
 import importlib
 
@@ -20,7 +20,7 @@ __all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> object:
-    """Import a module on demand: what timm's networks need does without mmengine and mmcv."""
+    """Import a module on demand, so that timm support works without mmengine and mmcv."""
     if name not in _MODULES:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     return getattr(importlib.import_module(_MODULES[name]), name)

@@ -1,4 +1,4 @@
-"""What both backbones have in common: where they start from, what is frozen, where tokens are."""
+"""Base class of both backbones: initialisation, freezing, folding and position embedding."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
@@ -20,10 +20,10 @@ from .init_cfg import StartsFromCheckpoint
 
 
 class Backbone(AdaptiveModule, StartsFromCheckpoint, BaseModule):
-    """A transformer of blocks with :class:`~mmgab.layers.attention.BiasedMSA`.
+    """Base of transformer backbones with :class:`~mmgab.layers.attention.BiasedMSA`.
 
     Attributes:
-        position_name: Name of the absolute position embedding, ``(1, H * W, C)`` or None.
+        position_name: Attribute name of the absolute position embedding, ``(1, H * W, C)`` or None.
         pretrain_grid: Height and width, in tokens, that it is learned for.
         frozen_stages: 0 freezes what comes before the blocks, ``n`` also the first ``n`` stages (of
             a plain ViT: blocks) and their output norms; -1 freezes nothing.
@@ -57,7 +57,7 @@ class Backbone(AdaptiveModule, StartsFromCheckpoint, BaseModule):
         self.register_parameter(self.position_name, position)
 
     def _start(self) -> None:
-        """Have every layer draw what it starts from, then freeze what is frozen."""
+        """Initialise every layer, then freeze the stages of ``frozen_stages``."""
         for module in self.modules():
             if isinstance(module, DrawsInitialValues):
                 module.draw_()
@@ -67,11 +67,11 @@ class Backbone(AdaptiveModule, StartsFromCheckpoint, BaseModule):
 
     @property
     def position_embedding(self) -> nn.Parameter | None:
-        """The absolute position embedding; None where there is none."""
+        """The absolute position embedding, or None."""
         return getattr(self, self.position_name)
 
     def _add_position(self, x: Tensor, hw_shape: tuple[int, int]) -> Tensor:
-        """Add the absolute position embedding, for a grid of any size, to tokens."""
+        """Add the absolute position embedding, resized to the grid, to tokens."""
         if self.position_embedding is None:
             return x
         return x + resize_tokens(self.position_embedding, self.pretrain_grid, hw_shape)
@@ -81,36 +81,35 @@ class Backbone(AdaptiveModule, StartsFromCheckpoint, BaseModule):
         """Modules that ``frozen_stages`` freezes."""
 
     def freeze_(self) -> None:
-        """Take gradients from what is frozen."""
+        """Turn off gradients of the frozen modules."""
         for module in self._frozen_modules():
             module.requires_grad_(False)
         if self.frozen_stages >= 0 and self.position_embedding is not None:
             self.position_embedding.requires_grad_(False)
 
     def train(self, mode: bool = True) -> 'Backbone':
-        """Set training mode everywhere but in what is frozen; returns the module itself."""
+        """Set training mode, except in frozen modules; returns the module itself."""
         super().train(mode)
         for module in self._frozen_modules():
             module.eval()
         return self
 
     def fold_(self) -> 'Backbone':
-        """Add every Gaussian to its table and drop it: a stock network, the same function.
+        """Fold every Gaussian into its table, which gives a stock network with the same function.
 
-        For deployment; :func:`mmgab.checkpoints.fold` does the same to a checkpoint.
+        For deployment; :func:`mmgab.checkpoints.fold` does the same for a checkpoint.
 
         Returns:
             The network itself.
 
         Raises:
-            ValueError: If nothing can be folded: it was folded before, is a plain network, or has
-                no tables.
+            ValueError: If no layer has a Gaussian that can be folded into a table.
         """
         layers = [m for m in self.modules() if isinstance(m, WindowMSA) and m.has_terms]
         if not layers:
             raise ValueError(
-                'nothing to fold: no layer has a Gaussian (folded already, or plain; gates of '
-                'gpsa_cfg are no part of a table)'
+                'nothing to fold: no window attention has a Gaussian (it was folded already, or '
+                'built with gab_cfg=None); gates of gpsa_cfg cannot be folded'
             )
         for layer in layers:
             layer.fold_()
@@ -119,7 +118,7 @@ class Backbone(AdaptiveModule, StartsFromCheckpoint, BaseModule):
     def adapt_state_dict(
         self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping
     ) -> list[str]:
-        """Bring a position embedding of another image size to our form.
+        """Resize a position embedding of another image size.
 
         See :meth:`AdaptiveModule.adapt_state_dict`.
         """
@@ -131,7 +130,7 @@ class Backbone(AdaptiveModule, StartsFromCheckpoint, BaseModule):
         return [name] if is_resized else []
 
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
-        """Note the grid of a position embedding, whose length does not tell it."""
+        """Save the position embedding's grid in the metadata, as its length is ambiguous."""
         super()._save_to_state_dict(destination, prefix, keep_vars)
         if self.position_embedding is not None and hasattr(destination, '_metadata'):
             destination._metadata[prefix[:-1]]['pretrain_grid'] = self.pretrain_grid
@@ -140,17 +139,16 @@ class Backbone(AdaptiveModule, StartsFromCheckpoint, BaseModule):
 def attention_maker(
     attention: Mapping | None, default: type[BiasedMSA]
 ) -> Callable[..., BiasedMSA]:
-    """What makes the attention of a block.
+    """Return the factory of a block's attention.
 
     Args:
-        attention: ``type``, a class, the name of a registered one or ``'package.module.Class'``,
-            which takes the arguments of ``default``, and further arguments of its own; None for
-            ``default``.
-        default: The attention of this backbone.
+        attention: ``type``, a class, its registered name or ``'package.module.Class'``, which
+            takes the arguments of ``default``, and its further arguments; None for ``default``.
+        default: Attention class of this backbone.
 
     Raises:
         TypeError: If ``attention`` is not a mapping.
-        ValueError: If it has no type, or one that is not found.
+        ValueError: If ``type`` is missing or not found.
     """
     if attention is None:
         return default

@@ -1,8 +1,8 @@
-"""Relative positions of timm's networks that are read with a Gaussian added to them.
+"""Dynamic subclasses of timm's modules whose relative-position bias includes a Gaussian.
 
-The owner of a position gets a subclass of its own class, in which whoever reads the position reads
-the sum: timm's fused route, its other one, and tracers. It is pickled, copied and scripted as the
-owner is, and follows when timm changes the window.
+The module that owns a relative position gets a subclass of its class, whose attribute returns the
+sum of table and Gaussian. timm's fused and unfused paths and tracers therefore see the sum. The
+module can be pickled, copied and scripted, and it follows timm's changes of the window size.
 """
 
 import inspect
@@ -21,7 +21,7 @@ _WINDOW = 'window_size'
 
 
 def add_to_table(owner: nn.Module, gaussian: GaussianBias) -> None:
-    """Have the table ``(T, heads)`` of a module read with a Gaussian; rows behind ``T`` stay."""
+    """Add a Gaussian to a module's table ``(T, heads)``; rows after the offsets are unchanged."""
     table = owner.get_parameter(TABLE)
     del owner._parameters[TABLE]
     addend = _WindowGaussian(gaussian, _window(owner), len(table), table.device)
@@ -30,7 +30,7 @@ def add_to_table(owner: nn.Module, gaussian: GaussianBias) -> None:
 
 
 def add_to_network(owner: nn.Module, gaussian: GaussianBias) -> None:
-    """Have what a network (RelPosMlp) makes of coordinates read with a Gaussian."""
+    """Add a Gaussian to the output of a RelPosMlp."""
     device = next(owner.parameters()).device
     gain = getattr(owner, 'bias_gain', None) or 1.0  # timm multiplies by it afterwards
     activation = owner.get_submodule('bias_act')
@@ -39,12 +39,12 @@ def add_to_network(owner: nn.Module, gaussian: GaussianBias) -> None:
 
 
 def has_gaussian(owner: nn.Module) -> bool:
-    """Whether a module's position is read with a Gaussian."""
+    """Return True if a module's relative position includes a Gaussian."""
     return isinstance(owner, _ReadsSum)
 
 
 def take_away(owner: nn.Module, keep_sum: bool) -> None:
-    """Undo the above; a table keeps the sum if that is asked for."""
+    """Remove a module's Gaussian; with ``keep_sum`` fold it into the table."""
     if isinstance(owner, _ReadsTable):
         position = owner.parametrizations[TABLE]
         assert isinstance(position, _TablePlusGaussian)
@@ -60,7 +60,7 @@ def take_away(owner: nn.Module, keep_sum: bool) -> None:
 
 
 class _WindowGaussian(nn.Module):
-    """The Gaussian of every row of a table: 0 in rows behind the offsets, of a class token."""
+    """Gaussian of every table row; 0 in the class token's rows after the offsets."""
 
     offsets: Tensor
 
@@ -77,7 +77,7 @@ class _WindowGaussian(nn.Module):
 
 
 class _TablePlusGaussian(nn.ModuleList):
-    """A table and what is added to it; names are those of torch's parametrizations."""
+    """A table and its Gaussian, with the state-dict names of torch's parametrizations."""
 
     def __init__(self, original: nn.Parameter, addend: _WindowGaussian) -> None:
         super().__init__([addend])
@@ -100,7 +100,7 @@ class _TablePlusGaussian(nn.ModuleList):
 
 
 class _BiasPlusGaussian(nn.Module):
-    """What RelPosMlp does to its biases ``(heads, N, N)``, and the Gaussian."""
+    """Activation of a RelPosMlp's bias ``(heads, N, N)``, plus the Gaussian."""
 
     offsets: Tensor
     index: Tensor
@@ -123,26 +123,26 @@ class _BiasPlusGaussian(nn.Module):
         return self.activation(bias) + gaussian.to(bias.dtype) / self.gain
 
     def set_window(self, window: tuple[int, int]) -> None:
-        """Have the Gaussian cover another window."""
+        """Recompute the offsets for another window."""
         device = self.offsets.device
         self.offsets = relative_offsets(window, device).to(self.offsets.dtype)
         self.index = relative_position_index(window, device)
 
 
 class _ReadsSum:
-    """Mix-in of a module whose position is read with a Gaussian; pickled by the module's class."""
+    """Mix-in of modules with a Gaussian in their position; pickled by their original class."""
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple:
         return _new, type(self).__bases__, self.__dict__
 
 
 class _Positions(Protocol):
-    """A ``nn.ModuleDict`` of a table; compiled code has no other way to its entry."""
+    """Type of a ``nn.ModuleDict`` with one table, read by attribute as TorchScript requires."""
 
     relative_position_bias_table: Callable[[], Tensor]
 
     def __getitem__(self, name: str) -> nn.Module:
-        """An entry."""
+        """Return an entry."""
 
 
 class _ReadsTable(_ReadsSum):
@@ -182,13 +182,13 @@ def _mix_in(owner: nn.Module, mixin: type) -> None:
 
 @cache
 def _subclass(mixin: type, base: type) -> type:
-    # TorchScript reads annotations of an instance's own class alone.
+    # TorchScript reads only the annotations of an instance's own class.
     namespace = dict(__annotations__=inspect.get_annotations(base))
     return type(base.__name__, (mixin, base), namespace)
 
 
 def _base(owner: nn.Module) -> type:
-    """The class that an owner had before."""
+    """Return the owner's original class."""
     _, base = type(owner).__bases__
     return base
 

@@ -1,4 +1,4 @@
-"""The checkpoint that a backbone starts from, as configs name it."""
+"""Validation of ``init_cfg`` and loading of its pretrained checkpoint."""
 
 import inspect
 import warnings
@@ -13,13 +13,13 @@ from mmgab.config_types import is_type
 from mmgab.layers.validation import check_keys
 from mmgab.log import log
 
-# Beside the arguments of load: MMEngine's last one has the same meaning for any device.
+# Accepted in addition to the arguments of load; MMEngine's map_location has no effect here.
 _KEYS = ('type', 'checkpoint', 'map_location')
 _GIVEN = ('model', 'source', 'checkpoint', 'is_whole')
 
 
 class StartsFromCheckpoint(BaseModule):
-    """Base of a module whose ``init_cfg`` names a checkpoint, or is None."""
+    """Base of modules whose ``init_cfg`` is None or a pretrained checkpoint."""
 
     init_cfg: Mapping | None
 
@@ -27,8 +27,8 @@ class StartsFromCheckpoint(BaseModule):
         """Load the checkpoint of ``init_cfg``, if there is one, and log what was loaded.
 
         Raises:
-            FileNotFoundError: If the checkpoint is not there.
-            ValueError: If it cannot be read, is no such network, or does not fit this one.
+            FileNotFoundError: If the checkpoint does not exist.
+            ValueError: If the checkpoint cannot be read or does not match this network.
         """
         if self.init_cfg is None:
             name = type(self).__name__
@@ -40,7 +40,7 @@ class StartsFromCheckpoint(BaseModule):
 
 
 def checked_init_cfg(pretrained: str | None, init_cfg: Mapping | None) -> Mapping | None:
-    """Check ``init_cfg``, and turn the deprecated ``pretrained`` into it.
+    """Check ``init_cfg``, or convert the deprecated ``pretrained`` to it.
 
     Args:
         pretrained: A path or URL, or None.
@@ -49,7 +49,7 @@ def checked_init_cfg(pretrained: str | None, init_cfg: Mapping | None) -> Mappin
 
     Raises:
         TypeError: If ``pretrained`` is not a string.
-        ValueError: If both are given, or ``init_cfg`` is not one that loads a checkpoint.
+        ValueError: If both are given, or ``init_cfg`` does not load a checkpoint.
     """
     if pretrained is not None:
         return _from_pretrained(pretrained, init_cfg)
@@ -58,7 +58,7 @@ def checked_init_cfg(pretrained: str | None, init_cfg: Mapping | None) -> Mappin
     if not isinstance(init_cfg, Mapping) or not _is_pretrained(init_cfg):
         raise ValueError(f"init_cfg must be None or have type='Pretrained', got {init_cfg!r}")
     if not isinstance(init_cfg.get('checkpoint'), str):
-        raise ValueError(f'init_cfg must name a checkpoint, a path or URL, got {init_cfg!r}')
+        raise ValueError(f"init_cfg must have checkpoint='<path or URL>', got {init_cfg!r}")
     options = [name for name in inspect.signature(load).parameters if name not in _GIVEN]
     check_keys('init_cfg', init_cfg, [*_KEYS, *options])
     return init_cfg
@@ -70,15 +70,18 @@ def _is_pretrained(init_cfg: Mapping) -> bool:
 
 def _from_pretrained(pretrained: str, init_cfg: Mapping | None) -> Mapping:
     if init_cfg is not None:
-        raise ValueError(f'give init_cfg or pretrained, not both: {init_cfg!r}, {pretrained!r}')
+        raise ValueError(
+            f'set init_cfg or pretrained, not both: got init_cfg={init_cfg!r} and '
+            f'pretrained={pretrained!r}'
+        )
     if not isinstance(pretrained, str):
         raise TypeError(f'pretrained must be a path or URL, got {pretrained!r}')
-    cure = f"init_cfg=dict(type='Pretrained', checkpoint={pretrained!r})"
-    warnings.warn(f'pretrained is deprecated, use {cure}', DeprecationWarning, stacklevel=5)
+    fix = f"init_cfg=dict(type='Pretrained', checkpoint={pretrained!r})"
+    warnings.warn(f'pretrained is deprecated, use {fix}', DeprecationWarning, stacklevel=5)
     return dict(type='Pretrained', checkpoint=pretrained)
 
 
 def load_arguments(init_cfg: Mapping) -> dict[str, Any]:
-    """Arguments of :func:`mmgab.checkpoints.load`, but for the model."""
+    """Return the arguments of :func:`mmgab.checkpoints.load`, except the model."""
     options = {key: value for key, value in init_cfg.items() if key not in _KEYS}
     return dict(source=init_cfg['checkpoint'], **options)

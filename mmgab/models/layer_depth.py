@@ -1,8 +1,8 @@
-"""Depth of parameters, for layer-wise learning rate decay as in MMPretrain.
+"""Layer depth of parameters, for layer-wise learning rate decay as in MMPretrain.
 
-Its ``LearningRateDecayOptimWrapperConstructor`` asks the backbone: 0 is the stem, the last depth is
-what follows the backbone, and each block between has one of its own. What is inside a block, a
-Gaussian for one, has the depth of the block.
+Its ``LearningRateDecayOptimWrapperConstructor`` calls the backbone's ``get_layer_depth``. Depth 0
+is the stem, each block has its own depth, and the last depth is everything after the blocks.
+Parameters inside a block, such as a Gaussian, have the depth of the block.
 """
 
 from collections.abc import Sequence
@@ -11,15 +11,15 @@ from mmgab.checkpoints.wrappers import path_without_wrappers
 
 
 def swin_layer_depth(name: str, prefix: str, depths: Sequence[int]) -> tuple[int, int]:
-    """Depth of a parameter of a Swin, the same as of MMPretrain's own.
+    """Return the layer depth of a Swin parameter, equal to that of MMPretrain's Swin.
 
     Args:
         name: The parameter's name in the model.
-        prefix: What stands before the Swin's names in it.
+        prefix: Prefix of the Swin's parameter names in the model.
         depths: Blocks of each stage.
 
     Returns:
-        Its depth, and how many depths there are: all blocks and two. A patch merging belongs to the
+        Its depth, and the number of depths (number of blocks + 2). A patch merging belongs to the
         block before it; the output norms and the position embedding have the last depth.
     """
     count = sum(depths) + 2
@@ -34,15 +34,15 @@ def swin_layer_depth(name: str, prefix: str, depths: Sequence[int]) -> tuple[int
 
 
 def vit_layer_depth(name: str, prefix: str, depth: int) -> tuple[int, int]:
-    """Depth of a parameter of a plain ViT, the same as of MMPretrain's own.
+    """Return the layer depth of a plain ViT parameter, equal to that of MMPretrain's ViT.
 
     Args:
         name: The parameter's name in the model.
-        prefix: What stands before the ViT's names in it.
+        prefix: Prefix of the ViT's parameter names in the model.
         depth: Number of blocks.
 
     Returns:
-        Its depth, and how many depths there are: all blocks and two. The position embedding belongs
+        Its depth, and the number of depths (number of blocks + 2). The position embedding belongs
         to the stem; the final norm has the last depth.
     """
     count = depth + 2
@@ -53,6 +53,6 @@ def vit_layer_depth(name: str, prefix: str, depth: int) -> tuple[int, int]:
 
 
 def _inner_parts(name: str, prefix: str) -> list[str]:
-    """Parts of a name inside the backbone; one empty part if it is outside."""
+    """Split a name inside the backbone; one empty part if the parameter is outside."""
     inside = name.removeprefix(prefix) if name.startswith(prefix) else ''
     return path_without_wrappers(inside).split('.')

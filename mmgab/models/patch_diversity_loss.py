@@ -1,4 +1,4 @@
-"""Patch diversity as a loss of two layers (Gong et al., 2021, arXiv 2104.12753)."""
+"""Patch-diversity loss module (Gong et al., 2021, arXiv 2104.12753)."""
 
 import math
 
@@ -10,11 +10,11 @@ from mmgab.registry import MODELS
 
 @MODELS.register_module()
 class PatchDiversityLoss(nn.Module):
-    """Keep the tokens of an image apart, see :mod:`mmgab.functional.patch_diversity`.
+    """Penalise similar tokens of an image, see :mod:`mmgab.functional.patch_diversity`.
 
     Args:
-        cosine: Weight of the mean cosine of the late layer's tokens; 0 leaves it out.
-        contrastive: Weight of telling which patch a late token comes from; 0 leaves it out.
+        cosine: Weight of :func:`~mmgab.functional.cosine_diversity`; 0 disables it.
+        contrastive: Weight of :func:`~mmgab.functional.contrastive_diversity`; 0 disables it.
 
     Raises:
         ValueError: If a weight is negative or not finite, or both are zero.
@@ -24,28 +24,34 @@ class PatchDiversityLoss(nn.Module):
         super().__init__()
         for name, weight in (('cosine', cosine), ('contrastive', contrastive)):
             if not math.isfinite(weight) or weight < 0:
-                raise ValueError(f'PatchDiversityLoss: {name} must be at least 0, got {weight!r}')
+                raise ValueError(
+                    f'PatchDiversityLoss: {name} must be finite and at least 0, got {weight!r}'
+                )
         if not cosine and not contrastive:
-            raise ValueError('PatchDiversityLoss: cosine and contrastive are both 0: there is none')
+            raise ValueError(
+                'PatchDiversityLoss: cosine and contrastive are both 0; '
+                'at least one must be positive'
+            )
         self.cosine, self.contrastive = cosine, contrastive
 
     def forward(
-        self, first: Tensor, last: Tensor, is_real: Tensor | None = None
+        self, first: Tensor, last: Tensor, is_valid: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Weighted losses.
+        """Compute the weighted losses.
 
         Args:
-            first: The patches as they enter the first layer, ``(B, N, C)``.
-            last: Tokens of the last layer, shaped alike.
-            is_real: ``(B, N)``, which of them are no padding; None for all.
+            first: Input tokens of the first layer, ``(B, N, C)``.
+            last: Tokens of the late layer, ``(B, N, C)``.
+            is_valid: Boolean ``(B, N)``, True where a token belongs to the image, False for
+                padding; None if all tokens are valid.
 
         Returns:
-            ``loss_cosine`` and ``loss_contrastive``, as far as they have a weight.
+            Scalars ``loss_cosine`` and ``loss_contrastive``, those with a nonzero weight.
         """
         losses = {}
         if self.cosine:
-            losses['loss_cosine'] = self.cosine * cosine_diversity(last, is_real)
+            losses['loss_cosine'] = self.cosine * cosine_diversity(last, is_valid)
         if self.contrastive:
-            contrast = contrastive_diversity(first, last, is_real)
+            contrast = contrastive_diversity(first, last, is_valid)
             losses['loss_contrastive'] = self.contrastive * contrast
         return losses

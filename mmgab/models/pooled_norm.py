@@ -1,4 +1,4 @@
-"""The mean over all patches, and its norm: what a plain ViT has before a classifier's head."""
+"""Global average pooling and a layer norm, the neck of a plain ViT classifier."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,9 +16,9 @@ _LAYER_NORM = dict(type='LN', eps=1e-6)
 
 @MODELS.register_module()
 class PooledNorm(StartsFromCheckpoint, BaseModule):
-    """Mean over all places of the last map, then a layer norm, as timm's ``vit_relpos_*`` do.
+    """Global average pooling of the last map, then a layer norm, as in timm's ``vit_relpos_*``.
 
-    A neck, for classifiers. A backbone before it has ``final_norm=False``. The norm has timm's
+    A neck for classifiers, used with ``final_norm=False`` in the backbone. The norm has timm's
     name, ``fc_norm``, and its weights are in timm's checkpoints.
 
     Args:
@@ -28,7 +28,7 @@ class PooledNorm(StartsFromCheckpoint, BaseModule):
             :func:`mmgab.checkpoints.load`.
 
     Raises:
-        ValueError: If ``in_channels`` is not positive, or ``init_cfg`` names no checkpoint.
+        ValueError: If ``in_channels`` is not positive, or ``init_cfg`` has no checkpoint.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class PooledNorm(StartsFromCheckpoint, BaseModule):
         """Pool and norm.
 
         Args:
-            maps: Of the backbone, each ``(B, C, H, W)``; the last one is used.
+            maps: Feature maps of the backbone, each ``(B, C, H, W)``; the last one is used.
 
         Returns:
             One vector for each image, ``(B, C)``.

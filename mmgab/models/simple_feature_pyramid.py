@@ -1,4 +1,4 @@
-"""A feature pyramid from one map (ViTDet, arXiv 2203.16527, section 3)."""
+"""Simple feature pyramid from a single feature map (ViTDet, arXiv 2203.16527, section 3)."""
 
 from collections.abc import Sequence
 
@@ -16,26 +16,26 @@ class ChannelNorm(nn.LayerNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise."""
-        # Contiguous: mmcv's RoIAlign reads other maps as if they were, and says nothing.
+        # mmcv's RoIAlign silently misreads maps that are not contiguous.
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2).contiguous()
 
 
 @MODELS.register_module()
 class SimpleFeaturePyramid(nn.Module):
-    """Scale the last map of a plain backbone up and down; no map of another layer is needed.
+    """Build a feature pyramid from the last feature map of a plain backbone.
 
-    A neck, for detectors and segmentors. The map is scaled by transposed convolutions or max
+    A neck for detectors and segmentors. The map is scaled by transposed convolutions or max
     pooling, then every level has a 1 x 1 and a 3 x 3 convolution, each with a layer norm.
 
     Args:
         in_channels: Channels of the map.
         out_channels: Channels of every level.
-        scales: Side of each level in sides of the map: 4, 2, 1 or 0.5. On patches of 16 pixels the
-            default are levels of 4, 8, 16 and 32 pixels.
-        num_outs: Levels in all; those beyond ``scales`` take every second cell of the one before.
+        scales: Side of each level relative to the map's: 4, 2, 1 or 0.5. With patches of 16 pixels
+            the default levels have strides of 4, 8, 16 and 32 pixels.
+        num_outs: Number of levels; those beyond ``scales`` subsample the previous level by 2.
 
     Raises:
-        ValueError: If a scale is none of these, or there are fewer levels than scales.
+        ValueError: If a scale is not 4, 2, 1 or 0.5, or there are fewer levels than scales.
     """
 
     def __init__(
@@ -50,20 +50,22 @@ class SimpleFeaturePyramid(nn.Module):
         check_positive('out_channels', out_channels)
         is_list = isinstance(scales, Sequence) and not isinstance(scales, str)
         if not is_list or not scales or not set(scales) <= set(_SCALES):
-            raise ValueError(f'scales must be of {_SCALES}, at least one, got {scales!r}')
+            raise ValueError(f'scales must be a non-empty subset of {_SCALES}, got {scales!r}')
         if in_channels < max(scales):
             raise ValueError(f'in_channels must be at least {max(scales):.0f}, got {in_channels}')
         self.num_outs = len(scales) if num_outs is None else num_outs
         check_positive('num_outs', self.num_outs)
         if self.num_outs < len(scales):
-            raise ValueError(f'num_outs must be at least {len(scales)}, as scales, got {num_outs}')
+            raise ValueError(
+                f'num_outs must be at least the number of scales, {len(scales)}, got {num_outs}'
+            )
         self.levels = nn.ModuleList(_level(scale, in_channels, out_channels) for scale in scales)
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Make the pyramid.
+        """Compute the pyramid levels.
 
         Args:
-            maps: Of the backbone, each ``(B, C, H, W)``; the last one is used.
+            maps: Feature maps of the backbone, each ``(B, C, H, W)``; the last one is used.
 
         Returns:
             ``num_outs`` maps ``(B, out_channels, ...)``.

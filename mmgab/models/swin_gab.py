@@ -1,4 +1,4 @@
-"""SwinGAB: the stock Swin backbone with a Gaussian attention bias in every window attention."""
+"""SwinGAB: Swin Transformer backbone with a Gaussian attention bias in every window attention."""
 
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 
@@ -40,10 +40,10 @@ class SwinGAB(Backbone):
     """Swin Transformer (arXiv 2103.14030) with a Gaussian attention bias (arXiv 2305.04722).
 
     Takes every argument of MMDetection's and MMSegmentation's ``SwinTransformer`` with the same
-    meaning and default, and has the same tensor names: without ``gab_cfg`` it *is* that network.
-    With it, every window attention has two more parameters, ``gaussian.amplitude`` and
-    ``gaussian.sigma``. All parameters are initialised in the constructor; :meth:`init_weights` only
-    loads what ``init_cfg`` names. Images may have any size from 1 x 1 pixel up.
+    meaning and default, and has the same tensor names. With ``gab_cfg=None`` it is that network.
+    With a Gaussian, every window attention has two more parameters, ``gaussian.amplitude`` and
+    ``gaussian.sigma``. All parameters are initialised in the constructor; :meth:`init_weights`
+    only loads the checkpoint of ``init_cfg``. Images may have any size from 1 x 1 pixel up.
 
     Args:
         pretrain_img_size: Height and width, in pixels, that an absolute position embedding is made
@@ -67,34 +67,35 @@ class SwinGAB(Backbone):
         use_abs_pos_embed: Add a learned absolute position embedding to the patches.
         act_cfg: Activation of the feed-forward networks.
         norm_cfg: All norm layers.
-        with_cp: Compute blocks again in backward, to save memory: True for whole blocks,
-            ``'selective'`` for the hidden channels of their feed-forward networks alone, which are
-            two fifths of what a block keeps and one ninth of what it computes.
+        with_cp: Activation checkpointing. True recomputes complete blocks in backward;
+            ``'selective'`` recomputes only the hidden activations of their feed-forward networks,
+            which are two fifths of a block's saved memory and one ninth of its compute.
         pretrained: Deprecated: ``init_cfg=dict(type='Pretrained', checkpoint=...)``.
         convert_weights: Deprecated, has no effect: the layout of a checkpoint is detected.
         frozen_stages: 0 freezes the patch embedding, ``n`` also the first ``n`` stages with their
             output norms; -1 freezes nothing. Takes effect here, before an optimizer is built.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` or ``None``, with any argument of
-            :func:`mmgab.checkpoints.load`, which says what may be loaded.
+            :func:`mmgab.checkpoints.load`, which documents the supported files.
         gab_cfg: Arguments of :class:`~mmgab.layers.gaussian_bias.GaussianBias`, the same for all
-            layers, by default the paper's; ``None`` is plain Swin, as in the stock backbones.
-        attn_backend: How attention is computed: ``'sdpa'`` with torch's fused kernel, keeping only
-            its inputs for backward; ``'explicit'`` step by step, keeping the probabilities;
-            ``'auto'`` fused unless attention weights are dropped.
+            layers, by default the paper's; ``None`` is the baseline Swin without a Gaussian.
+        attn_backend: Attention implementation. ``'sdpa'`` is fused
+            (``scaled_dot_product_attention``) and saves only its inputs for backward;
+            ``'explicit'`` is unfused (eager) and saves the probabilities; ``'auto'`` is fused
+            wherever the settings allow it.
         cb_cfg: Context Broadcasting (arXiv 2210.08457): ``type`` is ``'CB'``, ``'CBS'`` or
             ``'CBG'``, see :mod:`mmgab.layers.context_broadcast`; ``stages`` are those that have
-            it, by default all. ``None`` is none. Means are over an image without the batch's
-            padding where ``image_shapes`` of :meth:`forward` tell of it, which
-            :class:`mmgab.hooks.ImageShapesHook` brings; else over all tokens.
+            it, by default all. ``None`` disables it. Means are over valid tokens if :meth:`forward`
+            receives ``image_shapes``, which :class:`mmgab.hooks.ImageShapesHook` passes; otherwise
+            they include the batch's padding.
         gpsa_cfg: Gated positional self-attention (arXiv 2103.10697): arguments of
             :class:`~mmgab.layers.gated_attention.LocalPosition`, and ``stages``, by default all;
-            ``None`` is plain window attention.
+            ``None`` is standard window attention.
         shift_single_window: Shift windows also along a side of a map that one window covers, as the
             stock detectors and segmentors do. The stock classifiers do not, whose last map at 224 x
             224 pixels is a single window: their weights fit a network with False there.
-        attention: An attention of your own, ``dict(type='my_package.MyAttention', ...)``: a
-            subclass of :class:`~mmgab.layers.window_attention.WindowMSA` and further arguments of
-            it, see docs/adding_a_method.md.
+        attention: Custom attention, ``dict(type='my_package.MyAttention', ...)``, a subclass of
+            :class:`~mmgab.layers.window_attention.WindowMSA` with its further arguments, see
+            docs/adding_a_method.md.
 
     Raises:
         TypeError: If an argument is of the wrong type.
@@ -216,9 +217,9 @@ class SwinGAB(Backbone):
         x = self.drop_after_pos(self._add_position(x, hw_shape))
         outs = []
         for i, stage in enumerate(self.stages):
-            is_real = self.padding_mask.real_tokens(image_shapes, i, x, hw_shape)
-            # As the stock one is called, where there is no padding to tell of.
-            mask = () if is_real is None else (is_real,)
+            is_valid = self.padding_mask.valid_tokens(image_shapes, i, x, hw_shape)
+            # Without padding the stage is called with the stock signature.
+            mask = () if is_valid is None else (is_valid,)
             x, hw_shape, out, out_shape = stage(x, hw_shape, *mask)
             if i in self.out_indices:
                 out = getattr(self, f'norm{i}')(out).unflatten(1, out_shape)
@@ -234,23 +235,23 @@ class SwinGAB(Backbone):
                 yield getattr(self, f'norm{i}')
 
     def as_stock_state_dict(self) -> dict[str, Tensor]:
-        """Make a stock Swin's state dict, see :func:`mmgab.checkpoints.as_stock_state_dict`."""
+        """Return a stock Swin's state dict, see :func:`mmgab.checkpoints.as_stock_state_dict`."""
         return as_stock_state_dict(self)
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
-        """Depth of a parameter, and number of depths, see :mod:`~.layer_depth`."""
+        """Return a parameter's layer depth and the number of depths, see :mod:`~.layer_depth`."""
         stages = [stage for stage in self.stages if isinstance(stage, SwinBlockSequence)]
         return swin_layer_depth(param_name, prefix, [len(stage.blocks) for stage in stages])
 
     def adapt_state_dict(
         self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping
     ) -> list[str]:
-        """Bring another project's names, and a position embedding of another size, to our form.
+        """Rename another project's tensors and resize the position embedding.
 
         See :meth:`AdaptiveModule.adapt_state_dict`.
 
         Raises:
-            ValueError: If two tensors have one name after that.
+            ValueError: If two tensors have the same name after renaming.
         """
         rename_to_openmmlab(state_dict, prefix)
         return super().adapt_state_dict(state_dict, prefix, local_metadata)

@@ -1,6 +1,6 @@
-"""The Gaussian in timm's own networks: any ``vit_relpos_*``, ``vit_srelpos_*`` and Swin.
+"""Gaussian attention bias for timm models: ``vit_relpos_*``, ``vit_srelpos_*`` and Swin.
 
-Nothing of timm is patched: see :mod:`mmgab.models.gaussian_positions`.
+timm itself is not patched, see :mod:`mmgab.models.gaussian_positions`.
 """
 
 from collections.abc import Iterator
@@ -16,30 +16,32 @@ Network = TypeVar('Network', bound=nn.Module)
 
 
 def add_gaussian_bias(model: Network, **gab_cfg: object) -> Network:
-    """Add a learnable Gaussian to every relative position of a timm network, in place.
+    """Add a learnable Gaussian to every relative-position bias of a timm model, in place.
 
-    timm's ``set_input_size`` works before and after. It resizes the table that it reads, which is
-    the sum; sigma keeps its size in tokens.
+    timm's ``set_input_size`` works before and after. It resizes the sum of table and Gaussian;
+    sigma stays unchanged, in tokens.
 
     Args:
-        model: Of timm.
-        gab_cfg: Arguments of :class:`GaussianBias` but ``init`` and ``rescale_sigma``, which are
-            about loading.
+        model: A timm model.
+        gab_cfg: Arguments of :class:`GaussianBias` except ``init`` and ``rescale_sigma``, which
+            only affect loading.
 
     Returns:
         The model itself.
 
     Raises:
-        ValueError: If it has no relative position that is known here, or has Gaussians already.
+        ValueError: If the model has no supported relative-position bias, or already has Gaussians.
     """
     owners = list(_owners(model))
     if not owners:
         raise ValueError(
-            f'{type(model).__name__} has no relative-position table (Swin, RelPosBias) and no '
-            'RelPosMlp: there is nothing to add a Gaussian to'
+            f'{type(model).__name__} has no relative-position bias to add a Gaussian to; supported '
+            'are relative-position tables (Swin, RelPosBias) and RelPosMlp'
         )
     if any(map(has_gaussian, owners)):
-        raise ValueError(f'{type(model).__name__} has Gaussians already')
+        raise ValueError(
+            f'{type(model).__name__} has Gaussians already; call remove_gaussian_bias first'
+        )
     for owner in owners:
         is_mlp = _is_mlp(owner)
         heads = owner.num_heads if is_mlp else getattr(owner, TABLE).shape[1]
@@ -51,30 +53,30 @@ def add_gaussian_bias(model: Network, **gab_cfg: object) -> Network:
 
 
 def remove_gaussian_bias(model: Network) -> Network:
-    """Take the Gaussians away again, in place: the network as it was, but for what it has learned.
+    """Remove the Gaussians from a timm model, in place; all other weights stay.
 
     Raises:
-        ValueError: If there are none.
+        ValueError: If the model has no Gaussians.
     """
     return _take_away(model, keep_sum=False)
 
 
 def fold_gaussian_bias(model: Network) -> Network:
-    """Add the Gaussians to the tables for good, in place: the same function, timm's own tensors.
+    """Fold the Gaussians into timm's tables, in place; the model's function stays the same.
 
     Raises:
-        ValueError: If there are none, or a position is a network, which has no table.
+        ValueError: If the model has no Gaussians, or uses RelPosMlp, which has no table.
     """
     if any(_is_mlp(owner) for owner in _owners(model)):
         raise ValueError(
-            f'{type(model).__name__} has RelPosMlp, which is no table: a Gaussian cannot be folded '
-            'into it; keep it, or remove_gaussian_bias'
+            f'{type(model).__name__} uses RelPosMlp, which has no table to fold a Gaussian into; '
+            'keep the Gaussian, or call remove_gaussian_bias'
         )
     return _take_away(model, keep_sum=True)
 
 
 def _owners(model: nn.Module) -> Iterator[nn.Module]:
-    """Modules that hold a relative position."""
+    """Iterate over the modules that own a relative-position bias."""
     for module in model.modules():
         has_table = hasattr(module, TABLE) and hasattr(module, 'window_size')
         if has_table or _is_mlp(module):
@@ -88,7 +90,7 @@ def _is_mlp(module: nn.Module) -> bool:
 def _take_away(model: Network, keep_sum: bool) -> Network:
     owners = [owner for owner in _owners(model) if has_gaussian(owner)]
     if not owners:
-        raise ValueError(f'{type(model).__name__} has no Gaussians')
+        raise ValueError(f'{type(model).__name__} has no Gaussians; call add_gaussian_bias first')
     for owner in owners:
         take_away(owner, keep_sum)
     return model

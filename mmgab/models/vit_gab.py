@@ -1,4 +1,4 @@
-"""ViTGAB: a plain Vision Transformer with a Gaussian attention bias, for dense prediction."""
+"""ViTGAB: plain Vision Transformer backbone with a Gaussian attention bias."""
 
 from collections.abc import Mapping, MutableMapping, Sequence
 
@@ -30,7 +30,7 @@ from .backbone import Backbone, attention_maker
 from .init_cfg import checked_init_cfg
 from .layer_depth import vit_layer_depth
 
-_OTHER_TOKENS = ('cls_token', 'dist_token', 'reg_token')  # of timm's, which we do not have
+_OTHER_TOKENS = ('cls_token', 'dist_token', 'reg_token')  # in timm's ViTs, not in ViTGAB
 _PAPER_GAUSSIAN: dict = {}  # GaussianBias' own defaults
 _GELU = dict(type='GELU')
 _LAYER_NORM = dict(type='LN', eps=1e-6)
@@ -40,14 +40,14 @@ _LAYER_NORM = dict(type='LN', eps=1e-6)
 class ViTGAB(Backbone):
     """Vision Transformer (arXiv 2010.11929) with a Gaussian attention bias (arXiv 2305.04722).
 
-    Names and values of its tensors are timm's; by default it is the paper's ViT-S, timm's
+    Tensor names and values are timm's. The default is the paper's ViT-S, timm's
     ``vit_relpos_small_patch16_224`` with Gaussians. With ``rel_pos_cfg=None``,
-    ``use_abs_pos_embed=True`` and ``layer_scale=None`` it is the ordinary ViT. There is no class
-    token, as in ViTDet (arXiv 2203.16527): one in a checkpoint is left out, and the report says so.
+    ``use_abs_pos_embed=True`` and ``layer_scale=None`` it is the standard ViT. It has no class
+    token, as in ViTDet (arXiv 2203.16527). A class token in a checkpoint is ignored and reported.
 
     Args:
-        img_size: Height and width, in pixels, of the images of pretraining, whose grid tables and
-            absolute position embedding are learned for. For others they are resized.
+        img_size: Side, or height and width, in pixels, of the pretraining images. Tables and the
+            absolute position embedding are learned for their grid and resized for other sizes.
         patch_size: Side of a patch, in pixels.
         in_channels: Channels of the image.
         embed_dims: Channels ``C``.
@@ -56,34 +56,34 @@ class ViTGAB(Backbone):
         mlp_ratio: Hidden channels of the feed-forward networks, in multiples of ``embed_dims``.
         qkv_bias: Add a learnable bias to queries, keys and values.
         rel_pos_cfg: Relative positions of every layer: ``dict(type='table')``,
-            ``dict(type='mlp', hidden=128)`` or None for none.
+            ``dict(type='mlp', hidden=128)`` or None for no relative positions.
         use_abs_pos_embed: Add a learned absolute position embedding to the patches.
-        layer_scale: What learned factors of every branch start from; None for none. (timm's 1e-6 is
-            for long schedules: training from scratch is slow with it.)
-        window_size: Side of the windows, or height and width, in tokens, of the blocks that have
-            windows; None where all blocks see the whole image.
-        global_blocks: Blocks that see the whole image where ``window_size`` is set; empty for none.
-        out_indices: Blocks whose output is returned, the last one among them; all are ``(B, C, H,
-            W)``.
-        final_norm: Norm of the last block's output.
+        layer_scale: Initial value of LayerScale (arXiv 2103.17239); None for no LayerScale. timm's
+            1e-6 is for long schedules; training from scratch is slow with it.
+        window_size: Side of the windows, or height and width, in tokens, of the blocks with window
+            attention; None for global attention in all blocks.
+        global_blocks: Blocks with global attention if ``window_size`` is set; empty for no block.
+        out_indices: Blocks whose output ``(B, C, H, W)`` is returned; must include the last one.
+        final_norm: Apply a norm to the last block's output.
         drop_rate: Dropout probability after projections and after the patch embedding.
         attn_drop_rate: Dropout probability of attention weights.
         drop_path_rate: Stochastic depth of the last block; it grows linearly from 0 in the first.
         act_cfg: Activation of the feed-forward networks.
         norm_cfg: All norm layers.
-        with_cp: Compute blocks again in backward, to save memory.
+        with_cp: Activation checkpointing: blocks are recomputed in backward to save memory.
         frozen_stages: 0 freezes the patch embedding, ``n`` also the first ``n`` blocks; -1 freezes
             nothing. Takes effect here, before an optimizer is built.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` or ``None``, with any argument of
             :func:`mmgab.checkpoints.load`.
         gab_cfg: Arguments of :class:`~mmgab.layers.gaussian_bias.GaussianBias`, the same for all
-            layers, by default the paper's; ``None`` for none.
-        attn_backend: As of :class:`~.swin_gab.SwinGAB`.
-        cb_cfg: Context Broadcasting, as of :class:`~.swin_gab.SwinGAB`, with ``blocks`` in place of
+            layers, by default the paper's; ``None`` is the baseline ViT without a Gaussian.
+        attn_backend: See :class:`~.swin_gab.SwinGAB`.
+        cb_cfg: Context Broadcasting, see :class:`~.swin_gab.SwinGAB`, with ``blocks`` instead of
             ``stages``.
-        gpsa_cfg: Gated positional self-attention (arXiv 2103.10697), as of SwinGAB, with ``blocks``
-            in place of ``stages``: ConViT has it in the first 10 of 12.
-        attention: An attention of your own, as of SwinGAB, here a subclass of
+        gpsa_cfg: Gated positional self-attention (arXiv 2103.10697), see
+            :class:`~.swin_gab.SwinGAB`, with ``blocks`` instead of ``stages``. ConViT has it in
+            the first 10 of 12 blocks.
+        attention: Custom attention, see :class:`~.swin_gab.SwinGAB`, here a subclass of
             :class:`~mmgab.layers.grid_attention.GridMSA`.
 
     Raises:
@@ -196,20 +196,20 @@ class ViTGAB(Backbone):
         """
         x, hw_shape = self.patch_embed(x)  # (B, H * W, C)
         x = self.pos_drop(self._add_position(x, hw_shape))
-        is_real = self.padding_mask.real_tokens(image_shapes, 0, x, hw_shape)
-        mask = () if is_real is None else (is_real,)
+        is_valid = self.padding_mask.valid_tokens(image_shapes, 0, x, hw_shape)
+        mask = () if is_valid is None else (is_valid,)
         outs = self.blocks(x, hw_shape, self.out_indices, *mask)
         outs[-1] = self.norm(outs[-1])
         return tuple(out.unflatten(1, hw_shape).permute(0, 3, 1, 2).contiguous() for out in outs)
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
-        """Depth of a parameter, and number of depths, see :mod:`~.layer_depth`."""
+        """Return a parameter's layer depth and the number of depths, see :mod:`~.layer_depth`."""
         return vit_layer_depth(param_name, prefix, len(self.blocks))
 
     def adapt_state_dict(
         self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping
     ) -> list[str]:
-        """Bring timm's shared relative positions and a position embedding to our form.
+        """Copy timm's shared relative positions to every block; resize the position embedding.
 
         See :meth:`AdaptiveModule.adapt_state_dict`.
         """
@@ -228,7 +228,7 @@ class ViTGAB(Backbone):
         return super().adapt_state_dict(state_dict, prefix, local_metadata)
 
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
-        """Note the grid always: it says whose file it is."""
+        """Save the grid in the metadata, which also identifies files of ViTGAB."""
         super()._save_to_state_dict(destination, prefix, keep_vars)
         if hasattr(destination, '_metadata'):
             destination._metadata[prefix[:-1]]['pretrain_grid'] = self.pretrain_grid

@@ -1,4 +1,4 @@
-"""Runs that lose nothing: whole checkpoints, exact resuming, ends on request."""
+"""Reliable runs: atomic checkpoints, exact resuming, graceful stop on a signal."""
 
 from mmgab.former_names import find
 

@@ -1,4 +1,4 @@
-"""How a checkpoint hook saves one file, notes it and deletes outdated ones."""
+"""Save one checkpoint atomically, update ``last_checkpoint`` and delete outdated files."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ class AtomicSaving(CheckpointHook):
     def save(
         self, runner: Runner, name: str, place: Mapping, facts: Mapping, **settings: object
     ) -> bool:
-        """Save a checkpoint atomically, or leave everything as it was; all processes call it.
+        """Save a checkpoint atomically, or leave everything unchanged; all processes call it.
 
         Args:
             runner: What to save.
@@ -141,16 +141,14 @@ class AtomicSaving(CheckpointHook):
         except ValueError as error:
             read_checkpoint(path, trust=True)  # this process wrote it: nothing runs that did not
             if not runner.cfg.get('trust_checkpoints', False):
-                runner.logger.warning(f'To resume from this run takes --trust: {error}')
+                runner.logger.warning(f'Resuming from this run requires --trust: {error}')
 
     def _what_stays(self, name: str) -> str:
         if self.newest is None:
-            return 'there is none before it'
+            return 'there is no earlier checkpoint'
         if self.newest.path == self._files.path(name):
-            return (
-                f'the checkpoint of iteration {self.newest.iteration} that was saved before stays'
-            )
-        return f'{self.newest.path} is untouched (iteration {self.newest.iteration})'
+            return f'the checkpoint saved before at iteration {self.newest.iteration} is unchanged'
+        return f'{self.newest.path} is unchanged (iteration {self.newest.iteration})'
 
     def _point_to(self, runner: Runner, path: str) -> bool:
         """Note the newest checkpoint in the file where MMEngine looks for it."""
@@ -164,14 +162,14 @@ class AtomicSaving(CheckpointHook):
         return self._disk.settle(str(note), of_main_process(problem))
 
     def _delete_outdated(self, runner: Runner) -> None:
-        """Delete what the newest checkpoint lists as outdated, and list what the disk refuses."""
+        """Delete files listed as outdated in the newest checkpoint, and list those that remain."""
         hub = runner.message_hub
         steps, names = hub.runtime_info.get(KEPT_STEPS, []), hub.runtime_info.get(OUTDATED, [])
         old = steps[: -self.max_keep_ckpts] if self.max_keep_ckpts > 0 else []
-        refused = self._delete([*map(self._files.regular_name, old), *names])
-        remaining = [s for s in steps if s not in old or self._files.regular_name(s) in refused]
+        undeleted = self._delete([*map(self._files.regular_name, old), *names])
+        remaining = [s for s in steps if s not in old or self._files.regular_name(s) in undeleted]
         hub.update_info(KEPT_STEPS, remaining)
-        hub.update_info(OUTDATED, [name for name in names if name in refused])
+        hub.update_info(OUTDATED, [name for name in names if name in undeleted])
 
     def _delete(self, names: Iterable[str]) -> set[str]:
         """Delete files of the folder; returns the names of those that the disk does not let go."""

@@ -7,7 +7,7 @@ _LONGEST_PATH = 4096
 
 
 def noted_path(work_dir: Path) -> str | None:
-    """Read the path or address in it; None where there is no such file, or it holds no path."""
+    """Read the path or address in it; None where there is no such file, or it contains no path."""
     note = work_dir / LAST
     if not note.is_file():
         return None
@@ -24,15 +24,17 @@ def last_checkpoint(work_dir: Path) -> Path | None:
     """Find the file of a work dir that ``last_checkpoint`` names, also where the folder was moved.
 
     Returns:
-        Its path; None where nothing is named, or there is no such file.
+        Its path; None if no path is recorded or the file does not exist.
 
     Raises:
-        ValueError: If what ``last_checkpoint`` holds is no path.
+        ValueError: If the content of ``last_checkpoint`` is not a path.
     """
     note, noted = work_dir / LAST, noted_path(work_dir)
     if noted is None:
         if note.is_file() and note.stat().st_size:
-            raise ValueError(f'{note} must hold the path of a checkpoint; delete it if it does not')
+            raise ValueError(
+                f'{note} must contain the path of a checkpoint; delete it if it does not'
+            )
         return None
     path = work_dir / Path(noted).name
     return path if path.is_file() else None

@@ -85,7 +85,7 @@ def read_newest(
         return Newest(noted, None, [])
     paths = list(_candidates({work_dir, Path(folder)}, template))
     if not paths:
-        return Newest(None, None, _said_of_a_note(work_dir, noted))
+        return Newest(None, None, _note_problems(work_dir, noted))
     name = None if noted is None else Path(noted).name
     files, skipped = _Files(trust), []
     with suppress(OSError, ValueError):  # which the second reading reports, where that matters
@@ -107,7 +107,7 @@ def read_newest(
         skipped.append(f'{path} is skipped: {reason}')
     raise ValueError(
         f'no checkpoint of {work_dir} can be resumed from: {"; ".join(skipped)}. To start from '
-        'scratch, take another work dir or delete what is there'
+        'scratch, use another work dir or delete its checkpoints'
     )
 
 
@@ -132,7 +132,7 @@ class _Files:
         return self._checkpoint
 
     def iteration(self, path: Path) -> int:
-        """The iteration that a checkpoint was saved after; tensors are not read for that."""
+        """Read the iteration of a checkpoint, without its tensors."""
         is_held = path == self._path
         checkpoint = self._checkpoint if is_held else read_checkpoint(path, 'meta', self._trust)
         meta = checkpoint.get('meta')
@@ -142,25 +142,25 @@ class _Files:
         return iteration
 
     def unfit(self, path: Path) -> str | None:
-        """Why a file cannot be resumed from, if so."""
+        """Return why a file cannot be resumed from; None if it can."""
         try:
             checkpoint = self.read(path)
         except (OSError, ValueError) as error:
             return str(error)
         if not {'meta', 'optimizer', 'state_dict'} <= checkpoint.keys():
-            return 'it holds no state of an optimizer, as files made for testing'
+            return 'it has no optimizer state; it may be an exported or published file'
         for part in _STATE:
             named = named_floats(checkpoint.get(part))
             floats = {id(tensor): (name, tensor) for name, tensor in named}
             if bad := not_finite(list(floats.values())):
-                return f'its {part} has values that are not finite: {grouped(bad)}'
+                return f'its {part} has non-finite values: {grouped(bad)}'
         return None
 
 
-def _said_of_a_note(work_dir: Path, noted: str | None) -> list[str]:
+def _note_problems(work_dir: Path, noted: str | None) -> list[str]:
     if not (work_dir / LAST).exists():
         return []
-    what = f'names {noted}, which is not in the work dir' if noted else 'holds no path'
+    what = f'lists {noted}, which is not in the work dir' if noted else 'contains no path'
     return [f'{work_dir / LAST} {what}; --resume PATH resumes from any file']
 
 

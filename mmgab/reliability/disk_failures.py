@@ -1,4 +1,4 @@
-"""What a run does about files that cannot be written: end, or go on and say so once."""
+"""Handle files that cannot be written: stop the run, or log it once and continue."""
 
 import logging
 import os
@@ -34,7 +34,7 @@ class DiskFailures:
         self._failing: set[tuple[str, str]] = set()
 
     def report(self, subject: str, text: str, action: str = 'written') -> None:
-        """End the run with a sentence, or log it.
+        """Stop the run with an error message, or log it.
 
         Args:
             subject: What fails until :meth:`settle` hears that it does not.
@@ -46,11 +46,11 @@ class DiskFailures:
         """
         self._failing.add((subject, action))
         if self._ends:
-            raise RuntimeError(f"{text}. on_failure='go_on' would go on without it")
-        _log(f'{text}. Training goes on without it', logging.ERROR)
+            raise RuntimeError(f"{text}. Set on_failure='go_on' to continue without it")
+        _log(f'{text}. Training continues without it', logging.ERROR)
 
     def settle(self, subject: str, problem: str | None, action: str = 'written') -> bool:
-        """Report a problem with a file, or its end, if that is news.
+        """Report a new problem with a file, or that it is solved.
 
         Args:
             subject: Path of the file.
@@ -87,7 +87,7 @@ class DiskFailures:
 
 
 def reason(error: Exception, folder: str | os.PathLike) -> str:
-    """The reason in an error, and the room on the disk of a local folder."""
+    """Return the reason in an error and the free disk space of a local folder."""
     text = getattr(error, 'strerror', None) or str(error)
     try:
         return f'{text} ({shutil.disk_usage(folder).free / 2**20:.0f} MiB free)'
@@ -96,7 +96,7 @@ def reason(error: Exception, folder: str | os.PathLike) -> str:
 
 
 def of_main_process(value: Value) -> Value:
-    """What the main process has, in all processes; all of them call it."""
+    """Broadcast a value of the main process; all processes call it."""
     values = [value]
     broadcast_object_list(values)
     return values[0]

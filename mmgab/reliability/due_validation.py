@@ -13,7 +13,7 @@ def note_validation(runner: Runner) -> None:
 
 
 def owes_validation(runner: Runner, trained: int) -> bool:
-    """Whether a validation is due where a resumed run starts, and not known to be done.
+    """Return True if a validation is due where a run resumes and not known to be done.
 
     A checkpoint is saved before the validation of its step, so that it does not know of it, unless
     it was saved once more because the score was the best so far. A validation that is repeated

@@ -1,4 +1,4 @@
-"""A resumed run that goes on as if nothing had been: random numbers and the place in the data."""
+"""Exact resuming: random states and the position in the data."""
 
 from functools import partial
 
@@ -26,11 +26,11 @@ class ExactResume:
         self._generator = torch.Generator()  # of the loader
 
     def leave_training(self) -> None:
-        """Keep training's random numbers."""
+        """Save the random states of training."""
         self._left = random_states()
 
     def enter_training(self) -> None:
-        """Go on with those that were kept."""
+        """Restore the saved random states."""
         assert self._left is not None, 'leave_training comes first'
         set_random_states(self._left)
         self._left = None
@@ -65,11 +65,11 @@ class ExactResume:
             return
         _report_samples(runner, noted.get('samples') if noted else None)
         if noted is None:
-            runner.logger.warning('The checkpoint holds no random numbers: they begin anew')
+            runner.logger.warning('The checkpoint has no random states: they are not restored')
         elif len(noted['states']) != get_world_size():
             runner.logger.warning(
-                f'{len(noted["states"])} processes saved their random numbers, there are '
-                f'{get_world_size()} now: they begin anew, and images are shared out otherwise'
+                f'{len(noted["states"])} processes saved their random states, this run has '
+                f'{get_world_size()}: they are not restored, and images are split differently'
             )
         else:
             set_random_states(noted['states'][get_rank()])
@@ -99,14 +99,14 @@ def _report_samples(runner: Runner, before: int | None) -> None:
     now = _samples_of_step(runner)
     if None not in (before, now) and before != now:
         runner.logger.warning(
-            f'A step trains {now} samples now, and trained {before} before (batch size x processes '
-            "x accumulated steps): the config's batch size is in force, the checkpoint's learning "
-            'rate, and the samples are not those that would have followed'
+            f'The total batch size is {now}; it was {before} in the checkpoint (batch size x '
+            "processes x accumulated steps). The config's batch size and the checkpoint's learning "
+            'rate are used, and the order of samples differs from an uninterrupted run'
         )
 
 
 def _place_data(runner: Runner, batches_before: int | None) -> None:
-    """Have the next batch be the one after the last.
+    """Set the position in the data to the batch after the last trained one.
 
     MMEngine starts an epoch from its first batch, whatever part of it was trained.
 
@@ -128,23 +128,23 @@ def _place_data(runner: Runner, batches_before: int | None) -> None:
     trained = loop.iter - loop.epoch * (batches_before or length)
     if batches_before not in (None, length):
         runner.logger.warning(
-            f'An epoch has {length} batches now, and had {batches_before}: epoch {loop.epoch + 1} '
-            'is begun anew, and iterations are counted by the new length'
+            f'An epoch has {length} batches; it had {batches_before} in the checkpoint. Epoch '
+            f'{loop.epoch + 1} restarts, and iterations are counted by the new length'
         )
         _count_from(runner, loop.epoch * length)
     elif is_resumable:
         batches.start = trained
     elif trained:
         runner.logger.warning(
-            f'Epoch {loop.epoch + 1} is begun anew, though {trained} of its iterations are trained:'
-            " with train_dataloader.batch_sampler=dict(type='mmgab.ResumableBatchSampler') runs go "
-            'on inside an epoch'
+            f'Epoch {loop.epoch + 1} restarts, although {trained} of its iterations are trained. '
+            "Use train_dataloader.batch_sampler=dict(type='mmgab.ResumableBatchSampler') to "
+            'resume inside an epoch'
         )
         _count_from(runner, loop.iter - trained)
 
 
 def _count_from(runner: Runner, iteration: int) -> None:
-    """Go on counting iterations from another one."""
+    """Set the iteration counter of the training loop and its timers."""
     runner.train_loop._iter = iteration
     for hook in runner.hooks:
         if isinstance(hook, IterTimerHook):  # it has noted where the run began

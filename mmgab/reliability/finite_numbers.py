@@ -1,4 +1,4 @@
-"""Tensors whose numbers are not finite, found with one look at all of them where there are none."""
+"""Find tensors with non-finite values, with a single check if all are finite."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -19,7 +19,7 @@ def not_finite(tensors: NamedTensors) -> list[str]:
     """
     if torch.isfinite(_norm(tensors)):
         return []
-    # The norm itself may be too large for its dtype: each tensor is looked at.
+    # The norm itself may be too large for its dtype: each tensor is checked.
     return [name for name, tensor in tensors if not torch.isfinite(tensor).all()]
 
 

@@ -19,13 +19,13 @@ _INTERVAL = 0.5  # seconds
 
 
 def announce_launcher() -> None:
-    """Have the processes that this one starts from now on know it as their launcher."""
+    """Register this process as the launcher of processes that it starts from now on."""
     os.environ[_LAUNCHER] = str(os.getpid())
 
 
 @cache  # one watch a process
 def end_with_launcher() -> None:
-    """End this process when its launcher ends; without one of ours, do nothing.
+    """End this process when its launcher ends; without an mmgab launcher, do nothing.
 
     The process gets SIGTERM, at which :class:`mmgab.reliability.AtomicCheckpointHook` saves
     ``interrupted.pth``. If it has not ended after ``GRACE`` seconds, because it waits for another
@@ -42,7 +42,7 @@ def end_with_launcher() -> None:
         if _is_running(launcher):
             threading.Thread(target=_watch, args=(launcher,), daemon=True).start()
             return
-    raise SystemExit(f'launcher {number} has ended before this process began: it ends too')
+    raise SystemExit(f'launcher {number} has ended before this process started: this process exits')
 
 
 def _watch(launcher: psutil.Process) -> None:
@@ -51,14 +51,14 @@ def _watch(launcher: psutil.Process) -> None:
     killer = threading.Timer(GRACE, _kill)  # of its own: what follows may block
     killer.daemon = True
     killer.start()
-    text = f'launcher {launcher.pid} has ended: SIGTERM now, SIGKILL in {GRACE:.0f} s\n'
+    text = f'launcher {launcher.pid} has ended: sending SIGTERM, then SIGKILL in {GRACE:.0f} s\n'
     with suppress(OSError):
         os.write(2, text.encode())
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _is_running(process: psutil.Process) -> bool:
-    """Whether it runs: a process that has ended is a zombie until its parent notices."""
+    """Return True if a process runs and is not a zombie."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""What a checkpoint lists of the files beside it, reduced to what a run may delete."""
+"""Reduce the file lists in a checkpoint to files that the run may delete."""
 
 import reprlib
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ def reduce_lists(
     if files.step_of(last) is not None and files.has(last):
         facts[LAST_CHECKPOINT] = files.path(last)
     problems = [
-        f'{number} entries of {key} are dropped: they are no checkpoints of {files.folder}'
+        f'{number} entries of {key} are dropped: they are not checkpoints in {files.folder}'
         for key, number in ((KEPT_STEPS, dropped), (OUTDATED, others))
         if number
     ]
@@ -58,14 +58,14 @@ def reduce_lists(
             names = [each for each in names if each != name]
         elif path is not None or score is not None:
             problems.append(
-                f'the best {metric} is chosen anew: there is no best checkpoint '
-                f'{_SHORT.repr(name)} in {files.folder}, or no number is its score'
+                f'the best {metric} is reset: the best checkpoint {_SHORT.repr(name)} '
+                f'is not in {files.folder}, or its score is not a number'
             )
     return {**facts, OUTDATED: names}, problems
 
 
 def _reduce_steps(listed: object, files: OwnFiles) -> tuple[list[int], int]:
-    """Steps whose files are here, and the number of entries that are no steps of regular files."""
+    """Steps whose files are here, and the number of entries that are not steps of regular files."""
     entries = _entries(listed)
     there = {step: name for name in files.names() if (step := files.step_of(name)) is not None}
     here = {step for step, name in there.items() if files.has(name)}
@@ -78,7 +78,7 @@ def _reduce_steps(listed: object, files: OwnFiles) -> tuple[list[int], int]:
 
 
 def _reduce_names(listed: object, files: OwnFiles) -> tuple[list[str], int]:
-    """Names whose files are here, and the number of entries that are no names of regular files."""
+    """Names whose files are here, and the number of entries that are not names of regular files."""
     entries, there = _entries(listed), files.names()
     names = [entry for entry in entries if isinstance(entry, str) and files.is_replaceable(entry)]
     here = [name for name in dict.fromkeys(names) if name in there and files.has(name)]

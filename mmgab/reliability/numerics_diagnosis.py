@@ -1,4 +1,4 @@
-"""Where numbers stopped being finite, found by running the batch once more."""
+"""Locate the first non-finite values by running the batch again."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ def first_bad_module(
 ) -> dict | None:
     """Run a training batch through a model and find where numbers stop being finite.
 
-    Weights and buffers are left as they were.
+    Weights and buffers are left unchanged.
 
     Args:
         model: A detector or segmentor, not wrapped.
@@ -62,7 +62,7 @@ def bad_gradients(model: BaseModel, data_batch: Mapping, optim_wrapper: OptimWra
     """Run a training batch forward and backward, and name the gradients no optimizer may have.
 
     They are those of this process's batch alone, before clipping: distributed training has the
-    processes' average. Weights and buffers are left as they were; there are no gradients
+    processes' average. Weights and buffers are left unchanged; there are no gradients
     afterwards.
 
     Args:
@@ -99,7 +99,7 @@ def image_files(data_batch: Mapping) -> list[str]:
 
 
 def is_finite(values: object) -> bool:
-    """Whether all tensors in any nest of containers have finite numbers only."""
+    """Return whether all tensors in any nest of containers have finite numbers only."""
     return all(bool(torch.isfinite(tensor).all()) for _, tensor in named_floats(values))
 
 
@@ -111,7 +111,7 @@ def _losses(model: BaseModel, data_batch: Mapping, optim_wrapper: OptimWrapper) 
 
 @contextmanager
 def _kept_buffers(model: nn.Module) -> Iterator[None]:
-    """Leave a model's buffers as they were."""
+    """Restore a model's buffers afterwards."""
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     try:
         yield

@@ -35,7 +35,7 @@ def sentence(diagnoses: Sequence[Mapping], work_dir: str) -> str:
     more = f'; {len(culprits) - _RANKS} more ranks' if len(culprits) > _RANKS else ''
     return (
         f'iteration {first["iteration"]}: loss {first["losses"].get("loss")}; {_place(first)}; '
-        f'{images}{more}; all of it in {_path(first, work_dir)}'
+        f'{images}{more}; full report: {_path(first, work_dir)}'
     )
 
 

@@ -45,7 +45,7 @@ class OwnFiles:
         return set(self._backend.list_dir_or_file(self.folder)) if is_there else set()
 
     def has(self, name: str) -> bool:
-        """Whether a regular file of that name lies in the folder."""
+        """Return whether a regular file of that name lies in the folder."""
         path = self.path(name)
         return self._backend.isfile(path) and not os.path.islink(path)
 
@@ -53,13 +53,13 @@ class OwnFiles:
         """Delete a file if it is there.
 
         Raises:
-            OSError: If the disk refuses.
+            OSError: If it cannot be deleted.
         """
         if self.has(name):
             self._backend.remove(self.path(name))
 
     def is_here(self, source: str) -> bool:
-        """Whether a path leads to a file in the folder."""
+        """Return whether a path leads to a file in the folder."""
         path = self.path(PurePath(source).name)
         if path == source:
             return True
@@ -82,7 +82,7 @@ class OwnFiles:
         return step if self.regular_name(step) == name else None
 
     def is_best(self, name: str, metric: str) -> bool:
-        """Whether it is the name of a best checkpoint, of a metric or of any."""
+        """Return whether it is the name of a best checkpoint, of a metric or of any."""
         start = 'best_' if metric == ANY_METRIC else f'best_{metric}_'.replace('/', '_')
         if len(name) > _LONGEST_NAME or not name.startswith(start):
             return False
@@ -92,5 +92,5 @@ class OwnFiles:
         return any(self.step_of(end) is not None for end in ends)
 
     def is_replaceable(self, name: str) -> bool:
-        """Whether it is the name of a checkpoint that another one makes outdated."""
+        """Return whether it is the name of a checkpoint that another one makes outdated."""
         return name == INTERRUPTED or self.is_best(name, ANY_METRIC)

@@ -1,4 +1,4 @@
-"""The processes of a run: what they decide together, and share."""
+"""Communication between the processes of a run: agreed numbers and shared buffers."""
 
 import os
 
@@ -10,7 +10,7 @@ from .run_state import saved_buffers
 
 
 def speaks() -> bool:
-    """Whether this process prints what all processes of a machine would print alike."""
+    """Return whether this process prints what all processes of a machine would print alike."""
     return os.environ.get('LOCAL_RANK', '0') == '0'
 
 

@@ -1,4 +1,4 @@
-"""States of the random number generators, as a checkpoint can hold them."""
+"""Collect and set the states of the random number generators."""
 
 import random
 

@@ -43,7 +43,7 @@ class StopRequest:
     def __init__(self, signals: Sequence[str]) -> None:
         unknown = [name for name in signals if not hasattr(signal, name)]
         if unknown:
-            raise ValueError(f'stop_signals: {unknown[0]!r} is no signal; SIGTERM would be one')
+            raise ValueError(f'stop_signals: {unknown[0]!r} is not a signal name such as SIGTERM')
         self._signals = [getattr(signal, name) for name in signals]
         self._before: dict[int, _Handler] = {}
         self._received: signal.Signals | None = None
@@ -69,7 +69,7 @@ class StopRequest:
         self._agreement.begin()
 
     def spare_workers(self, loader: DataLoader) -> None:
-        """Have workers of a loader that start after this ignore the signals, SIGTERM excepted.
+        """Make loader workers that start after this ignore the signals, except SIGTERM.
 
         A terminal and Slurm send them to all processes. PyTorch ends workers with SIGTERM.
         """
@@ -101,7 +101,7 @@ class StopRequest:
 def _announce(received: signal.Signals) -> None:
     text = (
         f'{received.name}: this iteration is finished and saved; another signal, after a second, '
-        'ends the run at once\n'
+        'stops the run at once\n'
     )
     with suppress(OSError):  # a terminal or launcher that has gone
         os.write(2, text.encode())  # not print: it may be in the middle of one

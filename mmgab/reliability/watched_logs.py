@@ -39,7 +39,7 @@ class WatchedLogs:
                 self._watch(backend, method, f'{backend._save_dir}/ ({type(backend).__name__})')
 
     def end(self) -> None:
-        """Leave them as they were."""
+        """Restore the original methods."""
         self._watched.close()
 
     def _watch(self, owner: object, method: str, subject: str) -> None:

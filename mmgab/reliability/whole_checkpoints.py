@@ -1,4 +1,4 @@
-"""When checkpoints are saved and deleted: so that a run may be killed at any instant."""
+"""Save and delete checkpoints in an order that survives a kill at any instant."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -43,14 +43,14 @@ class WholeCheckpoints(AtomicSaving):
         self._logs.begin(runner)
 
     def after_run(self, runner: Runner) -> None:
-        """Leave the logs as they were."""
+        """Stop watching the logs."""
         self._logs.end()
 
     def before_train(self, runner: Runner) -> None:
         """Find the folder, and finish there what a run that was killed had begun.
 
         Raises:
-            RuntimeError: If the disk refuses, and that is to stop the run.
+            RuntimeError: If a file cannot be deleted and that is to stop the run.
         """
         listed = self._take_lists(runner)  # MMEngine's hook deletes whatever they name
         super().before_train(runner)
@@ -112,8 +112,10 @@ class WholeCheckpoints(AtomicSaving):
         if source is None:
             return None, facts, []
         if not self._files.is_here(source):
-            problem = f'{source} is not in {self._files.folder}: files that it lists are left alone'
-            return None, facts, [f'{problem}, and the best checkpoint is chosen anew']
+            problem = (
+                f'{source} is not in {self._files.folder}: files that it lists are not deleted'
+            )
+            return None, facts, [f'{problem}, and the best checkpoint is reset']
         reduced, problems = reduce_lists(listed, self._files, self._metrics())
         name = Path(source).name
         is_own = name == INTERRUPTED or self._files.step_of(name) is not None
@@ -168,7 +170,9 @@ class WholeCheckpoints(AtomicSaving):
         self, runner: Runner, metrics: Mapping, metric: str, rule: str, step: int
     ) -> bool:
         if metric not in metrics:
-            raise KeyError(f'save_best={metric!r} was not measured; there are {sorted(metrics)}')
+            raise KeyError(
+                f'save_best={metric!r} is not a metric of this validation; it has {sorted(metrics)}'
+            )
         suffix, score = self._metrics()[metric], metrics[metric]
         info = runner.message_hub.runtime_info
         best = info.get(score_key(suffix), self.init_value_map[rule])
@@ -216,7 +220,7 @@ class WholeCheckpoints(AtomicSaving):
             return None  # not a file of this hook
 
     def _publish_model(self, runner: Runner, ckpt_path: str | None) -> None:
-        """Write the weights for others beside a checkpoint, with their hash in the name."""
+        """Write the weights for publishing next to a checkpoint, with their hash in the name."""
         if not ckpt_path:
             return
         problem = None
@@ -229,7 +233,7 @@ class WholeCheckpoints(AtomicSaving):
 
     def _publish(self, runner: Runner, path: Path) -> None:
         if not self._files.has(path.name):
-            runner.logger.error(f'{path} is not published: it is not there any more')
+            runner.logger.error(f'{path} is not published: the file does not exist')
             return
         checkpoint = read_checkpoint(path, trust=runner.cfg.get('trust_checkpoints', False))
         kept = {key: checkpoint[key] for key in self.published_keys if key in checkpoint}

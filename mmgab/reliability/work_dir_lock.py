@@ -29,7 +29,7 @@ def work_dir_lock(work_dir: str, force: bool = False) -> Iterator[None]:
     Machines that share the folder see it on NFS, CephFS and GPFS, and on Lustre that is mounted
     with ``flock``. They do not on NFS mounted with ``nolock`` or ``local_lock``, Lustre mounted
     with ``localflock``, sshfs, and BeeGFS with its default settings; each machine then excludes
-    its own runs only. A file system without locks is reported, and the run goes on.
+    its own runs only. A file system without locks is reported, and the run continues.
 
     Args:
         work_dir: The folder, which must be there.
@@ -44,17 +44,17 @@ def work_dir_lock(work_dir: str, force: bool = False) -> Iterator[None]:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _write_holder(file.fileno())
         except BlockingIOError:
-            problem = f'work dir {work_dir}: {_holder(file.fileno())} trains into it'
+            problem = f'work dir {work_dir}: {_holder(file.fileno())} is training in it'
             if not force:
                 raise WorkDirInUseError(
-                    f'{problem}; wait for it or end it, choose another --work-dir, or train into '
-                    'this one all the same with --force'
+                    f'{problem}; wait for it or end it, choose another --work-dir, or train in '
+                    'this one anyway with --force'
                 ) from None
-            print(f'{problem}; --force: this run does too', file=sys.stderr)
+            print(f'{problem}; this run trains there too because of --force', file=sys.stderr)
         except OSError as error:
             print(
                 f'work dir {work_dir} cannot be locked ({error.strerror or error}): a second run '
-                'that trains into it would not be refused',
+                'in the same work dir would not be detected',
                 file=sys.stderr,
             )
         yield
@@ -67,13 +67,13 @@ def _open_no_link(path: str, flags: int) -> int:
 def _write_holder(handle: int) -> None:
     since = datetime.now().astimezone().isoformat(' ', 'seconds')
     holder = dict(pid=os.getpid(), host=socket.gethostname(), since=since)
-    with suppress(OSError):  # on a full disk the lock is held all the same
+    with suppress(OSError):  # on a full disk the lock is held anyway
         os.ftruncate(handle, 0)
         os.write(handle, json.dumps(holder).encode())
 
 
 def _holder(handle: int) -> str:
-    """The process that holds the lock, as far as the file says."""
+    """Describe the process that holds the lock, as recorded in the file."""
     try:
         holder = json.loads(os.pread(handle, _LONGEST, 0))
         return f'process {holder["pid"]} on {holder["host"]} (since {holder["since"]})'

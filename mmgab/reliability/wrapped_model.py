@@ -1,4 +1,4 @@
-"""The model inside what distributes it."""
+"""Unwrap a distributed model."""
 
 from mmengine.model import is_model_wrapper
 from torch import nn

@@ -1,1 +1,1 @@
-"""Time and memory beside other Swins: docs/performance.md."""
+"""Benchmark of time and memory against other Swin implementations; see docs/performance.md."""

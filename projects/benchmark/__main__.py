@@ -1,14 +1,16 @@
-"""Measure SwinGAB beside the Swins of mmdet, mmseg, timm, torchvision and transformers.
+"""Benchmark SwinGAB against the Swins of mmdet, mmseg, timm, torchvision and transformers.
 
-    python -m projects.benchmark                  # Swin-S, everything: an hour
+All models have the same weights, and their last feature maps of a 448 x 448 image are compared
+before the timing. The models are timed in turn, round by round. A ratio is the median over rounds
+of the time of a model divided by that of mmdet. The GPU is used if there is one.
+
+Examples:
+    python -m projects.benchmark                  # Swin-S, all sections, an hour
     python -m projects.benchmark --quick          # Swin-T, small images, 2 minutes
-    python -m projects.benchmark --only counts    # what is the same on every machine
+    python -m projects.benchmark --only counts    # counts that do not depend on the machine
 
-All have the same weights and agree on the last map of a 448 x 448 image before anything is timed.
-They run in turn, round by round; a ratio is the median over rounds of a library's time by mmdet's.
-On a machine with a GPU, times are CUDA's. Each section is written to benchmark.json in the work dir
-as it is done, beside what is there of the same network and machine; benchmark.md holds the tables,
-benchmark.png shows the times.
+Output in --work-dir: benchmark.json (numbers), benchmark.md (tables) and benchmark.png (times).
+Every section is saved when it is done, and added to earlier results of this network and machine.
 """
 
 import argparse
@@ -50,21 +52,32 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('--variant', choices=['T', 'S'], help='Swin-S; with --quick Swin-T')
-    parser.add_argument('--rounds', type=int, help='timed runs of each, 7 by default')
-    parser.add_argument('--quick', action='store_true', help='a first look, not for the record')
+    parser.add_argument('--variant', choices=['T', 'S'], help='default: S; T with --quick')
+    parser.add_argument('--rounds', type=int, help='timed rounds; default: 7, 3 with --quick')
+    parser.add_argument(
+        '--quick', action='store_true', help='small images and fewer sections; less accurate'
+    )
     parser.add_argument(
         '--against',
         nargs='+',
         choices=list(LIBRARIES),
         default=list(LIBRARIES),
         metavar='LIBRARY',
-        help=f'some of: {", ".join(LIBRARIES)}; all by default, {REFERENCE} always',
+        help=f'libraries to compare with: {", ".join(LIBRARIES)}; default: all; {REFERENCE} is '
+        'always included',
     )
     parser.add_argument(
-        '--only', nargs='+', choices=list(SECTIONS), metavar='SECTION', help=f'of {list(SECTIONS)}'
+        '--only',
+        nargs='+',
+        choices=list(SECTIONS),
+        metavar='SECTION',
+        help=f'sections to run: {", ".join(SECTIONS)}; default: all',
     )
-    parser.add_argument('--work-dir', default='work_dirs/benchmark', help='where results go')
+    parser.add_argument(
+        '--work-dir',
+        default='work_dirs/benchmark',
+        help='output folder; default: work_dirs/benchmark',
+    )
     args = parser.parse_args()
     args.variant = args.variant or ('T' if args.quick else 'S')
     args.rounds = args.rounds or (3 if args.quick else 7)
@@ -73,7 +86,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def conditions(args: argparse.Namespace, device: str) -> dict:
-    """What figures depend on, beside versions: the network and the machine."""
+    """Return network and machine, which the results depend on in addition to versions."""
     capability = torch.backends.cpu.get_cpu_capability()
     return dict(
         network=f'Swin-{args.variant}{", small images" if args.quick else ""}',
@@ -82,13 +95,13 @@ def conditions(args: argparse.Namespace, device: str) -> dict:
 
 
 def versions() -> dict[str, str]:
-    """Of the libraries that were imported."""
+    """Return the versions of all imported libraries."""
     libraries = ('torch', *LIBRARIES, 'onnxruntime')
     return {name: sys.modules[name].__version__ for name in libraries if name in sys.modules}
 
 
 def results_so_far(file: Path, conditions: dict) -> dict:
-    """What earlier runs wrote under the same conditions; otherwise a new beginning."""
+    """Load earlier results of the same conditions and versions, or start from scratch."""
     known = json.loads(file.read_text()) if file.exists() else {}
     is_same = all(known.get(key) == value for key, value in conditions.items())
     known_versions = known.get('versions', {})
@@ -98,13 +111,13 @@ def results_so_far(file: Path, conditions: dict) -> dict:
 
 
 def headline(results: dict) -> str:
-    """The conditions in a line."""
+    """Format the conditions in one line."""
     versions = ', '.join(f'{name} {version}' for name, version in results['versions'].items())
     return f'{results["network"]} on {results["machine"]}: {versions}.'
 
 
 def main() -> None:
-    """Build, check, measure, report."""
+    """Build the models, compare their outputs, run the sections and write the results."""
     args = parse_args()
     work_dir = Path(args.work_dir)
     work_dir.mkdir(parents=True, exist_ok=True)

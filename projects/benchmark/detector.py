@@ -1,4 +1,4 @@
-"""A step of training a whole detector: Mask R-CNN on nuclei, our backbone or the stock one."""
+"""Training step of Mask R-CNN on nuclei, with the backbone of mmgab or the stock backbone."""
 
 import copy
 import itertools
@@ -19,11 +19,11 @@ from .swin_peers import REFERENCE, Peer
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONFIG = 'configs/mask_rcnn_swin_gab_nuclei.py'
 _STOCK = 'SwinTransformer'
-_STEPS_A_ROUND = 5  # a step is short: more of them, for the same time as other sections
+_STEPS_PER_ROUND = 5  # a step is short, so that more of them take as long as other sections
 
 
 def measure_detector(peers: list[Peer], device: str, args: Namespace) -> dict:
-    """Data, forward, backward and optimizer, on batches of the real training set."""
+    """Measure data loading, forward, backward and optimizer step on the real training set."""
     config = load_config(str(ROOT / CONFIG))
     config.train_dataloader.dataset.data_root = str(
         ROOT / config.train_dataloader.dataset.data_root
@@ -35,14 +35,14 @@ def measure_detector(peers: list[Peer], device: str, args: Namespace) -> dict:
             'ours': _steps(config, 'mmgab.SwinGAB', loader, device),
             REFERENCE: _steps(config, _STOCK, loader, device),
         }
-        rounds = _STEPS_A_ROUND * args.rounds
+        rounds = _STEPS_PER_ROUND * args.rounds
         return {'Mask R-CNN, nuclei, a training step': in_turn('detector', runs, rounds, REFERENCE)}
 
 
 def _steps(
     config: Config, backbone: str, loader: torch.utils.data.DataLoader, device: str
 ) -> Callable:
-    """The steps of a training, one a call."""
+    """Return a function that runs one training step."""
     cfg = copy.deepcopy(config.model)
     cfg.backbone.type = backbone
     if backbone == _STOCK:

@@ -1,9 +1,10 @@
-"""Time of receptive fields beside the openerf package: the same network, images and protocol.
+"""Compare the time of receptive field measurements with the openerf package.
 
+Example:
     python -m projects.benchmark.erf_time --images FOLDER
 
-Both read the folder, transform as timm says and sum the same gradients; maps are compared before
-anything is timed. Prints medians over rounds and the median ratio.
+Both use the same network, images, transform and protocol. Their maps are compared before the
+timing. Prints median seconds over rounds and the median ratio.
 """
 
 import argparse
@@ -31,14 +32,21 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--images', required=True, type=Path, help='folder of images')
-    parser.add_argument('--models', nargs='+', default=['swin_tiny_patch4_window7_224'])
-    parser.add_argument('--batch-size', type=int, default=4, help="ours; openerf's is 1")
-    parser.add_argument('--rounds', type=int, default=7)
+    parser.add_argument(
+        '--models',
+        nargs='+',
+        default=['swin_tiny_patch4_window7_224'],
+        help='timm models; default: swin_tiny_patch4_window7_224',
+    )
+    parser.add_argument(
+        '--batch-size', type=int, default=4, help='batch size of mmgab; default: 4 (openerf uses 1)'
+    )
+    parser.add_argument('--rounds', type=int, default=7, help='timed rounds; default: 7')
     return parser.parse_args()
 
 
 def weights(name: str, path: Path) -> nn.Module:
-    """A timm network whose norms are as after training; else the mean over channels is constant."""
+    """Create a timm network with random norm weights, so that the channel mean is not constant."""
     torch.manual_seed(0)
     model = timm.create_model(name).eval()
     for module in model.modules():
@@ -49,7 +57,7 @@ def weights(name: str, path: Path) -> nn.Module:
 
 
 def compare(name: str, args: argparse.Namespace) -> None:
-    """Check that the maps agree, then time both in turn."""
+    """Compare the maps, then time both packages in turn."""
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder, 'weights.pth')
         model = weights(name, checkpoint)
@@ -65,15 +73,17 @@ def compare(name: str, args: argparse.Namespace) -> None:
 
     difference = np.abs(ours() - theirs()).max() / theirs().max()
     if difference > 1e-4:
-        raise RuntimeError(f'{name}: the maps differ by {difference:.1e} of their maximum')
+        raise RuntimeError(
+            f'{name}: the maps differ by {difference:.1e} of their maximum, allowed is 1e-4'
+        )
     times = interleaved_times(dict(ours=ours, openerf=theirs), args.rounds, print)
     seconds = {who: statistics.median(values) for who, values in times.items()}
     ratio = paired_ratio(times['ours'], times['openerf'])
-    print(f'{name}: {seconds}, ours by openerf {ratio:.2f}, maps within {difference:.1e}')
+    print(f'{name}: seconds {seconds}, ratio {ratio:.2f}, largest difference {difference:.1e}')
 
 
 def main() -> None:
-    """Every network in turn."""
+    """Measure all networks."""
     args = parse_args()
     for name in args.models:
         compare(name, args)

@@ -1,9 +1,11 @@
-"""What NumericsGuardHook adds to a step: on in every other iteration of a real training.
+"""Measure the overhead of NumericsGuardHook in a training step.
 
+The hook is enabled in every other iteration of a real training. Prints the median time of a step
+without and with the hook; data loading is excluded.
+
+Examples:
     python -m projects.benchmark.guard                       # Mask R-CNN on nuclei
     python -m projects.benchmark.guard CONFIG --iterations 400
-
-Prints the median time of a step, data left out, without the hook and with it.
 """
 
 import argparse
@@ -23,7 +25,7 @@ WARM_UP = 10  # iterations
 
 
 class EveryOtherIteration(NumericsGuardHook):
-    """The hook in odd iterations, nothing in even ones; keeps the time of both."""
+    """NumericsGuardHook that is disabled in even iterations, and records the time of steps."""
 
     def __init__(self) -> None:
         super().__init__(max_skips=1)
@@ -32,7 +34,7 @@ class EveryOtherIteration(NumericsGuardHook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
     ) -> None:
-        """Begin a step."""
+        """Start the timer of a step."""
         self.is_on, self.begun = bool(runner.iter % 2), time.perf_counter()
         if self.is_on:
             super().before_train_iter(runner, batch_idx, data_batch)
@@ -48,7 +50,7 @@ class EveryOtherIteration(NumericsGuardHook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """End a step."""
+        """Stop the timer of a step."""
         if self.is_on:
             super().after_train_iter(runner, batch_idx, data_batch, outputs)
         if runner.iter >= WARM_UP:
@@ -56,14 +58,16 @@ class EveryOtherIteration(NumericsGuardHook):
 
 
 def main() -> None:
-    """Train, and print what was measured."""
+    """Train and print the median times."""
     parser = argparse.ArgumentParser(
         prog='python -m projects.benchmark.guard',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('config', nargs='?', default=str(CONFIG))
-    parser.add_argument('--iterations', type=int, default=200)
+    parser.add_argument(
+        'config', nargs='?', default=str(CONFIG), help='default: Mask R-CNN on nuclei'
+    )
+    parser.add_argument('--iterations', type=int, default=200, help='default: 200')
     args = parser.parse_args()
     if args.iterations <= WARM_UP + 1:
         parser.error(f'--iterations must be above {WARM_UP + 1}, got {args.iterations}')
@@ -83,7 +87,10 @@ def main() -> None:
         runner.register_hook(hook)
         runner.train()
     off, on = map(statistics.median, hook.seconds)
-    print(f'a step without the hook {off * 1e3:.1f} ms, with it {on * 1e3:.1f} ms: {on / off:.4f}')
+    print(
+        f'Median step: {off * 1e3:.1f} ms without the hook, {on * 1e3:.1f} ms with it, ratio '
+        f'{on / off:.4f}'
+    )
 
 
 if __name__ == '__main__':

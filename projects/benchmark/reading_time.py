@@ -1,9 +1,10 @@
-"""Time and peak memory of the converter on a Swin-S of 200 MB, as whole processes.
+"""Measure time and peak memory of checkpoint conversions of a Swin-S (200 MB) in subprocesses.
 
+Example:
     python -m projects.benchmark.reading_time
 
-Weights are random; files are made in a temporary folder first and removed at the end. Memory is the
-peak of resident pages that the system counted for the process, the libraries themselves included.
+Files with random weights are created in a temporary folder, which is removed at the end. Memory is
+the peak resident set size of the process, including libraries.
 """
 
 import argparse
@@ -28,9 +29,9 @@ TARGETS = ('mmdet', 'timm', 'transformers')
 
 
 def make_files(folder: Path) -> dict[str, Path]:
-    """Write a plain Swin-S in several layouts, and one with the Gaussian."""
+    """Write a stock Swin-S in several layouts, and a SwinGAB."""
     paths = {name: folder / f'{name}.pth' for name in (*SOURCES, 'mmgab')}
-    plain = Contents.of(SwinGAB(**SWIN_S, gab_cfg=None).state_dict(), 'a plain Swin-S')
+    plain = Contents.of(SwinGAB(**SWIN_S, gab_cfg=None).state_dict(), 'a stock Swin-S')
     for name in SOURCES:
         write_checkpoint(export(plain, name)[0], paths[name])
     write_checkpoint(dict(state_dict=SwinGAB(**SWIN_S).state_dict()), paths['mmgab'])
@@ -38,7 +39,7 @@ def make_files(folder: Path) -> dict[str, Path]:
 
 
 def measure(words: list) -> tuple[float, float]:
-    """Seconds and gigabytes of one run of the converter."""
+    """Run the converter once; return seconds and gigabytes."""
     start = time.monotonic()
     command = [sys.executable, '-W', 'ignore', '-m', TOOL, *map(str, words)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -50,13 +51,13 @@ def measure(words: list) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Measure every command in turn, several times, and print medians."""
+    """Measure all commands in turn, and print medians."""
     parser = argparse.ArgumentParser(
         prog='python -m projects.benchmark.reading_time',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('--runs', type=int, default=5, help='runs of each command')
+    parser.add_argument('--runs', type=int, default=5, help='runs of each command; default: 5')
     runs = parser.parse_args().runs
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

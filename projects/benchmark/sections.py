@@ -1,4 +1,4 @@
-"""What the benchmark measures, section by section; each returns plain numbers for the report."""
+"""Sections of the benchmark; each returns its results as Python numbers."""
 
 import math
 import statistics
@@ -33,32 +33,32 @@ SIDES = (256, 512, 1024, 2048)
 
 
 def say(title: str, line: str) -> None:
-    """A line of progress, written over by the next."""
+    """Print a progress line, which the next one overwrites."""
     print(f'\r{title}: {line:<40}', end='', flush=True)
 
 
 def forward(peer: Peer, x: torch.Tensor, dtype: torch.dtype) -> list[torch.Tensor]:
-    """A backbone's maps, half precision by autocast."""
+    """Return the feature maps of a backbone; bf16 uses autocast."""
     with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):
         return peer.run(x)
 
 
 def infer(peer: Peer, x: torch.Tensor, dtype: torch.dtype) -> None:
-    """One inference."""
+    """Run inference once."""
     peer.model.eval()
     with torch.inference_mode():
         forward(peer, x, dtype)
 
 
 def step(peer: Peer, x: torch.Tensor, dtype: torch.dtype) -> None:
-    """One step of training, but for the optimizer's."""
+    """Run one training step without the optimizer."""
     peer.model.train()
     peer.model.zero_grad()
     sum(out.float().mean() for out in forward(peer, x, dtype)).backward()
 
 
 def in_turn(title: str, runs: dict[str, Callable], rounds: int, reference: str) -> dict:
-    """Median seconds of each run, and the median ratio to the reference's in the same round."""
+    """Time runs in turn; return the median seconds and the median ratio to the reference."""
     times = interleaved_times(runs, rounds, lambda line: say(title, line))
     return {
         name: dict(
@@ -72,19 +72,20 @@ def in_turn(title: str, runs: dict[str, Callable], rounds: int, reference: str) 
 
 
 def measure_inference(peers: list[Peer], device: str, args: Namespace) -> dict:
-    """Every mode of inference; on a GPU the memory at its peak as well."""
+    """Measure time and, on a GPU, peak memory of inference."""
     return _time_modes(INFERENCE, infer, peers, device, args)
 
 
 def measure_training(peers: list[Peer], device: str, args: Namespace) -> dict:
-    """Every mode of training; on a GPU the memory at its peak as well."""
+    """Measure time and, on a GPU, peak memory of training."""
     return _time_modes(TRAINING, step, peers, device, args)
 
 
 def measure_gaussian(peers: list[Peer], device: str, args: Namespace) -> dict:
-    """What the Gaussian costs: of the whole, and, since that drowns in noise, of its own part.
+    """Measure the cost of the Gaussian, for the whole backbone and for its position biases.
 
-    The Gaussian is in the position biases alone; so all of them are timed by themselves as well.
+    The cost is within the noise of the whole backbone. The Gaussian only affects the position
+    biases, so these are timed separately, too.
     """
     both = [peer for peer in peers if peer.name in ('ours', 'ours, off')]
     args = Namespace(**vars(args) | dict(rounds=3 * args.rounds))
@@ -113,7 +114,7 @@ def _bias_gradients(model: SwinGAB) -> None:
 
 
 def measure_selective(peers: list[Peer], device: str, args: Namespace) -> dict:
-    """Time of a training step with selective recomputation, by that without."""
+    """Measure a training step with and without selective activation checkpointing."""
     ours = peers[0]
     selective = SwinGAB(**VARIANTS[args.variant], with_cp='selective').to(device)
     selective.load_state_dict(ours.model.state_dict())
@@ -144,7 +145,7 @@ def _time_modes(
 
 
 def measure_counts(peers: list[Peer], device: str, args: Namespace) -> dict:
-    """What is counted: bytes kept for backward, data moved, masks and geometry."""
+    """Count bytes saved for backward and operations that move data."""
     x = torch.randn((1, 3, 128, 128) if args.quick else PAIR, device=device)
     selective = SwinGAB(**VARIANTS[args.variant], with_cp='selective').to(device)
     counted = [*peers, Peer('ours, selective', selective, selective)]
@@ -160,7 +161,7 @@ def _count(peer: Peer, x: torch.Tensor) -> dict:
     row = {}
     for label, dtype in (('fp32', torch.float32), ('bf16', torch.bfloat16)):
         with torch.autocast(x.device.type, dtype, enabled=label != 'fp32'):
-            row[f'kept for backward, {label}'] = saved_bytes(lambda: peer.run(x), peer.model)
+            row[f'saved for backward, {label}'] = saved_bytes(lambda: peer.run(x), peer.model)
     outs: list[torch.Tensor] = []
     passes = {
         'forward': lambda: outs.extend(peer.run(x)),
@@ -174,10 +175,10 @@ def _count(peer: Peer, x: torch.Tensor) -> dict:
 
 
 def measure_geometry(peers: list[Peer], device: str, args: Namespace) -> dict:
-    """Bytes of our masks and orders for images of several sizes, as they are cached."""
+    """Measure the bytes of mmgab's cached masks and permutations for several image sizes."""
     results = {}
     for side in SIDES:
-        masks, indices = {}, 0  # bytes of masks by their address: layers share them
+        masks, indices = {}, 0  # bytes of masks by address, as layers share masks
         for stage in range(len(VARIANTS[args.variant]['depths'])):
             grid = (math.ceil(side / 4 / 2**stage),) * 2
             for shift in ((0, 0), (3, 3)):
@@ -194,7 +195,7 @@ def measure_geometry(peers: list[Peer], device: str, args: Namespace) -> dict:
 
 
 def measure_scaling(peers: list[Peer], device: str, args: Namespace) -> dict:
-    """Seconds of fp32 inference against pixels, and the exponent that fits them."""
+    """Measure fp32 inference by image size, and fit the exponent over pixels."""
     chosen = [peer for peer in peers if peer.name in ('ours', REFERENCE)]
     sides = SIDES[:2] if args.quick else SIDES
     seconds = {peer.name: [] for peer in chosen}
@@ -211,13 +212,13 @@ def measure_scaling(peers: list[Peer], device: str, args: Namespace) -> dict:
 
 
 def _exponent(sides: tuple[int, ...], seconds: list[float]) -> float:
-    """Slope of log seconds against log pixels, by least squares."""
+    """Fit the slope of log seconds over log pixels by least squares."""
     pixels = [2 * math.log(side) for side in sides]
     return statistics.linear_regression(pixels, [math.log(value) for value in seconds]).slope
 
 
 def measure_onnx(peers: list[Peer], device: str, args: Namespace) -> dict:
-    """ONNX Runtime on our folded graph, beside the reference in PyTorch."""
+    """Compare ONNX Runtime on mmgab's folded graph with the reference in PyTorch."""
     folded = next(peer for peer in peers if peer.name == 'ours, folded').model.eval().cpu()
     reference = next(peer for peer in peers if peer.name == REFERENCE)
     x = torch.randn((2, 3, 128, 128) if args.quick else PAIR)
@@ -233,7 +234,7 @@ def measure_onnx(peers: list[Peer], device: str, args: Namespace) -> dict:
 
 
 def measure_compiled(peers: list[Peer], device: str, args: Namespace) -> dict:
-    """``torch.compile``: seconds to compile for inference, and the compiled network's time."""
+    """Measure ``torch.compile``: seconds to compile, and inference time after it."""
     x = torch.randn((2, 3, 128, 128) if args.quick else PAIR, device=device)
     runs, seconds = {}, {}
     for peer in (p for p in peers if p.name in ('ours', REFERENCE)):

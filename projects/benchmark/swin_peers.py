@@ -1,4 +1,4 @@
-"""The Swin backbones of other libraries with the weights of one SwinGAB."""
+"""Build Swin backbones of other libraries with the weights of a SwinGAB."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ VARIANTS = {
 }
 REFERENCE = 'mmdet'
 _WIDTH, _WINDOW = 96, 7
-# Every stage is whole windows there, more than one: all libraries are the same function.
+# Every stage has several windows without padding, so that all libraries compute the same function.
 COMMON_SIZE = (448, 448)
 
 
@@ -27,11 +27,11 @@ class Peer:
     """A backbone to measure.
 
     Attributes:
-        name: For tables.
+        name: Name in tables.
         model: The network.
-        run: Images to its maps; the last one is normed where ``is_normed``.
-        is_normed: False where the library's backbone has no norm after the last stage.
-        is_same: False where it is another function: without the Gaussian.
+        run: Function from images to feature maps.
+        is_normed: False if the library's backbone has no norm after the last stage.
+        is_same: False if it computes another function, as without the Gaussian.
     """
 
     name: str
@@ -42,18 +42,18 @@ class Peer:
 
 
 def build_peers(variant: str, libraries: Sequence[str]) -> list[Peer]:
-    """Build backbones with the same weights, ours first; checks that they agree.
+    """Build backbones with the same weights, mmgab's first, and compare their outputs.
 
     Args:
         variant: ``'T'`` or ``'S'``.
         libraries: Names in ``LIBRARIES``.
 
     Returns:
-        SwinGAB with the Gaussian, folded and without, and those of the libraries.
+        SwinGAB with the Gaussian, folded, and without it, then the backbones of the libraries.
 
     Raises:
         ImportError: If a library is not installed.
-        RuntimeError: If one computes something else.
+        RuntimeError: If outputs differ.
     """
     ours = SwinGAB(**VARIANTS[variant])
     contents = fold(Contents.of(ours.state_dict(), 'SwinGAB'))
@@ -68,7 +68,7 @@ def build_peers(variant: str, libraries: Sequence[str]) -> list[Peer]:
             peers.append(LIBRARIES[name](variant, contents))
         except ImportError as error:
             raise ImportError(
-                f'{name} cannot be measured ({error}): leave it out, see --against'
+                f'{name} cannot be imported: {error}. Select other libraries with --against'
             ) from error
     for peer in peers:
         peer.model.eval()
@@ -157,7 +157,7 @@ def _torchvision(variant: str, contents: Contents) -> Peer:
 
 
 def _transformers(variant: str, contents: Contents) -> Peer:
-    # `make setup` installs it beside the environment, where it does not break mmpretrain.
+    # `make setup` installs it in a separate folder, as it breaks mmpretrain in the environment.
     sys.path.append(str(Path(sys.prefix) / 'peers'))
     os.environ.setdefault('HF_HUB_OFFLINE', '1')
     from transformers import SwinBackbone, SwinConfig
@@ -172,7 +172,7 @@ def _transformers(variant: str, contents: Contents) -> Peer:
         output_loading_info=True,
     )
     if any(report.values()):
-        raise RuntimeError(f'transformers did not load everything: {report}')
+        raise RuntimeError(f'transformers did not load all weights: {report}')
     return Peer('transformers', model, lambda x: list(model(x).feature_maps))
 
 
@@ -187,7 +187,7 @@ LIBRARIES = {
 
 
 def _check_agreement(peers: list[Peer]) -> None:
-    """Every backbone's last map is that of the first one."""
+    """Check that the last feature map of every backbone equals that of the first one."""
     x = torch.randn(1, 3, *COMMON_SIZE)
     reference = None
     for peer in filter(lambda peer: peer.is_same, peers):
@@ -198,4 +198,6 @@ def _check_agreement(peers: list[Peer]) -> None:
         reference = last if reference is None else reference
         difference = float((last - reference).abs().max())
         if difference > 1e-4:
-            raise RuntimeError(f'{peer.name} differs by {difference:.2g} from {peers[0].name}')
+            raise RuntimeError(
+                f'{peer.name} differs by {difference:.2g} from {peers[0].name}, allowed is 1e-4'
+            )

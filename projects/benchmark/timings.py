@@ -1,4 +1,4 @@
-"""The benchmark's numbers as Markdown tables: what the terminal shows is what the docs hold."""
+"""Format results of the benchmark as Markdown tables, for the terminal and the docs."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,12 +8,12 @@ from .swin_peers import REFERENCE
 
 
 def report(section: str, results: Mapping) -> str:
-    """One section's tables."""
+    """Format the tables of a section."""
     return _WRITERS[section](results)
 
 
 def _seconds_and_ratios(results: Mapping) -> str:
-    """A row for each network, a column for each mode: seconds, and ours by it."""
+    """Format a row per network and a column per mode: seconds, and the ratio of the first row."""
     modes = list(results)
     rows = []
     for name in results[modes[0]]:

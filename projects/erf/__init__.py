@@ -1,1 +1,1 @@
-"""What the paper says of effective receptive fields, measured: docs/erf.md."""
+"""Reproduction of the paper's claims on effective receptive fields; see docs/erf.md."""

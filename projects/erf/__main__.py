@@ -1,11 +1,14 @@
-"""The paper's claims about receptive fields, at a scale that runs on two cores.
+"""Test the paper's claims about effective receptive fields, at a scale for two CPU cores.
 
-    python -m projects.erf    # 20 minutes; writes the last part of docs/erf.md, and its pictures
+Example:
+    python -m projects.erf    # 20 minutes
 
-Untrained networks on photographs (scikit-image's and StarDist's, which travel in these packages),
-and the nuclei models before and after training, with the Gaussian and without; of those without,
-also the trained ones with relative positions that were drawn anew, the paper's control. Models that
-were trained before, in --work-dir, are not trained again.
+Measures untrained networks on photographs of the scikit-image and StarDist packages, and the nuclei
+models before and after training, with and without the Gaussian. The models without the Gaussian are
+also measured with random relative positions after training, which is the control of the paper.
+Models already trained in --work-dir are not trained again.
+
+Output: the last part of erf.md and figures/erf_*.png in --docs, and results.json in --work-dir.
 """
 
 import argparse
@@ -43,25 +46,25 @@ PHOTOGRAPHS = {
 }  # fmt: skip
 IMAGENET = ImgDataPreprocessor((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), bgr_to_rgb=True)
 SEEDS = (0, 1, 2)
-# Side of the images that a config trains with, in pixels.
+# Side of the training images of each config, in pixels.
 NUCLEI = {
     'mask_rcnn_swin_gab_nuclei': 192,
     'mask_rcnn_swin_nuclei': 192,
     'upernet_swin_gab_nuclei': 128,
     'upernet_swin_nuclei': 128,
 }
-# Before its norm, which makes a constant of the mean over channels until it is trained.
+# The norm is excluded: the channel mean after an untrained norm is constant.
 LAST_STAGE = 'backbone.stages.3'
 
 
 def photographs() -> list[tuple[str, Tensor]]:
-    """Photographs as networks take them."""
+    """Return the preprocessed photographs with their names."""
     found = []
     for package, (folder, names) in PHOTOGRAPHS.items():
         spec = find_spec(package)
         if spec is None:
             sys.exit(
-                f'error: the photographs of {package} are not here: '
+                f'error: the package {package}, which has photographs, is not installed. Run: '
                 'pip install -r requirements/tests.txt -r requirements/demo.txt'
             )
         for name in names.split():
@@ -71,7 +74,7 @@ def photographs() -> list[tuple[str, Tensor]]:
 
 
 def measure(features: Callable, images: list[tuple[str, Tensor]], title: str) -> Erf:
-    """Field of the centre."""
+    """Measure the receptive field of the central unit."""
     in_turn = (([name], image[None]) for name, image in tqdm(images, title, leave=False))
     *_, erf = measure_erf(features, in_turn, centre, PROTOCOLS['gab2023'])
     if erf.refused:
@@ -80,7 +83,7 @@ def measure(features: Callable, images: list[tuple[str, Tensor]], title: str) ->
 
 
 def described(erf: Erf, name: str, others: Sequence[Erf] = ()) -> Row:
-    """Numbers and pictures of a field."""
+    """Return the measures and plot panels of a receptive field."""
     whole = describe_sums(erf.sums[0], erf.centre(0), samples=SAMPLES)
     return Row(
         name,
@@ -94,7 +97,7 @@ def described(erf: Erf, name: str, others: Sequence[Erf] = ()) -> Row:
 
 
 def untrained() -> dict[str, list[Row]]:
-    """Every network with every bias, on photographs."""
+    """Measure every untrained network with every bias on the photographs."""
     images, rows = photographs(), {}
     for network, build in NETWORKS.items():
         rows[network] = []
@@ -105,7 +108,7 @@ def untrained() -> dict[str, list[Row]]:
 
 
 def trained(work_dir: Path, data: Path) -> dict[str, list[Row]]:
-    """The nuclei models before and after training, and with positions drawn anew after it."""
+    """Measure the nuclei models before and after training, and with redrawn positions."""
     rows = {}
     for name in NUCLEI:
         weights = str(last_checkpoint(work_dir / name))
@@ -116,7 +119,7 @@ def trained(work_dir: Path, data: Path) -> dict[str, list[Row]]:
 
 
 def of_nuclei(name: str, data: Path, weights: str | None, redrawn: Bias | None = None) -> Row:
-    """A nuclei model, before training or with trained weights, its tables drawn anew or not."""
+    """Measure a nuclei model with initial or trained weights, optionally with redrawn tables."""
     torch.manual_seed(0)
     side = NUCLEI[name]
     config = str(ROOT / 'configs' / f'{name}.py')
@@ -131,7 +134,7 @@ def of_nuclei(name: str, data: Path, weights: str | None, redrawn: Bias | None =
 
 
 def train(work_dir: Path, data: Path) -> None:
-    """Train what was not trained; a training that was stopped is resumed."""
+    """Train the nuclei models; finished trainings are skipped, stopped ones resumed."""
     if not data.is_dir():
         _run('tools/dataset_converters/nuclei.py', '-o', data)
     for name in NUCLEI:
@@ -143,7 +146,7 @@ def _run(*words: str | Path) -> None:
 
 
 def learned_sigmas(work_dir: Path) -> dict[str, list[float]]:
-    """Sigma of every layer of the trained models that have one."""
+    """Return the sigma of every layer of the trained models with Gaussians."""
     found = {}
     for name in NUCLEI:
         tensors = read_checkpoint(last_checkpoint(work_dir / name))['state_dict']
@@ -160,13 +163,20 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('--work-dir', type=Path, default=ROOT / 'work_dirs' / 'erf_study')
-    parser.add_argument('--docs', type=Path, default=ROOT / 'docs', help='folder with erf.md')
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        default=ROOT / 'work_dirs' / 'erf_study',
+        help='folder for models and results.json; default: work_dirs/erf_study',
+    )
+    parser.add_argument(
+        '--docs', type=Path, default=ROOT / 'docs', help='folder with erf.md; default: docs'
+    )
     return parser.parse_args()
 
 
 def main() -> None:
-    """Measure everything, write results.json, the pictures, and the page."""
+    """Measure everything, and write results.json, figures and the page."""
     args = parse_args()
     args.work_dir.mkdir(parents=True, exist_ok=True)
     data = ROOT / 'data' / 'nuclei'

@@ -1,4 +1,4 @@
-"""The last part of docs/erf.md: tables and verdicts, from the numbers of a study."""
+"""Write tables and verdicts of the ERF study, the last part of docs/erf.md."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from projects.markdown import markdown_table
 from .untrained_networks import GAUSSIANS, MORE, NO_POSITION, REDRAWN, TABLE, Bias
 
 MARK = '<!-- What follows is written by `make erf-study`. -->\n'
-GAUSSIAN = 0.5  # R^2 from which on a field is called one
-NONE = 0.05  # and below which the search found nothing
+GAUSSIAN = 0.5  # R^2 from which a field is called Gaussian
+NONE = 0.05  # R^2 below which the fit found no Gaussian
 _PARTS = ('value', 'low', 'high')
 HOLDS, PARTLY, FAILS = 'Holds here', 'Holds in part', 'Does not hold here'
 UNKNOWN = 'Cannot be tested here'
@@ -20,16 +20,16 @@ UNKNOWN = 'Cannot be tested here'
 
 @dataclass(frozen=True)
 class Row:
-    """A network that was measured.
+    """A measured network.
 
     Attributes:
-        name: What is special about it.
-        whole: Numbers of the field, as :func:`mmgab.analysis.erf.describe_sums`.
-        beyond: Of the field without the unit's own patch, as :func:`projects.erf.measures.beyond`.
+        name: Name of the row.
+        whole: Measures of the whole field, see :func:`mmgab.analysis.erf.describe_sums`.
+        beyond: Measures without the unit's own patch, see :func:`projects.erf.measures.beyond`.
         others: R^2 beyond the own patch with other initial weights.
-        picture: The field.
-        picture_beyond: Without the own patch.
-        images: How many it was measured with.
+        picture: Plot panel of the field.
+        picture_beyond: Plot panel without the own patch.
+        images: Number of images.
     """
 
     name: str
@@ -42,27 +42,34 @@ class Row:
 
 
 Rows = dict[str, list[Row]]
-Verdict = tuple[str, str, str]  # a claim, the word, why
+Verdict = tuple[str, str, str]  # claim, verdict, reason
 
 _UNTRAINED = """
-## The paper's claims, where they can be tested here
+## Reproduction of the paper's claims
 
-    make erf-study
+```bash
+make erf-study
+```
 
-Each field is described twice. The nearest 2-D Gaussian of the whole, with five parameters along the
-axes of the image, is the measure of the paper's code. But an untrained network passes nearly all of
-the gradient along its residual connections to the patch that the unit stands on, so that R² of the
-whole is that of a speckled square. "Beyond" is about the rest: means of cells of 8 x 8 pixels
-without the own patch, and the nearest Gaussian about the unit on a constant; R² 0 is a field
-without one. In brackets are 95 % intervals over images; one draw of weights, "other weights" are
-two more.
+Each receptive field is described by two fits:
 
-### Networks before training
+* "R² of the whole": the nearest 2-D Gaussian of the whole field, with five parameters along the
+  axes of the image. This is the measure of the paper's code. An untrained network passes nearly
+  all of the gradient along its residual connections to the unit's own patch, so that this R² is
+  that of a speckled square.
+* "R² beyond": means of cells of 8 x 8 pixels without the own patch, fitted by the nearest
+  Gaussian about the unit on a constant. R² 0 is a field without a Gaussian.
+
+Brackets give 95 % intervals over images, for one draw of weights. "Other weights" are two more
+draws.
+
+### Untrained networks
 
 {images} photographs of 224 x 224 pixels, protocol `gab2023`, the unit at the centre of the last
-map. ViT-S is timm's with relative position alone, its tables as Swins have them; Swin-T is ours,
-before its last norm. A Gaussian is on top of the untrained table (standard deviation 0.02). "near /
-far" is the mean contribution 24 to 56 pixels from the unit by that 80 to 112 away.
+map. ViT-S is timm's with relative position only and tables as in Swins. Swin-T is mmgab's,
+before its last norm. A Gaussian is added to the untrained table (standard deviation 0.02). "near
+/ far" is the mean contribution 24 to 56 pixels from the unit, divided by that 80 to 112 pixels
+away.
 
 """
 
@@ -71,10 +78,11 @@ _NUCLEI = """
 
 ### The nuclei models
 
-All tiles of the data set, {images} images, as large as in training; the unit at the centre of the
-last stage, before its norm. They are cut from one micrograph, overlap, and most were trained on:
-intervals are narrower than for as many independent images. In "positions drawn anew" all is trained
-but the relative-position tables, which are random again: the paper's control.
+All tiles of the data set, {images} images, in the size of the training; the unit at the centre
+of the last stage, before its norm. The tiles are cut from one micrograph, overlap, and most were
+used for training. Intervals are therefore narrower than for as many independent images. In
+"positions drawn anew", the relative-position tables are random again and everything else is
+trained: the paper's control.
 
 """
 
@@ -84,28 +92,28 @@ _VERDICTS = """
 ### Verdicts
 
 The claims are those of [arXiv 2305.04722](https://arxiv.org/abs/2305.04722). A field is called
-Gaussian where R² beyond the own patch is at least 0.5, with all draws of weights, and above what it
-is compared to, with intervals that do not overlap. That a bias says nothing is concluded where its
-intervals do overlap with those without it.
+Gaussian if R² beyond the own patch is at least 0.5 with all draws of weights, and above that of
+the comparison, with intervals that do not overlap. A bias is said to carry no information if its
+intervals overlap with those without it.
 
 """
 
 
 def write_page(path: Path, fresh: Rows, nuclei: Rows, sigmas: dict[str, list[float]]) -> None:
-    """Replace what a study wrote before.
+    """Replace the part of the page below the marker.
 
     Args:
-        path: docs/erf.md.
-        fresh: For each network its rows before training.
-        nuclei: For each config its rows before and after training.
-        sigmas: For each config with Gaussians, sigma of every layer after training.
+        path: Path of docs/erf.md.
+        fresh: Rows of every untrained network.
+        nuclei: Rows of every config, before and after training.
+        sigmas: Sigma of every layer after training, for each config with Gaussians.
 
     Raises:
-        ValueError: If the page has no mark where the part begins.
+        ValueError: If the page has no marker.
     """
     kept, mark, _ = path.read_text(encoding='utf-8').partition(MARK)
     if not mark:
-        raise ValueError(f'{path} has no line {MARK.strip()}')
+        raise ValueError(f'{path} has no line {MARK.strip()}; add it where the results shall begin')
     untrained = '\n'.join(_table(name, rows) for name, rows in fresh.items())
     trained = '\n'.join(_table(name, rows) for name, rows in nuclei.items())
     verdicts = [
@@ -121,7 +129,7 @@ def write_page(path: Path, fresh: Rows, nuclei: Rows, sigmas: dict[str, list[flo
 
 
 def redrawn_name(bias: Bias) -> str:
-    """Name of a trained network whose tables were drawn anew."""
+    """Return the row name of a trained network with redrawn tables."""
     return f'positions drawn anew, std {bias.table_std:g}'
 
 
@@ -150,7 +158,7 @@ def _table(network: str, rows: list[Row]) -> str:
 
 def _interval(number: dict[str, float]) -> str:
     digits = 0 if number['value'] >= 10 else 3 if 0.99 < number['value'] < 1 else 2
-    # Plus 0: no minus before a zero.
+    # Plus 0 turns -0 into 0.
     value, low, high = (f'{round(number[k], digits) + 0:.{digits}f}' for k in _PARTS)
     return f'{value} ({low} to {high})'
 

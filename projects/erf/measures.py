@@ -1,7 +1,7 @@
-"""What a study asks of a field beyond the unit's own patch.
+"""Measures of a receptive field without the unit's own patch.
 
-A network that was not trained passes most of the gradient along its residual connections, straight
-down to the patch above which the unit stands: numbers of the whole field are numbers of that patch.
+An untrained network passes most of the gradient along its residual connections to the unit's own
+patch. Measures of the whole field are therefore dominated by that patch.
 """
 
 import numpy as np
@@ -9,21 +9,21 @@ from scipy.optimize import curve_fit
 
 from mmgab.analysis.erf import Erf, normalised, with_intervals
 
-CELL = 8  # pixels: means of so many by so many, which average out the weights of single pixels
+CELL = 8  # side in pixels of the cells that are averaged to smooth the weights of single pixels
 SAMPLES = 100
-# Pixels from the unit: near, but neither its own patch nor the next, and far.
+# Ranges of the distance to the unit in pixels. "Near" excludes the own patch and its neighbours.
 NEAR, FAR = (24, 56), (80, 112)
 
 
 def beyond(erf: Erf) -> dict[str, dict[str, float]]:
-    """Numbers of a field without the unit's own patch, with 95 % intervals over images.
+    """Measure a field without the unit's own patch, with 95 % intervals over images.
 
     Returns:
-        ``own_patch``, its part of the whole; ``r_squared`` and ``sigma``, in pixels, of the nearest
-        Gaussian about the unit on a constant, fitted to the means of cells; ``near_by_far``, the
-        mean contribution near the unit by that far from it, where the image is large enough.
+        ``own_patch``, the share of the own patch; ``r_squared`` and ``sigma`` (in pixels) of a
+        Gaussian around the unit plus a constant, fitted to the means of cells; ``near_by_far``, the
+        mean contribution near the unit divided by that far from it, if the image is large enough.
     """
-    is_own, distance = _places(erf)
+    is_own, distance = _cell_positions(erf)
 
     def describe(contributions: np.ndarray) -> dict[str, float]:
         mass = _cells(normalised(contributions))
@@ -40,9 +40,9 @@ def beyond(erf: Erf) -> dict[str, dict[str, float]]:
 
 
 def beyond_map(erf: Erf) -> np.ndarray:
-    """Means of cells ``(H, W)``, each as large as in the image, without the unit's own patch."""
+    """Return means of cells, upsampled to ``(H, W)``, without the unit's own patch."""
     means = _cells(erf.sums[0].mean)
-    means[_places(erf)[0]] = 0
+    means[_cell_positions(erf)[0]] = 0
     return np.kron(means, np.ones((CELL, CELL)))
 
 
@@ -65,8 +65,8 @@ def fit_bump(distance: np.ndarray, values: np.ndarray) -> tuple[float, float]:
     return 1 - float(residual.var() / values.var()), float(found[2])
 
 
-def _places(erf: Erf) -> tuple[np.ndarray, np.ndarray]:
-    """Which cells are of the unit's own patch, and how far from it each one is, in pixels."""
+def _cell_positions(erf: Erf) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mask of the own patch, and the distance of every cell to the unit in pixels."""
     row, col = erf.centre(0)
     rows, cols = (CELL * np.arange(side // CELL) + (CELL - 1) / 2 for side in erf.size)
     dy, dx = np.abs(rows - row)[:, None], np.abs(cols - col)[None, :]

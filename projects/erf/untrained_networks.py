@@ -1,4 +1,4 @@
-"""Networks before training, by what they know about position: ViT-S and Swin-T."""
+"""Untrained ViT-S and Swin-T with different position biases."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,14 +16,13 @@ SIDE = 224  # pixels
 
 @dataclass(frozen=True)
 class Bias:
-    """What is added to attention's scores.
+    """Position bias added to the attention scores.
 
     Attributes:
-        name: For tables and pictures.
-        table_std: Standard deviation of the relative-position table, which is not trained; 0 for no
-            table.
-        height: Of a Gaussian on top of it, in logits; 0 for none.
-        sigma: Its width, in tokens.
+        name: Name in tables and figures.
+        table_std: Standard deviation of the random relative-position table; 0 for no table.
+        height: Height of a Gaussian added to the table, in logits; 0 for no Gaussian.
+        sigma: Sigma of the Gaussian, in tokens.
     """
 
     name: str
@@ -35,25 +34,24 @@ class Bias:
 NO_POSITION = Bias('no position', 0)
 TABLE = Bias('untrained table', 0.02)
 GAUSSIANS = [Bias(f'Gaussian, A 1, sigma {sigma}', 0.02, 1.0, sigma) for sigma in (1.0, 2.0, 5.0)]
-# The first is what the paper's code calls an untrained table: timm's default draw. The second asks
-# whether a Gaussian of A = 1 is too low to be seen.
+# The first is an untrained table in the paper's code, with timm's default initialization. The
+# second tests whether a Gaussian with A = 1 is too small to have an effect.
 MORE = [Bias('table, std 1', 1.0), Bias('Gaussian, A 10, sigma 2', 0.02, 10.0, 2.0)]
 BIASES = [NO_POSITION, TABLE, *GAUSSIANS, *MORE]
-# In place of a trained network's tables: as they were before training, and as the paper's code
-# draws them.
+# Replacements of trained tables: the initialization of the training, and that of the paper's code.
 REDRAWN = [TABLE, MORE[0]]
 
 
 def vit(bias: Bias, seed: int) -> Callable[[Tensor], Tensor]:
-    """ViT-S of timm with a relative-position table in each layer, and nothing else on position.
+    """Build timm's ViT-S with a relative-position table in each layer as the only position bias.
 
     Args:
-        bias: What is in the tables.
-        seed: Of all weights.
+        bias: Content of the tables.
+        seed: Random seed of all weights.
 
     Returns:
-        Normalised images ``(B, 3, 224, 224)`` to the map before the head, which has no norm,
-        ``(B, 384, 14, 14)``.
+        Function from normalized images ``(B, 3, 224, 224)`` to the last feature map
+        ``(B, 384, 14, 14)``, which has no norm.
     """
     torch.manual_seed(seed)
     model = timm.create_model('vit_relpos_small_patch16_224', rel_pos_type='bias')
@@ -63,15 +61,15 @@ def vit(bias: Bias, seed: int) -> Callable[[Tensor], Tensor]:
 
 
 def swin(bias: Bias, seed: int) -> Callable[[Tensor], Tensor]:
-    """Swin-T.
+    """Build a Swin-T.
 
     Args:
-        bias: What is in the tables.
-        seed: Of all weights.
+        bias: Content of the tables.
+        seed: Random seed of all weights.
 
     Returns:
-        Normalised images ``(B, 3, 224, 224)`` to the last map before its norm, which would make a
-        constant of the mean over channels, ``(B, 768, 7, 7)``.
+        Function from normalized images ``(B, 3, 224, 224)`` to the last feature map
+        ``(B, 768, 7, 7)`` before its norm, after which the channel mean would be constant.
     """
     torch.manual_seed(seed)
     model = SwinGAB(gab_cfg=None)
@@ -82,7 +80,7 @@ def swin(bias: Bias, seed: int) -> Callable[[Tensor], Tensor]:
 
 
 def set_bias_(model: nn.Module, bias: Bias) -> None:
-    """Draw all tables again, and add the Gaussian to them: the same function as beside them."""
+    """Redraw all tables and add the Gaussian to them, which equals a separate Gaussian bias."""
     for module in model.modules():
         table = getattr(module, 'relative_position_bias_table', None)
         if table is None:

@@ -1,1 +1,1 @@
-"""All methods trained on all tasks over seeds: docs/study.md."""
+"""Study of all methods on several tasks and seeds; see docs/study.md."""

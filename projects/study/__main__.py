@@ -1,13 +1,14 @@
-"""Train every arm of the study on every task with every seed, and write its page.
+"""Train every arm of the study on every task with every seed, and write docs/study.md.
 
-    python -m projects.study                          resume, then write docs/study.md
-    python -m projects.study --only none/0            runs whose name has that: TASK/ARM/SEED
-    python -m projects.study --page                   the page alone, from the results so far
-    python -m projects.study --dataset coco --gpus 8  the commands of the same study on COCO
+Examples:
+    python -m projects.study                          train the missing runs, write docs/study.md
+    python -m projects.study --only none/0            only runs whose TASK/ARM/SEED contains a text
+    python -m projects.study --page                   only write docs/study.md
+    python -m projects.study --dataset coco --gpus 8  print the commands of the study on COCO
 
-A run is a minute on one core; the results are in docs/study.csv, one line a run, and a run whose
-line is there, with the config as it is now, is not trained again. Kill it whenever you like. After
-a change of the code or of the data, which a config does not show, begin with another --results.
+A run takes a minute on one core. Results are saved after every run as a row of docs/study.csv, so
+that the study can be killed and resumed at any time. A run is trained again if its config changed.
+Changes of code or data are not detected: start with another --results file then.
 """
 
 import argparse
@@ -44,13 +45,21 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('--only', default='', metavar='TEXT', help='runs whose name has that')
-    parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='processes of one thread')
-    parser.add_argument('--results', type=absolute, default=RESULTS, help='table to go on with')
-    parser.add_argument('--page', action='store_true', help='write the page, train nothing')
-    parser.add_argument('--dataset', choices=['coco', 'ade20k'], help='print the plan for it')
-    parser.add_argument('--gpus', type=int, default=8, help='of the plan')
-    parser.add_argument('--step-seconds', type=float, default=0.5, help='of a step, for the plan')
+    parser.add_argument('--only', default='', metavar='TEXT', help='only runs whose name has TEXT')
+    parser.add_argument(
+        '--jobs', type=int, default=os.cpu_count(), help='parallel processes; default: CPU cores'
+    )
+    parser.add_argument(
+        '--results', type=absolute, default=RESULTS, help='results to resume; docs/study.csv'
+    )
+    parser.add_argument('--page', action='store_true', help='write the page without training')
+    parser.add_argument(
+        '--dataset', choices=['coco', 'ade20k'], help='print the commands for this dataset'
+    )
+    parser.add_argument('--gpus', type=int, default=8, help='GPUs for --dataset; default: 8')
+    parser.add_argument(
+        '--step-seconds', type=float, default=0.5, help='seconds per step for --dataset; 0.5'
+    )
     args = parser.parse_args()
     for name in ('jobs', 'gpus', 'step_seconds'):
         if not 0 < getattr(args, name) < math.inf:
@@ -59,19 +68,22 @@ def parse_args() -> argparse.Namespace:
 
 
 def absolute(path: str) -> Path:
-    """A path from where the command was typed."""
+    """Return the absolute path, relative to the current folder."""
     return Path(path).resolve()
 
 
 def make_data() -> None:
-    """Make the data sets: they are the same on every run, and take seconds."""
+    """Generate the datasets, which are deterministic and take seconds."""
     for name, tool in DATA.items():
         converter = ROOT / 'tools' / 'dataset_converters' / tool
         subprocess.run([sys.executable, converter, '-o', Path('data') / name], check=True)
 
 
 def still_to_do(runs: list[Run], results: list[Result]) -> tuple[list[Run], list[Result]]:
-    """Runs without a result, and the results that hold: of these runs, with the configs of now."""
+    """Return the runs without a valid result, and the valid results.
+
+    A result is valid if it is of one of the runs, and the config has not changed.
+    """
 
     @cache
     def current(task: str, arm: str) -> str:
@@ -84,7 +96,7 @@ def still_to_do(runs: list[Run], results: list[Result]) -> tuple[list[Run], list
 
 
 def start_worker() -> None:
-    """Give a process one thread, and end it with the one that started it, however that ends."""
+    """Use one thread, and exit when the parent process ends for any reason."""
     torch.set_num_threads(1)
     parent = multiprocessing.parent_process()
 
@@ -96,10 +108,10 @@ def start_worker() -> None:
 
 
 def train_all(runs: list[Run], results: list[Result], path: Path, jobs: int) -> list[Result]:
-    """Train runs beside each other; the table is written after each of them.
+    """Train runs in parallel; the results are written after each run.
 
     Raises:
-        RuntimeError: At the end, if a run failed; the others are done.
+        RuntimeError: If a run failed; raised after all other runs.
     """
     start = time.monotonic()
     context = multiprocessing.get_context('spawn')
@@ -110,16 +122,16 @@ def train_all(runs: list[Run], results: list[Result], path: Path, jobs: int) -> 
             for number, future in enumerate(as_completed(futures), start=1):
                 name = futures[future]
                 if error := future.exception():
-                    failures[name], told = error, repr(error)
+                    failures[name], outcome = error, repr(error)
                 else:
                     results = [*results, future.result()]
                     write_results(path, results)
-                    told = f'{results[-1].score:.1f}'
+                    outcome = f'{results[-1].score:.1f}'
                 minutes = (time.monotonic() - start) / 60
                 left = minutes / number * (len(runs) - number)
                 print(
-                    f'{number}/{len(runs)}  {name}  {told}  {minutes:.0f} min, about {left:.0f} '
-                    'to go',
+                    f'{number}/{len(runs)}  {name}  {outcome}  {minutes:.0f} min, about '
+                    f'{left:.0f} min left',
                     flush=True,
                 )
         except KeyboardInterrupt:
@@ -132,13 +144,13 @@ def train_all(runs: list[Run], results: list[Result], path: Path, jobs: int) -> 
 
 
 def main() -> None:
-    """Train what is not there yet, then write the page; or print the plan."""
+    """Train the missing runs and write the page, or print the plan."""
     args = parse_args()
     results = read_results(args.results)
     if args.dataset:
         print_plan(args.dataset, args.gpus, args.step_seconds, results, LOGS)
         return
-    os.chdir(ROOT)  # where the configs look for data
+    os.chdir(ROOT)  # data paths of the configs are relative to it
     every = list(all_runs())
     runs = [run for run in every if args.only in run.name]
     if not runs:
@@ -147,8 +159,8 @@ def main() -> None:
     missing = [run for run in missing if args.only in run.name]
     if len(valid) < len(results):
         stale = len(results) - len(valid)
-        print(f'{stale} results are of configs that have changed since: they count no longer')
-    print(f'{len(runs)} runs, {len(runs) - len(missing)} done, logs in {LOGS}')
+        print(f'{stale} results are discarded, as their configs have changed')
+    print(f'{len(runs)} runs, {len(runs) - len(missing)} finished, logs in {LOGS}')
     if not args.page:
         make_data()
         valid = train_all(missing, valid, args.results, args.jobs)

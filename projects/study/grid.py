@@ -1,4 +1,4 @@
-"""What the study trains: tasks, arms and seeds, and the config of each run."""
+"""Tasks, arms and seeds of the study, and the config of each run."""
 
 import hashlib
 import json
@@ -33,14 +33,14 @@ SEEDS = (0, 1, 2, 3, 4)
 
 @dataclass(frozen=True)
 class Task:
-    """A network on a data set, and what it is judged by.
+    """A model on a dataset, with its metrics.
 
     Attributes:
-        name: Of its config below ``configs/study``.
-        title: For figures and tables.
-        arms: Names of the configs below ``configs/study/arms``, the plain network first.
-        metrics: Two of the evaluator's, the one that is reported first.
-        scale: Factor that makes them per cent.
+        name: Name of its config in ``configs/study``.
+        title: Title in figures and tables.
+        arms: Names of configs in ``configs/study/arms``; the baseline is the first.
+        metrics: Two metrics of the evaluator; the first is the main metric.
+        scale: Factor that converts the metrics to percent.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Task:
 
 
 _BOXES = (('coco/bbox_mAP', 'coco/segm_mAP'), 100.0)
-_PIXELS = (('mIoU', 'mAcc'), 1.0)  # MMSegmentation reports per cent
+_PIXELS = (('mIoU', 'mAcc'), 1.0)  # MMSegmentation reports percent
 TASKS = (
     Task('mask_rcnn_swin_digits', 'Mask R-CNN, Swin, digit scenes', ARMS, *_BOXES),
     Task('upernet_swin_digits', 'UPerNet, Swin, digit scenes', ARMS, *_PIXELS),
@@ -72,22 +72,22 @@ class Run:
 
     @property
     def name(self) -> str:
-        """``TASK/ARM/SEED``, also the folder of its logs."""
+        """Name of the run, ``TASK/ARM/SEED``, and of its log folder."""
         return f'{self.task.name}/{self.arm}/{self.seed}'
 
     @property
     def config(self) -> Config:
-        """Everything that it is trained with."""
+        """Complete config of the run."""
         config = with_arm(CONFIGS / f'{self.task.name}.py', self.arm)
         config.randomness = dict(seed=self.seed)
         return config
 
 
 def with_arm(path: Path, arm: str) -> Config:
-    """A config with what an arm changes in it; an arm's hooks come after the config's own.
+    """Load a config with the changes of an arm; hooks of the arm are appended.
 
     Raises:
-        FileNotFoundError: If there is no such config or arm.
+        FileNotFoundError: If the config or the arm does not exist.
     """
     config = load_config(str(path))
     changes = load_config(str(CONFIGS / 'arms' / f'{arm}.py')).to_dict()
@@ -99,10 +99,10 @@ def with_arm(path: Path, arm: str) -> Config:
 
 
 def config_hash(config: Config) -> str:
-    """Ten digits that change with anything that a run is made of.
+    """Return a hash of ten digits of everything in a config that affects the result.
 
-    Where and with which seed it runs do not count, nor what is only a name: for parts of a config,
-    or for mmseg.apis.
+    The seed, the work dir, the launcher, private variables of the config file and the test
+    pipeline (only used by mmseg.apis) are excluded.
     """
     others = ('work_dir', 'launcher', 'randomness', 'test_pipeline')
     content = config.to_dict()
@@ -112,7 +112,7 @@ def config_hash(config: Config) -> str:
 
 
 def all_runs() -> Iterator[Run]:
-    """Every run of the study, seed by seed, so that a part of them is a balanced part."""
+    """Yield every run of the study, ordered by seed, so that a partial study is balanced."""
     for seed in SEEDS:
         for task in TASKS:
             for arm in task.arms:

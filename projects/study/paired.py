@@ -1,4 +1,4 @@
-"""What the study's numbers say: differences to the plain network, seed by seed, with intervals."""
+"""Paired differences to the baseline over seeds, with confidence intervals and verdicts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from scipy.stats import bootstrap, ttest_1samp
 
 from .results_table import Result
 
-PLAIN = 'none'
+BASELINE = 'none'
 ENOUGH = 5  # seeds for a verdict
 _SAMPLES = 9999
 _SHARE = 0.95
@@ -20,18 +20,18 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Comparison:
-    """An arm beside the plain network, on the seeds that both were trained with.
+    """Comparison of an arm with the baseline, on the seeds that both were trained with.
 
     Attributes:
-        arm: Its name.
-        seeds: Those that both have.
-        scores: Of the arm, seed by seed.
+        arm: Name of the arm.
+        seeds: Seeds of both.
+        scores: Scores of the arm for each seed.
         second: Mean of the task's second metric.
-        differences: To the plain network with the same seed.
-        bootstrap: 95 % interval of the mean difference; None for the plain network itself, or fewer
+        differences: Differences to the baseline with the same seed.
+        bootstrap: 95 % bootstrap interval of the mean difference; None for the baseline or fewer
             than two seeds.
-        student: The same by Student's t, which is honest about few seeds if they are normal.
-        cost: CPU time relative to the plain network's, median over seeds.
+        student: 95 % interval by Student's t, which has the right coverage for few normal values.
+        cost: CPU time relative to the baseline, median over seeds.
     """
 
     arm: str
@@ -45,13 +45,13 @@ class Comparison:
 
     @property
     def difference(self) -> float:
-        """Mean difference to the plain network."""
+        """Mean difference to the baseline."""
         return mean(self.differences)
 
     @property
     def verdict(self) -> str:
-        """What the intervals say: a difference is one if neither holds 0."""
-        if self.arm == PLAIN:
+        """Verdict: better or worse if neither interval contains 0."""
+        if self.arm == BASELINE:
             return ''
         if len(self.differences) < ENOUGH:
             return TOO_FEW
@@ -60,9 +60,9 @@ class Comparison:
 
 
 def bootstrap_interval(values: Sequence[float]) -> Interval | None:
-    """95 % percentile bootstrap interval of a mean; None for fewer than two values.
+    """Return the 95 % percentile bootstrap interval of a mean; None for fewer than two values.
 
-    With few values it is too narrow: over five normal ones it holds the mean in 84 % of draws.
+    With few values it is too narrow: for five normal values its coverage is 84 %.
     """
     if len(values) < 2:
         return None
@@ -78,7 +78,7 @@ def bootstrap_interval(values: Sequence[float]) -> Interval | None:
 
 
 def student_interval(values: Sequence[float]) -> Interval | None:
-    """95 % interval of a mean by Student's t; None for fewer than two values."""
+    """Return the 95 % interval of a mean by Student's t; None for fewer than two values."""
     if len(values) < 2:
         return None
     return _floats(ttest_1samp(values, 0).confidence_interval(_SHARE))
@@ -90,15 +90,15 @@ def _floats(interval: tuple[np.float64, np.float64]) -> Interval:
 
 
 def compare(results: Sequence[Result], task: str, arms: Sequence[str]) -> list[Comparison]:
-    """Compare the arms of a task with its plain network; arms without results are left out.
+    """Compare the arms of a task with its baseline; arms without results are skipped.
 
     Args:
-        results: All there are.
+        results: All results.
         task: Name of the task.
-        arms: The plain network first.
+        arms: Names of the arms; the baseline is the first.
     """
     by_arm = {arm: {r.seed: r for r in results if r.task == task and r.arm == arm} for arm in arms}
-    plain = by_arm[PLAIN]
+    plain = by_arm[BASELINE]
     rows = []
     for arm, runs in by_arm.items():
         seeds = sorted(set(runs) & set(plain))
@@ -112,8 +112,8 @@ def compare(results: Sequence[Result], task: str, arms: Sequence[str]) -> list[C
                 [runs[seed].score for seed in seeds],
                 mean(runs[seed].second for seed in seeds),
                 differences,
-                None if arm == PLAIN else bootstrap_interval(differences),
-                None if arm == PLAIN else student_interval(differences),
+                None if arm == BASELINE else bootstrap_interval(differences),
+                None if arm == BASELINE else student_interval(differences),
                 median(runs[seed].seconds / plain[seed].seconds for seed in seeds),
             )
         )

@@ -1,4 +1,4 @@
-"""The study at full scale: its exact commands, and about how long they take."""
+"""Commands and estimated time of the study at full scale, on COCO or ADE20K."""
 
 from pathlib import Path
 from statistics import mean
@@ -7,19 +7,19 @@ from .grid import ARMS, ROOT, SEEDS, TASKS, with_arm
 from .paired import compare
 from .results_table import Result
 
-_IMAGES = 36 * 117_266  # of COCO's training set that have annotations, in 36 epochs
-_STEPS = 160_000  # of ADE20K, on however many GPUs
+_IMAGES = 36 * 117_266  # 36 epochs of the annotated training images of COCO
+_STEPS = 160_000  # iterations on ADE20K, for any number of GPUs
 _BASES = {'coco': 'mask_rcnn_swin_s_coco.py', 'ade20k': 'upernet_swin_s_ade20k.py'}
 _IMAGENET = 'swin_s_imagenet.py'
-# A pretrained network knows nothing of gates: they start low there.
+# With pretrained weights, gates start nearly closed.
 _PRETRAINED = {'gpsa': 'gpsa_pretrained'}
-# Another network from the first step on, whatever its weights: it starts from an ImageNet training
-# of its own. (CBG starts as the plain network.)
+# Arms that change the outputs of a pretrained baseline at the start. They are pretrained on
+# ImageNet first. (CBG starts with the outputs of the baseline.)
 _TRAINED_WITH = ('cb', 'cbs', 'gaussian_cb')
 
 
 def costs(results: list[Result]) -> dict[str, float]:
-    """CPU time of every arm relative to the plain network's, mean over the study's tasks."""
+    """Return the CPU time of every arm relative to the baseline, averaged over the tasks."""
     rows = [row for task in TASKS for row in compare(results, task.name, task.arms)]
     found = {arm: [row.cost for row in rows if row.arm == arm] for arm in ARMS}
     return {arm: mean(values) if values else 1.0 for arm, values in found.items()}
@@ -32,10 +32,10 @@ def print_plan(
 
     Args:
         dataset: ``'coco'`` or ``'ade20k'``.
-        gpus: Of one machine.
-        step_seconds: Of a step of the plain network with two images on each GPU.
-        results: Of the study as it is, for what the arms cost.
-        folder: Where the configs are written.
+        gpus: Number of GPUs of the machine.
+        step_seconds: Seconds of a training step of the baseline with two images per GPU.
+        results: Results of the small study, for the relative cost of the arms.
+        folder: Output folder of the configs.
     """
     steps = _STEPS if dataset == 'ade20k' else _IMAGES / (2 * gpus)
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,17 +56,16 @@ def print_plan(
             )
     print(
         f'# {len(ARMS) * len(SEEDS)} runs, about {hours:,.0f} hours of {gpus} GPUs if a step of '
-        f'the plain network takes {step_seconds} s, which is an assumption: time a step of yours, '
-        'and give it with --step-seconds. Costs of the arms are those of the small networks; '
-        f'ImageNet trainings, of the arms {", ".join(_TRAINED_WITH)}, are not counted.'
+        f'the baseline takes {step_seconds} s. Measure a step on your machine and set '
+        '--step-seconds. Relative costs of the arms are those of the small networks. ImageNet '
+        f'pretraining of the arms {", ".join(_TRAINED_WITH)} is not included.'
     )
 
 
 def print_pretraining(arm: str, gpus: int, folder: Path) -> str:
-    """Write the ImageNet config of an arm, print its command, and return the weights it ends with.
+    """Write the ImageNet config of an arm, print its command, and return its final checkpoint.
 
-    They are as the plain network's, which are those of the authors: the same network, recipe and
-    data, but not the same training.
+    The baseline uses the authors' weights: same recipe and data, but not the same training.
     """
     config_file, work_dir = folder / f'imagenet_{arm}.py', folder / f'imagenet_{arm}'
     config = with_arm(ROOT / 'configs' / _IMAGENET, arm)

@@ -1,4 +1,4 @@
-"""The last part of docs/study.md: figures, tables and verdicts, from the table of results."""
+"""Write figures, tables and verdicts, the last part of docs/study.md, from the results."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from mmgab.atomic_file import write_text
 from projects.markdown import markdown_table
 
 from .grid import SEEDS, TASKS, Run, Task
-from .paired import BETTER, PLAIN, TOO_FEW, UNSEEN, WORSE, Comparison, Interval, compare
+from .paired import BASELINE, BETTER, TOO_FEW, UNSEEN, WORSE, Comparison, Interval, compare
 from .results_table import Result
 
 MARK = '<!-- What follows is written by `make study`. -->\n'
@@ -25,17 +25,17 @@ def write_page(page: Path, figures: Path, results: Sequence[Result], runs: Seque
     """Write the tables of the page, and a figure for each task.
 
     Args:
-        page: Its file; what stands behind the mark in it is written anew.
+        page: File of the page; the text below the marker is replaced.
         figures: Folder for the figures.
-        results: All there are.
-        runs: All that the study has.
+        results: All results.
+        runs: All runs of the study.
 
     Raises:
-        ValueError: If the page has no mark.
+        ValueError: If the page has no marker.
     """
     text = page.read_text(encoding='utf-8')
     if MARK not in text:
-        raise ValueError(f'{page} has no line {MARK!r}')
+        raise ValueError(f'{page} has no line {MARK!r}; add it where the results shall begin')
     compared = {task: compare(results, task.name, task.arms) for task in TASKS}
     compared = {task: rows for task, rows in compared.items() if rows}
     sections = ['\n', *_progress(results, runs), *_verdicts(compared)]
@@ -71,14 +71,14 @@ def _progress(results: Sequence[Result], runs: Sequence[Run]) -> Iterator[str]:
 
 
 def _verdicts(compared: dict[Task, list[Comparison]]) -> Iterator[str]:
-    rows = [row for task_rows in compared.values() for row in task_rows if row.arm != PLAIN]
+    rows = [row for task_rows in compared.values() for row in task_rows if row.arm != BASELINE]
     tested = [row for row in rows if row.verdict != TOO_FEW]
     counts = {word: sum(row.verdict == word for row in tested) for word in (BETTER, WORSE, UNSEEN)}
     yield '\n### Verdicts\n\n'
     yield (
-        f'Of {len(tested)} comparisons {counts[BETTER]} are better than the plain network, '
-        f'{counts[WORSE]} are worse, and in {counts[UNSEEN]} no effect is seen: an interval of '
-        'the mean difference holds 0.\n\n'
+        f'Of {len(tested)} comparisons with the baseline, {counts[BETTER]} are better, '
+        f'{counts[WORSE]} are worse, and {counts[UNSEEN]} show no effect: an interval of the mean '
+        'difference contains 0.\n\n'
     )
     names = list(dict.fromkeys(row.arm for row in rows))
     lines = [[name, *(_verdict(own, name) for own in compared.values())] for name in names]
@@ -86,7 +86,7 @@ def _verdicts(compared: dict[Task, list[Comparison]]) -> Iterator[str]:
 
 
 def _verdict(rows: Sequence[Comparison], arm: str) -> str:
-    """Difference and verdict of an arm; nothing for one that a task does not have."""
+    """Return difference and verdict of an arm; empty if the task does not have the arm."""
     row = next((row for row in rows if row.arm == arm), None)
     return '' if row is None else f'{row.difference:+.1f} {row.verdict}'
 
@@ -96,7 +96,7 @@ def _task_section(
 ) -> Iterator[str]:
     first, second = (METRICS[metric] for metric in task.metrics)
     yield f'\n### {task.title}\n\n'
-    yield f'![Differences to the plain network, and scores over iterations]({picture})\n\n'
+    yield f'![Differences to the baseline, and scores over iterations]({picture})\n\n'
     header = (
         'arm',
         first,
@@ -112,7 +112,7 @@ def _task_section(
         (
             row.arm,
             f'{mean(row.scores):.2f}',
-            '' if row.arm == PLAIN else f'{row.difference:+.2f}',
+            '' if row.arm == BASELINE else f'{row.difference:+.2f}',
             _words(row.bootstrap),
             _words(row.student),
             str(len(row.scores)),
@@ -132,7 +132,7 @@ def _words(interval: Interval | None) -> str:
 
 
 def _learned(results: Sequence[Result], task: Task, arm: str) -> str:
-    """Means over seeds of what the method learned, first layer to last."""
+    """Format the learned parameters of every layer, averaged over seeds."""
     found = [r.learned for r in results if (r.task, r.arm) == (task.name, arm)]
     parts = []
     for kind in found[0]:

@@ -1,4 +1,4 @@
-"""The table of results: one line for each run, safe against being killed at any moment."""
+"""Results table of the study: one row per run, written atomically."""
 
 import csv
 from dataclasses import asdict, dataclass, fields
@@ -9,19 +9,19 @@ from mmgab.atomic_file import replacing
 
 @dataclass(frozen=True)
 class Result:
-    """What one run came to.
+    """Result of a run.
 
     Attributes:
         task: Name of the task.
         arm: Name of the arm.
-        seed: Of the run.
-        score: The task's first metric at the end, per cent.
-        second: The task's second metric at the end, per cent.
-        curve: The first metric after each of some iterations.
-        learned: Means of the methods' parameters, layer by layer.
-        config: Hash of the config that it was trained with.
+        seed: Random seed.
+        score: Final value of the task's first metric, in percent.
+        second: Final value of the task's second metric, in percent.
+        curve: First metric by iteration.
+        learned: Learned parameters of the methods, averaged for each layer.
+        config: Hash of the config.
         seconds: CPU time of training and validation.
-        finished: UTC.
+        finished: Time of the end, in UTC.
     """
 
     task: str
@@ -41,7 +41,7 @@ class Result:
         return f'{self.task}/{self.arm}/{self.seed}'
 
     def row(self) -> dict[str, str | int]:
-        """The line of the table."""
+        """Return the row of the table."""
         curve = ' '.join(f'{iteration}:{score:.3f}' for iteration, score in self.curve.items())
         learned = ' '.join(
             f'{kind}={"/".join(f"{value:.4g}" for value in values)}'
@@ -54,10 +54,10 @@ class Result:
 
     @classmethod
     def from_row(cls, row: dict[str, str]) -> 'Result':
-        """Read a line of the table.
+        """Parse a row of the table.
 
         Raises:
-            ValueError: If a column is missing or no number.
+            ValueError: If a column is missing or not a number.
         """
         try:
             points = (point.split(':') for point in row['curve'].split())
@@ -75,14 +75,14 @@ class Result:
                 finished=row['finished'],
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f'{row} is no line of results: {error!r}') from error
+            raise ValueError(f'invalid row of results {row}: {error!r}') from error
 
 
 def read_results(path: Path) -> list[Result]:
-    """Read a table; an absent one is empty.
+    """Read a table; a missing file gives an empty list.
 
     Raises:
-        ValueError: If a line of it cannot be read.
+        ValueError: If a row is invalid.
     """
     if not path.exists():
         return []
@@ -91,7 +91,7 @@ def read_results(path: Path) -> list[Result]:
 
 
 def write_results(path: Path, results: list[Result]) -> None:
-    """Write a table atomically, in the order of the runs' names."""
+    """Write a table atomically, sorted by the names of the runs."""
     with replacing(path) as temporary, temporary.open('w', newline='') as file:
         columns = [field.name for field in fields(Result)]
         writer = csv.DictWriter(file, columns, lineterminator='\n')

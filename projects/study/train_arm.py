@@ -1,4 +1,4 @@
-"""One run of the study, from its config to its line of results."""
+"""Train one run of the study and return its result."""
 
 import io
 import logging
@@ -19,28 +19,31 @@ from .results_table import Result
 
 
 class ScoreHook(Hook):
-    """Keeps the scores of every validation."""
+    """Records the scores of every validation."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
         self.scores: list[tuple[int, float, float]] = []
 
     def after_val_epoch(self, runner: CheckedRunner, metrics: dict[str, float]) -> None:
-        """Keep both metrics of the task, per cent.
+        """Record both metrics of the task in percent.
 
         Raises:
-            ValueError: If one is not finite.
+            ValueError: If a metric is not finite.
         """
-        # Where nothing at all is detected, MMDetection's metric has no numbers.
+        # Without any detection, MMDetection's metric returns an empty dict.
         found = metrics or dict.fromkeys(self.task.metrics, 0.0)
         values = [float(found[name]) * self.task.scale for name in self.task.metrics]
         if not all(map(math.isfinite, values)):
-            raise ValueError(f'{runner.experiment_name}: scores {values} after {runner.iter}')
+            raise ValueError(
+                f'{runner.experiment_name}: scores {values} are not finite at iteration '
+                f'{runner.iter}'
+            )
         self.scores.append((runner.iter, *values))
 
 
 def learned(model: nn.Module) -> dict[str, list[float]]:
-    """What the methods have learned: of each kind, the mean of every layer, first to last."""
+    """Return the learned parameters of the methods: a mean for each layer, by kind."""
     found: dict[str, list[float]] = {}
     for name, parameter in model.named_parameters():
         for method in METHODS:
@@ -52,23 +55,26 @@ def learned(model: nn.Module) -> dict[str, list[float]]:
 
 
 def train(run: Run, folder: Path) -> Result:
-    """Train a run and evaluate it as its config says; logs go below ``folder``."""
+    """Train and validate a run with its config; logs are written to ``folder``."""
     config = run.config
     digest = config_hash(config)
     config.work_dir = str(folder / run.name)
     config.log_level = 'ERROR'
     config.experiment_name = run.name.replace('/', '_')
     runner = CheckedRunner.from_cfg(config)
-    # Of the process alone, which has one thread: other work on the machine counts little. Without
-    # what is imported when the first model is built.
+    # CPU time of this single-threaded process, which hardly depends on other load. Started after
+    # the imports for the first model.
     start = time.process_time()
     scores = ScoreHook(run.task)
     runner.register_hook(scores)
-    with redirect_stdout(io.StringIO()):  # the tables of every validation; the logs have them
+    with redirect_stdout(io.StringIO()):  # validation tables, which are also in the logs
         runner.train()
     iteration, score, second = scores.scores[-1]
     if iteration != runner.max_iters:
-        raise ValueError(f'{run.name}: the last score is of iteration {iteration}, not of the end')
+        raise ValueError(
+            f'{run.name}: the last validation was at iteration {iteration}, it must be at '
+            f'{runner.max_iters}'
+        )
     logging.shutdown()
     return Result(
         task=run.task.name,

@@ -15,7 +15,7 @@ def watched(model, *images):
     return gathered
 
 
-def test_every_layer_is_watched_and_the_network_does_what_it_did(small_swin):
+def test_watching_layers_keeps_the_output(small_swin):
     model, x = SwinGAB(**small_swin).eval(), torch.randn(2, 3, *SIZE)
     with torch.no_grad():
         alone = model(x)
@@ -58,7 +58,7 @@ def test_offsets_are_of_key_from_query(small_swin):
     assert divmod(int(mean.argmax()), mean.shape[1]) == (height - 1, width)
 
 
-def test_pairs_are_those_of_whole_windows(small_swin):
+def test_statistics_use_unmasked_windows(small_swin):
     model = SwinGAB(**small_swin).eval()
     name = 'stages.0.blocks.0.attn.w_msa'
     height, width = dict(model.named_modules())[name].window_size
@@ -72,7 +72,7 @@ def test_pairs_are_those_of_whole_windows(small_swin):
     )
 
 
-def test_images_add_up(small_swin):
+def test_statistics_accumulate_over_images(small_swin):
     model = SwinGAB(**small_swin).eval()
     a, b = torch.randn(2, 1, 3, *SIZE)
     both, single = watched(model, a, b), [watched(model, a), watched(model, b)]
@@ -82,7 +82,7 @@ def test_images_add_up(small_swin):
             torch.testing.assert_close(getattr(statistics, field), parts)
 
 
-def test_a_network_without_window_attention_is_refused():
+def test_network_without_window_attention_raises_error():
     with (
         pytest.raises(ValueError, match='Conv2d has no window attention'),
         watch_attention(nn.Conv2d(3, 3, 1)),

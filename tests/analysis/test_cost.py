@@ -7,14 +7,14 @@ from torch import nn
 from mmgab.analysis.cost import interleaved_times, movement, paired_ratio, saved_bytes
 
 
-def test_kept_bytes_are_those_of_a_product_by_hand():
+def test_saved_bytes_match_a_hand_count():
     """A linear layer keeps its input; a ReLU its output; weights do not count."""
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU())
     x = torch.randn(10, 4)
     assert saved_bytes(lambda: model(x), model) == 4 * (10 * 4 + 10 * 8)
 
 
-def test_a_storage_that_is_kept_twice_counts_once():
+def test_shared_storage_counts_once():
     x = torch.randn(100, requires_grad=True)
     assert saved_bytes(lambda: x * x, nn.Module()) == 400
 
@@ -33,7 +33,7 @@ def test_counting_leaves_no_memory_behind():
     assert freed
 
 
-def test_nothing_is_kept_where_nothing_is_differentiated():
+def test_nothing_is_saved_without_gradients():
     model = nn.Linear(4, 4).requires_grad_(False)
     assert saved_bytes(lambda: model(torch.randn(2, 4)), model) == 0
 
@@ -52,7 +52,7 @@ def test_views_and_arithmetic_move_nothing():
     assert movement(lambda: x @ x).moved == 0
 
 
-def test_an_operator_of_a_library_is_looked_into():
+def test_custom_operators_are_counted_inside():
     @torch.library.custom_op('mmgab_tests::twice_rolled', mutates_args=())
     def twice_rolled(x: torch.Tensor) -> torch.Tensor:
         return x.roll(1, dims=0).roll(1, dims=0)

@@ -1,4 +1,4 @@
-"""Every project's Swin in and out, beside the project's real model and its own strict loading."""
+"""Conversion from and to every project, compared with its real model and strict loading."""
 
 import mmpretrain.models
 import mmpretrain.registry
@@ -31,7 +31,7 @@ def ours_with(**gab_cfg):
 
 
 def classifier_checkpoint(model):
-    """A whole classifier, as mmpretrain saves one."""
+    """A complete classifier, as mmpretrain saves it."""
     tensors = {f'backbone.{name}': tensor for name, tensor in model.state_dict().items()}
     tensors['head.fc.weight'] = torch.randn(CLASSES, model.num_features[-1])
     tensors['head.fc.bias'] = torch.randn(CLASSES)
@@ -47,7 +47,7 @@ def assert_same_maps(ours, theirs):
 
 
 @pytest.mark.parametrize('name', PROJECTS)
-def test_a_projects_file_gives_the_projects_function(name, tmp_path):
+def test_project_file_gives_same_outputs_as_project(name, tmp_path):
     project = PROJECTS[name]
     theirs = randomise(project.build())
     path = tmp_path / 'swin.pth'
@@ -61,7 +61,7 @@ def test_a_projects_file_gives_the_projects_function(name, tmp_path):
 
 
 @pytest.mark.parametrize('name', PROJECTS)
-def test_a_folded_swingab_loads_strictly_there_and_is_the_same_function(name):
+def test_folded_swingab_loads_strictly_with_same_outputs(name):
     project = PROJECTS[name]
     ours = ours_with()
     theirs = project.build()
@@ -85,7 +85,7 @@ def test_a_folded_swingab_loads_strictly_there_and_is_the_same_function(name):
 
 
 @pytest.mark.parametrize('name', ['timm', 'torchvision'])
-def test_a_folded_classifier_gives_the_same_scores(name):
+def test_folded_classifier_gives_same_scores(name):
     ours = ours_with()
     checkpoint = classifier_checkpoint(ours)
     weight, bias = (checkpoint['state_dict'][f'head.fc.{p}'] for p in ('weight', 'bias'))
@@ -98,7 +98,7 @@ def test_a_folded_classifier_gives_the_same_scores(name):
     torch.testing.assert_close(scores, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_a_folded_classifier_is_a_whole_one_of_mmpretrains():
+def test_folded_classifier_is_complete_for_mmpretrain():
     ours = ours_with()
     checkpoint = classifier_checkpoint(ours)
     for stage in range(3):  # which a classifier there has not
@@ -126,7 +126,7 @@ def test_a_folded_classifier_is_a_whole_one_of_mmpretrains():
 
 
 @pytest.mark.parametrize('name', PROJECTS)
-def test_there_and_back_is_the_identity_on_every_tensor(name):
+def test_round_trip_preserves_every_tensor(name):
     project = PROJECTS[name]
     theirs = randomise(project.build()).state_dict()
     contents = Contents.of(project.wrap(theirs), 'x')
@@ -141,7 +141,7 @@ def test_there_and_back_is_the_identity_on_every_tensor(name):
 @pytest.mark.slow
 @pytest.mark.parametrize('variant', PUBLISHED)
 @pytest.mark.parametrize('name', PROJECTS)
-def test_names_and_shapes_of_the_published_sizes_are_complete(name, variant):
+def test_published_sizes_have_complete_names_and_shapes(name, variant):
     width, depths, heads, window = PUBLISHED[variant]
     # No memory, no values, but for OpenMMLab's, which ask for a value while they build.
     with torch.device('cpu' if name.startswith('mm') else 'meta'):
@@ -152,7 +152,7 @@ def test_names_and_shapes_of_the_published_sizes_are_complete(name, variant):
 @pytest.mark.parametrize('layout', LAYOUTS, ids=lambda layout: layout.name)
 @given(data=st.data())
 @settings(max_examples=15, deadline=None)
-def test_conversion_is_undone_by_its_inverse_for_any_swin(layout, data):
+def test_conversion_round_trip_for_any_swin(layout, data):
     stages = data.draw(st.integers(1, 4))
     depths = data.draw(st.lists(st.integers(1, 3), min_size=stages, max_size=stages))
     heads = data.draw(st.lists(st.integers(1, 4), min_size=stages, max_size=stages))
@@ -181,7 +181,7 @@ def test_conversion_is_undone_by_its_inverse_for_any_swin(layout, data):
     assert all(torch.equal(back[n], tensors[n]) for n in kept)
 
 
-def test_names_and_values_are_those_of_mmdets_converter():
+def test_names_and_values_match_mmdet_converter():
     swin = randomise(SwinGAB(**OURS, gab_cfg=None)).state_dict()
     official = from_openmmlab(swin, MICROSOFT)
     theirs = swin_converter(official)
@@ -191,7 +191,7 @@ def test_names_and_values_are_those_of_mmdets_converter():
     assert len(theirs) == len(official)
 
 
-def test_timms_own_filter_reads_what_is_written_for_microsoft():
+def test_timm_filter_reads_microsoft_export():
     from timm.models.swin_transformer import checkpoint_filter_fn
 
     theirs = PROJECTS['timm'].build()
@@ -203,29 +203,31 @@ def test_timms_own_filter_reads_what_is_written_for_microsoft():
     theirs.load_state_dict(checkpoint_filter_fn(official, theirs), strict=True)
 
 
-def test_a_new_child_of_the_attention_is_not_renamed_by_accident():
+def test_unknown_attention_child_is_not_renamed():
     strange = {'layers.0.blocks.0.attn.gaussian.sigma': torch.ones(1)}
     assert to_openmmlab(strange, MICROSOFT) == strange
     assert to_openmmlab(strange, TIMM) == strange
 
 
-def test_a_position_embedding_has_no_place_in_timm_and_is_not_dropped():
+def test_timm_export_rejects_position_embedding():
     model = SwinGAB(**OURS, use_abs_pos_embed=True, pretrain_img_size=64, gab_cfg=None)
     contents = Contents.of(model.state_dict(), 'mine.pth')
-    with pytest.raises(ValueError, match=r'timm has no place for absolute_pos_embed of mine'):
+    with pytest.raises(ValueError, match=r'timm does not support absolute_pos_embed of mine'):
         export(contents, 'timm')
 
 
-def test_a_gaussian_is_never_exported_to_a_stock_project():
+def test_stock_export_rejects_gaussian():
     contents = Contents.of(SwinGAB(**OURS).state_dict(), 'mine.pth')
-    with pytest.raises(ValueError, match=r'mmdet has no place for .*gaussian\.amplitude'):
+    with pytest.raises(ValueError, match=r'mmdet does not support .*gaussian\.amplitude'):
         export(contents, 'mmdet')
 
 
-def test_windows_that_are_not_square_go_only_where_there_are_such():
+def test_non_square_windows_export_only_where_supported():
     model = SwinGAB(**OURS, window_size=(3, 5), gab_cfg=None)
     contents = Contents.of(model.state_dict(), 'mine.pth')
-    with pytest.raises(ValueError, match=r'mmdet has square windows only, mine\.pth has .*3, 5'):
+    with pytest.raises(
+        ValueError, match=r'mmdet supports only square windows; mine\.pth has .*3, 5'
+    ):
         export(contents, 'mmdet')
     theirs = PROJECTS['torchvision'].variant(16, (2, 2, 2, 2), (2, 4, 8, 16), 7)
     theirs = type(theirs)([4, 4], 16, [2, 2, 2, 2], [2, 4, 8, 16], [3, 5])
@@ -233,12 +235,12 @@ def test_windows_that_are_not_square_go_only_where_there_are_such():
     theirs.load_state_dict(export(contents, 'torchvision')[0], strict=True)
 
 
-def test_an_unknown_project_is_named():
-    with pytest.raises(ValueError, match=r"no layout 'keras'; there are \['mmgab', 'mmdet'"):
+def test_unknown_project_error_lists_allowed_projects():
+    with pytest.raises(ValueError, match=r"unknown layout 'keras'; allowed are \['mmgab', 'mmdet'"):
         export(Contents.of(SwinGAB(**OURS).state_dict(), 'x'), 'keras')
 
 
-def test_safetensors_files_load_like_any_other(tmp_path):
+def test_safetensors_file_loads(tmp_path):
     theirs = randomise(PROJECTS['timm'].build())
     write_checkpoint(theirs.state_dict(), tmp_path / 'swin.safetensors')
     ours = SwinGAB(**OURS, gab_cfg=None).eval()

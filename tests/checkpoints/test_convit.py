@@ -32,7 +32,7 @@ def saved(tmp_path):
 
 
 @pytest.mark.parametrize('qkv_bias', [False, True])
-def test_a_convit_of_gated_blocks_alone_is_the_same_function(qkv_bias, saved):
+def test_convit_with_only_gated_blocks_gives_same_outputs(qkv_bias, saved):
     theirs = convit(local_up_to_layer=3, qkv_bias=qkv_bias)
     path = saved(dict(model={f'module.{n}': t for n, t in theirs.state_dict().items()}))
     ours = ViTGAB(**SIZES, qkv_bias=qkv_bias, gpsa_cfg={}).eval()
@@ -47,7 +47,7 @@ def test_a_convit_of_gated_blocks_alone_is_the_same_function(qkv_bias, saved):
         )
 
 
-def test_a_convit_with_a_class_token_loads_into_the_same_blocks(saved):
+def test_convit_with_class_token_loads_into_same_blocks(saved):
     theirs = convit(local_up_to_layer=LOCAL)
     ours = ViTGAB(**SIZES, gpsa_cfg=dict(blocks=range(LOCAL)))
     assert load_vit(ours, saved(theirs.state_dict())).missing == []
@@ -59,17 +59,17 @@ REFUSED = {
     'a model without gates': (
         lambda: convit(local_up_to_layer=LOCAL).state_dict(),
         dict(),
-        r'gated positional self-attention \(ConViT\), which takes gpsa_cfg: 4 without a place',
+        r'gated positional self-attention \(ConViT\), which needs gpsa_cfg: 4 unexpected key\(s\)',
     ),
     'gates in other blocks': (
         lambda: convit(local_up_to_layer=LOCAL).state_dict(),
         dict(gpsa_cfg=dict(blocks=(0,))),
-        r'2 without a place in the model \(blocks\.1\.attn\.local\.gate',
+        r'2 unexpected key\(s\) \(blocks\.1\.attn\.local\.gate',
     ),
     'values lost': (
         lambda: without(convit(local_up_to_layer=3), 'blocks.1.attn.v.weight'),
         dict(gpsa_cfg={}),
-        r'1 missing in the file \(blocks\.1\.attn\.qkv\.weight\)',
+        r'1 missing key\(s\) \(blocks\.1\.attn\.qkv\.weight\)',
     ),
     'values of no shape': (
         lambda: {
@@ -77,21 +77,21 @@ REFUSED = {
             'blocks.1.attn.v.weight': torch.ones(()),
         },
         dict(gpsa_cfg={}),
-        r'1 missing in the file \(blocks\.1\.attn\.qkv\.weight\)',
+        r'1 missing key\(s\) \(blocks\.1\.attn\.qkv\.weight\)',
     ),
     'BEiT': (
         lambda: timm.create_model(
             'beit_base_patch16_224', img_size=64, embed_dim=32, num_heads=4, depth=3
         ).state_dict(),
         dict(),
-        r'without a place in the model .*blocks\.\*\.attn\.q_bias',
+        r'unexpected key\(s\) .*blocks\.\*\.attn\.q_bias',
     ),
     'CaiT': (
         lambda: timm.create_model(
             'cait_xxs24_224', img_size=64, embed_dim=32, num_heads=4, depth=3
         ).state_dict(),
         dict(qkv_bias=True),
-        r'without a place in the model .*blocks\.\*\.attn\.proj_l\.weight',
+        r'unexpected key\(s\) .*blocks\.\*\.attn\.proj_l\.weight',
     ),
 }  # fmt: skip
 
@@ -101,14 +101,14 @@ def without(model, name):
 
 
 @pytest.mark.parametrize('case', REFUSED)
-def test_another_network_is_refused_for_what_it_is(case, saved):
+def test_other_network_is_rejected_with_reason(case, saved):
     make, options, message = REFUSED[case]
     with pytest.raises(ValueError, match=message) as caught:
         load_vit(ViTGAB(**{**SIZES, **options}), saved(make()))
-    assert 'norms behind' not in str(caught.value)
+    assert 'residual post-norm' not in str(caught.value)
 
 
-def test_gates_into_a_swin_without_are_refused_for_what_they_are(saved):
+def test_swin_without_gates_rejects_gated_attention(saved):
     content = SwinGAB(**OURS, gpsa_cfg=dict(stages=(0,))).state_dict()
-    with pytest.raises(ValueError, match=r'gated positional self-attention .*takes gpsa_cfg'):
+    with pytest.raises(ValueError, match=r'gated positional self-attention .*needs gpsa_cfg'):
         load(SwinGAB(**OURS), saved(content))

@@ -31,14 +31,14 @@ def path(tmp_path, swin):
     return tmp_path / 'swin.pth'
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_missing_file_error_has_path(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'nowhere\.pth does not exist'):
         read_checkpoint(str(tmp_path / 'nowhere.pth'))
 
 
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
 @pytest.mark.parametrize('length', [0, 1, 100, 5000, 66000, 0.5, 0.99, 0.9999])
-def test_a_truncated_file_is_named(length, suffix, swin, tmp_path):
+def test_truncated_file_error_has_path(length, suffix, swin, tmp_path):
     path = tmp_path / f'other{suffix}'
     write_checkpoint(swin, path)
     content = path.read_bytes()
@@ -50,24 +50,26 @@ def test_a_truncated_file_is_named(length, suffix, swin, tmp_path):
 
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
 @pytest.mark.parametrize('content', [b'not weights\n', b'hello world', bytes(range(256)) * 40])
-def test_another_kind_of_file_is_no_checkpoint(content, suffix, tmp_path):
+def test_file_of_another_format_is_rejected(content, suffix, tmp_path):
     path = tmp_path / f'notes{suffix}'
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r'notes.* cannot be read'):
         read_checkpoint(str(path))
 
 
-def test_a_list_is_no_checkpoint(tmp_path):
+def test_file_with_list_is_rejected(tmp_path):
     torch.save([1, 2], tmp_path / 'list.pth')
-    with pytest.raises(ValueError, match=r'list\.pth is no checkpoint: it holds a list'):
+    with pytest.raises(ValueError, match=r'list\.pth is not a checkpoint: it holds a list'):
         read_checkpoint(str(tmp_path / 'list.pth'))
 
 
-def test_a_folder_that_transformers_saved_is_read(tmp_path, swin):
+def test_transformers_folder_is_read(tmp_path, swin):
     write_checkpoint(swin, tmp_path / 'saved' / 'model.safetensors')
     assert set(read_checkpoint(str(tmp_path / 'saved'))) == set(swin)
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(FileNotFoundError, match=r'empty holds none of model\.safetensors'):
+    with pytest.raises(
+        FileNotFoundError, match=r'empty has no checkpoint; it must contain model\.safetensors'
+    ):
         read_checkpoint(str(tmp_path / 'empty'))
 
 
@@ -92,18 +94,18 @@ HOSTILE = {
 
 @pytest.mark.parametrize('legacy', [False, True], ids=['zip', 'before torch 1.6'])
 @pytest.mark.parametrize('case', HOSTILE)
-def test_code_in_a_file_does_not_run_and_the_refusal_names_it(case, legacy, swin, tmp_path):
+def test_pickle_code_is_not_run_and_is_reported(case, legacy, swin, tmp_path):
     make, name = HOSTILE[case]
     victim, path = tmp_path / 'victim', tmp_path / 'evil.pth'
     contents = dict(state_dict=swin, meta=make(victim))
     torch.save(contents, path, _use_new_zipfile_serialization=not legacy)
-    with pytest.raises(ValueError, match=r'evil\.pth is refused') as caught:
+    with pytest.raises(ValueError, match=r'evil\.pth is rejected') as caught:
         load(SwinGAB(**OURS), str(path))
     assert name in str(caught.value)
     assert not victim.exists()
 
 
-def test_what_a_file_reaches_through_getattr_is_not_called(path):
+def test_getattr_targets_are_not_called(path):
     """MMEngine's own checkpoints need ``getattr``, which leads to anything."""
     program = (
         b'\x80\x02cbuiltins\ngetattr\ncmmengine.logging.history_buffer\nHistoryBuffer\n'
@@ -115,25 +117,25 @@ def test_what_a_file_reaches_through_getattr_is_not_called(path):
         for record in source.namelist():
             is_program = record.endswith('data.pkl')
             target.writestr(record, program if is_program else source.read(record))
-    with pytest.raises(ValueError, match=r'evil\.pth is refused: .* builtins\.getattr of '):
+    with pytest.raises(ValueError, match=r'evil\.pth is rejected: .* builtins\.getattr of '):
         read_checkpoint(str(evil))
 
 
-def test_trust_runs_what_the_file_carries(tmp_path):
+def test_trust_runs_pickle_code(tmp_path):
     victim, path = tmp_path / 'victim', tmp_path / 'evil.pth'
     torch.save(dict(meta=Runs(Path.touch, victim)), path)
     read_checkpoint(str(path), trust=True)
     assert victim.exists()
 
 
-def test_what_mmengine_saves_beside_tensors_is_read(path, swin):
+def test_mmengine_metadata_is_read(path, swin):
     history = HistoryBuffer([1.0, 2.0], [1, 1])
     torch.save(dict(state_dict=swin, message_hub=dict(log_scalars=dict(loss=history))), path)
     scalars = read_checkpoint(str(path))['message_hub']['log_scalars']
     assert scalars['loss'].mean() == 1.5
 
 
-def test_schemes_that_would_unpickle_anything_need_trust():
+def test_unpickling_schemes_require_trust():
     with pytest.raises(ValueError, match=r's3://bucket/swin\.pth would be read by MMEngine'):
         read_checkpoint('s3://bucket/swin.pth')
     with pytest.raises(ValueError, match='cannot be checked'):
@@ -148,14 +150,14 @@ def test_schemes_that_would_unpickle_anything_need_trust():
         ('test_vit4', 'has no'),
     ],
 )
-def test_what_timm_has_not_is_named(name, message):
+def test_unknown_timm_model_error_has_name(name, message):
     with pytest.raises(ValueError, match=message):
         read_checkpoint(f'timm://{name}')
 
 
 @pytest.mark.process
-def test_without_network_timms_weights_are_an_error_that_says_so():
-    """In a process of its own, whose hub is told that there is no network: here there is none."""
+def test_timm_without_network_raises_connection_error():
+    """Run in another process with the hub in offline mode."""
     run = """
 import mmgab.checkpoints
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -169,28 +171,28 @@ CheckpointLoader.load_checkpoint('timm://swin_tiny_patch4_window7_224.ms_in1k')
     )
     assert done.returncode != 0
     assert 'ConnectionError: timm://swin_tiny_patch4_window7_224.ms_in1k' in done.stderr
-    assert 'where there is no network' in done.stderr
+    assert 'without network access' in done.stderr
 
 
-def test_an_input_is_never_written_over_not_even_by_force_or_by_another_name(path, swin):
+def test_input_file_is_never_overwritten_even_with_force_or_link(path, swin):
     before = path.read_bytes()
     link = path.with_name('link.pth')
     link.symlink_to(path)
     for target in (path, link):
-        with pytest.raises(FileExistsError, match='is an input, which is never written over'):
+        with pytest.raises(FileExistsError, match='is an input file, which is never overwritten'):
             write_checkpoint(swin, target, inputs=[path], force=True)
     assert path.read_bytes() == before
 
 
-def test_a_file_that_is_there_is_replaced_by_force_alone(path, swin):
-    with pytest.raises(FileExistsError, match='or --force to replace it'):
+def test_existing_file_is_replaced_only_with_force(path, swin):
+    with pytest.raises(FileExistsError, match='or use --force to overwrite it'):
         write_checkpoint(dict(a=torch.ones(1)), path)
     assert set(read_checkpoint(str(path))['state_dict']) == set(swin)
     write_checkpoint(dict(a=torch.ones(1)), path, force=True)
     assert set(read_checkpoint(str(path))) == {'a'}
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(path):
+def test_failed_write_leaves_only_old_file(path):
     before = path.read_bytes()
     with pytest.raises((pickle.PicklingError, AttributeError, TypeError)):
         write_checkpoint(dict(a=torch.ones(1), b=lambda: None), path, force=True)
@@ -199,7 +201,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(path):
 
 
 @pytest.mark.process
-def test_a_writer_that_is_killed_leaves_the_old_file(path):
+def test_killed_writer_leaves_old_file(path):
     """A real process, killed while it writes."""
     before = path.read_bytes()
     run = """
@@ -228,7 +230,7 @@ class MakesAnArray:
         return np.ndarray, ((1,), np.dtype('O'), b'AAAAAAAA')
 
 
-def test_a_file_cannot_make_objects_out_of_bytes(tmp_path):
+def test_object_dtype_from_bytes_is_rejected(tmp_path):
     """NumPy's own class would take them for addresses in memory."""
     torch.save(dict(state_dict={}, extra=MakesAnArray()), tmp_path / 'evil.pth')
     with pytest.raises(ValueError, match=r"evil\.pth cannot be loaded: .* of dtype 'O8'"):
@@ -236,7 +238,7 @@ def test_a_file_cannot_make_objects_out_of_bytes(tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['float32', 'int64', 'uint8', 'bool', 'float16', 'U5'])
-def test_arrays_and_numbers_are_read_as_they_were_saved_and_can_be_saved_again(kind, tmp_path):
+def test_arrays_and_numbers_survive_read_and_save(kind, tmp_path):
     array = np.array([[1, 0], [0, 1]]).astype(kind)
     path = tmp_path / 'arrays.pth'
     for _ in range(2):
@@ -248,7 +250,7 @@ def test_arrays_and_numbers_are_read_as_they_were_saved_and_can_be_saved_again(k
         array = found['array']
 
 
-def test_an_array_of_objects_is_refused(tmp_path):
+def test_object_array_is_rejected(tmp_path):
     torch.save(dict(array=np.array([{}, []], dtype=object)), tmp_path / 'objects.pth')
     with pytest.raises(ValueError, match=r'objects\.pth'):
         read_checkpoint(tmp_path / 'objects.pth')

@@ -36,7 +36,7 @@ def swins(draw, **options):
 
 @given(swins(), st.booleans())
 @settings(max_examples=15, deadline=None)
-def test_folding_changes_nothing_but_the_names_for_any_swin(arguments, per_head):
+def test_folding_preserves_outputs_for_any_swin(arguments, per_head):
     model = randomise(SwinGAB(**arguments, gab_cfg=dict(per_head=per_head)))
     folded = fold(Contents.of(model.state_dict(), 'x')).swin
     plain = SwinGAB(**arguments, gab_cfg=None)
@@ -46,7 +46,7 @@ def test_folding_changes_nothing_but_the_names_for_any_swin(arguments, per_head)
 
 @given(swins(), st.booleans())
 @settings(max_examples=15, deadline=None)
-def test_unfolding_changes_nothing_but_the_names_for_any_swin(arguments, per_head):
+def test_unfolding_preserves_outputs_for_any_swin(arguments, per_head):
     plain = randomise(SwinGAB(**arguments, gab_cfg=None))
     unfolded, splits = unfold(Contents.of(plain.state_dict(), 'x'), per_head)
     assert len(splits) == sum(arguments['depths'])
@@ -56,7 +56,7 @@ def test_unfolding_changes_nothing_but_the_names_for_any_swin(arguments, per_hea
     assert all((split.amplitude > 0).all() for split in splits.values())
 
 
-def test_folding_undoes_unfolding():
+def test_folding_inverts_unfolding():
     plain = randomise(SwinGAB(**OURS, gab_cfg=None)).state_dict()
     back = fold(unfold(Contents.of(plain, 'x'))[0]).swin
     assert set(back) == set(plain)
@@ -64,7 +64,7 @@ def test_folding_undoes_unfolding():
         torch.testing.assert_close(back[name], tensor, atol=1e-6, rtol=1e-6)
 
 
-def test_folded_in_memory_it_is_what_the_folded_checkpoint_is():
+def test_model_folded_in_memory_matches_folded_checkpoint():
     model = randomise(SwinGAB(**OURS))
     expected = fold(Contents.of(model.state_dict(), 'x')).swin
     before = outputs(model)
@@ -77,13 +77,13 @@ def test_folded_in_memory_it_is_what_the_folded_checkpoint_is():
     stock.load_state_dict(export(Contents.of(model.state_dict(), 'x'), 'mmdet')[0]['state_dict'])
 
 
-def test_a_model_folded_in_memory_still_trains():
+def test_model_folded_in_memory_trains():
     model = SwinGAB(**OURS).fold_().train()
     model(images((61, 90)))[-1].sum().backward()
     assert model.stages[0].blocks[0].attn.w_msa.relative_position_bias_table.grad is not None
 
 
-def test_folding_twice_is_refused():
+def test_folding_twice_raises():
     once = fold(Contents.of(SwinGAB(**OURS).state_dict(), 'mine.pth'))
     with pytest.raises(ValueError, match=r'mine\.pth has nothing to fold.*folded already'):
         fold(once)
@@ -94,19 +94,19 @@ def test_folding_twice_is_refused():
         SwinGAB(**OURS, gab_cfg=None).fold_()
 
 
-def test_unfolding_what_has_a_gaussian_is_refused():
+def test_unfolding_with_gaussian_raises():
     with pytest.raises(ValueError, match=r'mine\.pth has a Gaussian already: fold it first'):
         unfold(Contents.of(SwinGAB(**OURS).state_dict(), 'mine.pth'))
 
 
-def test_half_a_gaussian_is_refused():
+def test_amplitude_without_sigma_is_rejected():
     tensors = SwinGAB(**OURS).state_dict()
     del tensors['stages.2.blocks.1.attn.w_msa.gaussian.sigma']
     with pytest.raises(ValueError, match=r'stages\.2\.blocks\.1.*one of .* without the other'):
         fold(Contents.of(tensors, 'mine.pth'))
 
 
-def test_the_checkpoint_given_is_left_as_it_was():
+def test_input_checkpoint_is_unmodified():
     tensors = SwinGAB(**OURS).state_dict()
     before = {name: tensor.clone() for name, tensor in tensors.items()}
     fold(Contents.of(tensors, 'x'))
@@ -115,8 +115,8 @@ def test_the_checkpoint_given_is_left_as_it_was():
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_a_half_precision_checkpoint_stays_the_same_function(dtype):
-    """So the tables are in single precision afterwards; all else keeps its type."""
+def test_half_precision_checkpoint_keeps_outputs(dtype):
+    """Tables become float32; other tensors keep their dtype."""
     model = randomise(SwinGAB(**OURS, gab_cfg=dict(per_head=True)))
     halved = {name: tensor.to(dtype) for name, tensor in model.state_dict().items()}
     model.load_state_dict(halved)
@@ -133,15 +133,15 @@ def test_a_half_precision_checkpoint_stays_the_same_function(dtype):
     assert_same_function(plain, model)
 
 
-def test_a_gaussian_that_some_layers_lost_is_refused():
+def test_gaussian_missing_in_some_layers_is_rejected():
     tensors = SwinGAB(**OURS).state_dict()
     for parameter in ('amplitude', 'sigma'):
         del tensors[f'stages.2.blocks.1.attn.w_msa.gaussian.{parameter}']
-    with pytest.raises(ValueError, match=r'mine\.pth is not whole: .*stages\.2\.blocks\.1'):
+    with pytest.raises(ValueError, match=r'mine\.pth is incomplete: .*stages\.2\.blocks\.1'):
         fold(Contents.of(tensors, 'mine.pth'))
 
 
-def test_one_of_two_models_is_folded_and_the_other_left_out():
+def test_only_one_of_two_models_is_folded():
     teacher, student = (Detector().state_dict() for _ in range(2))
     tensors = {f'teacher.{n}': t for n, t in teacher.items()}
     tensors |= {f'student.{n}': t for n, t in student.items()}
@@ -152,7 +152,7 @@ def test_one_of_two_models_is_folded_and_the_other_left_out():
     assert set(left) == {f'student.{n}' for n in student}
 
 
-def test_a_backbone_of_another_name_keeps_it():
+def test_backbone_with_another_name_keeps_its_name():
     tensors = {n.replace('backbone', 'img_backbone'): t for n, t in Detector().state_dict().items()}
     checkpoint, _ = export(fold(Contents.of(tensors, 'x')), 'mmdet')
     assert 'img_backbone.norm3.weight' in checkpoint['state_dict']
@@ -166,7 +166,7 @@ class Detector(torch.nn.Module):
         self.neck = torch.nn.Linear(4, 4)
 
 
-def test_a_whole_model_keeps_its_other_parts_and_what_is_true_of_it():
+def test_complete_model_keeps_other_parts_and_valid_meta():
     model = Detector()
     meta = dict(dataset_meta=dict(classes=['a']), epoch=3, cfg="type='mmgab.SwinGAB'", seed=1)
     contents = fold(Contents.of(dict(state_dict=model.state_dict(), meta=meta), 'x'))
@@ -191,7 +191,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize('case', BROKEN)
-def test_what_is_not_whole_is_not_exported(case):
+def test_incomplete_swin_is_not_exported(case):
     tensors = SwinGAB(**OURS, gab_cfg=None).state_dict()
     damage, message = BROKEN[case]
     damage(tensors)

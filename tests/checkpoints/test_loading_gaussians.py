@@ -1,4 +1,4 @@
-"""The Gaussian of a network whose file has none, or another one."""
+"""Loading into a SwinGAB from files without a Gaussian or with another one."""
 
 import re
 
@@ -17,7 +17,7 @@ from .projects import randomise
 
 @pytest.mark.parametrize('per_head', [False, True])
 @pytest.mark.parametrize('way', ['ours', 'torch', 'mmengine', 'whole'])
-def test_fitted_at_load_time_the_gaussian_leaves_the_function_as_it_is(way, per_head, tmp_path):
+def test_gaussian_fitted_at_load_preserves_outputs(way, per_head, tmp_path):
     theirs = randomise(DetSwin(**SIZES))
     whole = Detector(gab_cfg=dict(init='fit', per_head=per_head))
     tensors = theirs.state_dict()
@@ -37,7 +37,7 @@ def test_fitted_at_load_time_the_gaussian_leaves_the_function_as_it_is(way, per_
     assert all(p.requires_grad for p in attention.gaussian.parameters())
 
 
-def test_the_papers_start_adds_the_initial_gaussian_on_top_of_the_table(tmp_path):
+def test_paper_init_adds_initial_gaussian_to_table(tmp_path):
     theirs = randomise(DetSwin(**SIZES))
     model = SwinGAB(**SIZES, gab_cfg=dict(init='paper'))
     load(model, saved(tmp_path, theirs))
@@ -48,7 +48,7 @@ def test_the_papers_start_adds_the_initial_gaussian_on_top_of_the_table(tmp_path
     assert attention.gaussian.sigma.tolist() == [5.0]
 
 
-def test_a_trained_gaussian_is_not_fitted_anew(tmp_path):
+def test_trained_gaussian_is_not_refitted(tmp_path):
     trained = randomise(SwinGAB(**SIZES))
     model = SwinGAB(**SIZES, gab_cfg=dict(init='fit'))
     report = load(model, saved(tmp_path, trained))
@@ -56,7 +56,7 @@ def test_a_trained_gaussian_is_not_fitted_anew(tmp_path):
     assert all(torch.equal(t, trained.state_dict()[n]) for n, t in model.state_dict().items())
 
 
-def test_the_fit_is_logged_for_every_layer(tmp_path):
+def test_fit_is_logged_for_every_layer(tmp_path):
     log = tmp_path / 'run.log'
     MMLogger.get_instance('test_fit', log_file=str(log))
     load(SwinGAB(**SIZES, gab_cfg=dict(init='fit')), saved(tmp_path, DetSwin(**SIZES)))
@@ -67,7 +67,7 @@ def test_the_fit_is_logged_for_every_layer(tmp_path):
 
 
 def test_tensors_reported_as_missing_keep_their_values(tmp_path):
-    """A Gaussian for each head into a shared one, where a fit would be made."""
+    """Load per-head Gaussians into a shared one, with init='fit'."""
     file = randomise(SwinGAB(**SIZES, gab_cfg=dict(per_head=True)))
     model = SwinGAB(**SIZES, gab_cfg=dict(init='fit'))
     report = load(model, saved(tmp_path, file), strict=False)

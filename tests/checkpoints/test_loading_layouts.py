@@ -1,4 +1,4 @@
-"""Files of other projects, in every wrapping, whichever way they are loaded."""
+"""Files of other projects, in every wrapper and with every loader."""
 
 import re
 
@@ -28,8 +28,8 @@ def microsoft_file(tmp_path):
     return str(path)
 
 
-def test_microsofts_layout_gives_the_function_that_mmdets_own_conversion_gives(microsoft_file):
-    """But for the last norm, which it leaves out."""
+def test_microsoft_layout_matches_mmdet_conversion(microsoft_file):
+    """Except the last norm, which mmdet's conversion drops."""
     init_cfg = ConfigDict(type='Pretrained', checkpoint=microsoft_file)
     theirs = DetSwin(**SIZES, convert_weights=True, init_cfg=init_cfg)
     theirs.init_weights()
@@ -40,7 +40,7 @@ def test_microsofts_layout_gives_the_function_that_mmdets_own_conversion_gives(m
     assert_equal_maps(features(ours, 97, 131), features(theirs, 97, 131))
 
 
-def test_an_averaged_set_of_weights_counts_before_the_others(tmp_path):
+def test_averaged_weights_take_precedence(tmp_path):
     averaged, plain = (randomise(SwinGAB(**SIZES), seed=seed).state_dict() for seed in (1, 2))
     torch.save(dict(state_dict=plain, state_dict_ema=averaged), tmp_path / 'both.pth')
     model = SwinGAB(**SIZES)
@@ -48,7 +48,7 @@ def test_an_averaged_set_of_weights_counts_before_the_others(tmp_path):
     assert torch.equal(model.norm3.weight, averaged['norm3.weight'])
 
 
-def test_a_classifier_leaves_out_the_gaussian_and_the_output_norms_and_says_so(microsoft_file):
+def test_classifier_reports_missing_gaussian_and_output_norms(microsoft_file):
     model = SwinGAB(**SIZES)
     report = load(model, microsoft_file)
     assert report.layout == 'microsoft'
@@ -62,7 +62,7 @@ def test_a_classifier_leaves_out_the_gaussian_and_the_output_norms_and_says_so(m
     assert '\n' not in line
     assert f'Loaded {len(report.loaded)} of {report.total} tensors from {microsoft_file}' in line
     assert '8 x stages.*.blocks.*.attn.w_msa.gaussian.sigma' in line
-    assert 'unexpected, not used: head.fc.weight' in line
+    assert 'unexpected keys (ignored): head.fc.weight' in line
 
 
 def test_init_cfg_logs_the_report(microsoft_file, tmp_path):
@@ -73,7 +73,7 @@ def test_init_cfg_logs_the_report(microsoft_file, tmp_path):
     assert re.search(r'Loaded \d+ of \d+ tensors from .*swin_tiny', log.read_text())
 
 
-def test_init_cfg_takes_the_arguments_of_load_and_refuses_others(microsoft_file):
+def test_init_cfg_accepts_only_arguments_of_load(microsoft_file):
     init_cfg = dict(type='Pretrained', checkpoint=microsoft_file)
     with pytest.raises(ValueError, match=r'its sha256 is [0-9a-f]{64}, wanted 00000000'):
         SwinGAB(**SIZES, init_cfg=dict(init_cfg, sha256='0' * 8)).init_weights()
@@ -109,7 +109,7 @@ WRAPPINGS = {
 
 @pytest.mark.parametrize('stock', [DetSwin, SegSwin])
 @pytest.mark.parametrize('wrapping', WRAPPINGS)
-def test_openmmlabs_files_load_in_every_wrapping(stock, wrapping, tmp_path):
+def test_openmmlab_files_load_in_every_wrapping(stock, wrapping, tmp_path):
     theirs = randomise(stock(**SIZES))
     path = str(tmp_path / 'swin.pth')
     torch.save(WRAPPINGS[wrapping](dict(theirs.state_dict())), path)
@@ -120,7 +120,7 @@ def test_openmmlabs_files_load_in_every_wrapping(stock, wrapping, tmp_path):
     assert_equal_maps(features(ours, 61, 90), features(theirs, 61, 90))
 
 
-def test_one_of_several_is_chosen_by_prefix_and_not_by_chance(tmp_path):
+def test_prefix_selects_one_of_several_swins(tmp_path):
     first, second = (randomise(SwinGAB(**SIZES), seed=seed).state_dict() for seed in (1, 2))
     tensors = {f'rgb.{n}': t for n, t in first.items()} | {
         f'depth.{n}': t for n, t in second.items()
@@ -138,7 +138,7 @@ def test_one_of_several_is_chosen_by_prefix_and_not_by_chance(tmp_path):
 
 @pytest.mark.parametrize('name', ['timm', 'torchvision'])
 @pytest.mark.parametrize('way', ['torch', 'mmengine', 'whole', 'mmengine, whole', 'bare'])
-def test_other_layouts_are_adapted_whichever_way_they_are_loaded(name, way, tmp_path):
+def test_other_layouts_are_adapted_by_every_loader(name, way, tmp_path):
     theirs = randomise(PROJECTS[name].build())
     tensors = theirs.state_dict()
     inside = {f'backbone.{n}': t for n, t in tensors.items()}

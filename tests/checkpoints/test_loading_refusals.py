@@ -1,4 +1,4 @@
-"""Files that do not fit: refused with the reason, and nothing is loaded."""
+"""Mismatched files raise an error with the reason, and nothing is loaded."""
 
 import re
 
@@ -42,12 +42,12 @@ def without(model, ending):
 
 
 REFUSED = {
-    'two layouts in one': (two_layouts, SIZES, ['without a place in the model', 'layers.*.blocks']),
-    'the same twice': (the_same_twice, SIZES, ['swin.encoder', 'are both stages.0.blocks.0']),
+    'two layouts in one': (two_layouts, SIZES, ['unexpected key(s)', 'layers.*.blocks']),
+    'the same twice': (the_same_twice, SIZES, ['swin.encoder', 'both map to stages.0.blocks.0']),
     'all sigmas lost': (
         lambda: without(SwinGAB(**SIZES), 'gaussian.sigma'),
         SIZES,
-        ['8 missing in the file (8 x stages.*.blocks.*.attn.w_msa.gaussian.sigma)'],
+        ['8 missing key(s) (8 x stages.*.blocks.*.attn.w_msa.gaussian.sigma)'],
     ),
     'no norm at all': (
         lambda: without(
@@ -59,17 +59,22 @@ REFUSED = {
     'eight-bit weights': (
         lambda: {n: t.to(torch.int8) for n, t in SwinGAB(**SIZES).state_dict().items()},
         SIZES,
-        ['of another kind of number'],
+        ['of another dtype', 'torch.int8 for torch.float32'],
     ),
     'depth': (
         lambda: SwinGAB(depths=(2, 2, 18, 2)),
         dict(depths=(2, 2, 6, 2)),
-        ['Swin-S', '2-2-18-2', 'into Swin-T', '2-2-6-2'],
+        ['holds Swin-S', '2-2-18-2', 'model is Swin-T', '2-2-6-2'],
     ),
     'shallower': (
         lambda: SwinGAB(depths=(2, 2, 6, 2)),
         dict(depths=(2, 2, 18, 2)),
-        ['Swin-T', 'into Swin-S', 'missing in the file', '12 x stages.*.blocks.*.norm1.weight'],
+        [
+            'holds Swin-T',
+            'model is Swin-S',
+            'missing key(s)',
+            '12 x stages.*.blocks.*.norm1.weight',
+        ],
     ),
     'width': (
         lambda: SwinGAB(embed_dims=48, depths=(2, 2, 2, 2)),
@@ -94,12 +99,12 @@ REFUSED = {
     'Swin V2': (
         lambda: timm.create_model('swinv2_tiny_window8_256', embed_dim=24, depths=(2, 2, 2, 2)),
         SIZES,
-        ['it is a Swin V2'],
+        ['holds a Swin V2, which is not supported'],
     ),
     'Gaussian into plain': (
         lambda: SwinGAB(**SIZES),
         dict(**SIZES, gab_cfg=None),
-        ['without a place', 'gaussian'],
+        ['unexpected key(s)', 'gaussian'],
     ),
     'one tensor lost': (
         lambda: {
@@ -108,7 +113,7 @@ REFUSED = {
             if name != 'stages.1.blocks.0.attn.w_msa.qkv.weight'
         },
         SIZES,
-        ['1 missing in the file (stages.1.blocks.0.attn.w_msa.qkv.weight)'],
+        ['1 missing key(s) (stages.1.blocks.0.attn.w_msa.qkv.weight)'],
     ),
     'a part of a query, key and value lost': (
         lambda: {
@@ -119,7 +124,7 @@ REFUSED = {
             if name != 'encoder.layers.1.blocks.0.attention.self.key.weight'
         },
         SIZES,
-        ['1 missing in the file (stages.1.blocks.0.attn.w_msa.qkv.weight)'],
+        ['1 missing key(s) (stages.1.blocks.0.attn.w_msa.qkv.weight)'],
     ),
     'position embedding that is no square': (
         lambda: {
@@ -141,7 +146,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize('case', REFUSED)
-def test_what_does_not_fit_is_refused_with_the_reason_and_nothing_is_loaded(case, tmp_path):
+def test_mismatched_file_is_rejected_and_nothing_is_loaded(case, tmp_path):
     make, arguments, words = REFUSED[case]
     path = saved(tmp_path, make())
     model = SwinGAB(**arguments)
@@ -153,7 +158,7 @@ def test_what_does_not_fit_is_refused_with_the_reason_and_nothing_is_loaded(case
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
-def test_without_strictness_what_fits_is_loaded_and_the_rest_reported(tmp_path):
+def test_non_strict_load_reports_mismatched_keys(tmp_path):
     source = randomise(SwinGAB(**{**SIZES, 'num_heads': (4, 8, 16, 32)}))
     model = SwinGAB(**SIZES)
     report = load(model, saved(tmp_path, source), strict=False)

@@ -1,4 +1,4 @@
-"""Tables of other windows and position embeddings of other images."""
+"""Resizing of tables and position embeddings at load time."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from .projects import OURS as SIZES
 from .projects import randomise
 
 
-def test_a_table_of_another_window_is_resized_and_named(tmp_path):
+def test_table_of_another_window_is_resized_and_reported(tmp_path):
     torch.save(SwinGAB(**SIZES, window_size=7).state_dict(), tmp_path / 'swin.pth')
     report = load(SwinGAB(**SIZES, window_size=12), str(tmp_path / 'swin.pth'))
     assert len(report.resized) == 8
@@ -25,9 +25,7 @@ def test_a_table_of_another_window_is_resized_and_named(tmp_path):
 @pytest.mark.parametrize('way', ['torch', 'mmengine', 'ours', 'whole'])
 @pytest.mark.parametrize('source', [7, (3, 5), (5, 3), (4, 4)])
 @pytest.mark.parametrize('target', [(5, 3), 8])
-def test_windows_of_any_shape_are_resized_whichever_way_they_are_loaded(
-    way, source, target, tmp_path
-):
+def test_windows_of_any_shape_are_resized_by_every_loader(way, source, target, tmp_path):
     """Also 3 x 5 into 5 x 3, whose tables have the same shape."""
     file = randomise(SwinGAB(**SIZES, window_size=source))
     model = SwinGAB(**SIZES, window_size=target)
@@ -48,7 +46,7 @@ def test_windows_of_any_shape_are_resized_whichever_way_they_are_loaded(
     assert torch.equal(after.relative_position_bias_table, expected)
 
 
-def test_the_index_of_a_stock_file_tells_its_window(tmp_path):
+def test_window_is_inferred_from_index_of_stock_file(tmp_path):
     theirs = VisionSwin([4, 4], 16, [2, 2, 2, 2], [2, 4, 8, 16], [3, 5])
     torch.save(theirs.state_dict(), tmp_path / 'swin.pth')
     model = SwinGAB(**SIZES, window_size=(5, 3), gab_cfg=None)
@@ -58,7 +56,7 @@ def test_the_index_of_a_stock_file_tells_its_window(tmp_path):
 
 
 @pytest.mark.parametrize('window', [(5, 1), (1, 5)])
-def test_windows_of_one_column_come_back_as_they_were(window):
+def test_one_column_windows_round_trip(window):
     """Their index is that of a row."""
     model = randomise(SwinGAB(**SIZES, window_size=window, gab_cfg=None))
     exported, _ = export(Contents.of(model.state_dict(), 'x'), 'mmgab')
@@ -67,8 +65,8 @@ def test_windows_of_one_column_come_back_as_they_were(window):
     assert_equal_maps(features(other.eval(), 61, 90), features(model, 61, 90))
 
 
-def test_claims_of_another_window_than_the_table_has_are_not_believed():
-    """An index or a note that was left beside a table that somebody resized."""
+def test_wrong_window_metadata_is_ignored():
+    """A stale index or metadata entry next to a resized table."""
     tensors = SwinGAB(**SIZES, window_size=7, gab_cfg=None).state_dict()
     table = 'stages.0.blocks.0.attn.w_msa.relative_position_bias_table'
     tensors[table] = torch.randn(23 * 23, 2)
@@ -78,7 +76,7 @@ def test_claims_of_another_window_than_the_table_has_are_not_believed():
     assert torch.equal(model.state_dict()[table], tensors[table])
 
 
-def test_sigma_keeps_its_tokens_or_on_request_its_share_of_the_window(tmp_path):
+def test_sigma_keeps_tokens_or_share_of_window(tmp_path):
     torch.save(SwinGAB(**SIZES, window_size=6).state_dict(), tmp_path / 'swin.pth')
     for rescale, expected in ((False, 5.0), (True, 10.0)):
         model = SwinGAB(**SIZES, window_size=12, gab_cfg=dict(rescale_sigma=rescale))
@@ -87,7 +85,7 @@ def test_sigma_keeps_its_tokens_or_on_request_its_share_of_the_window(tmp_path):
             assert model.stages[1].blocks[1].attn.w_msa.gaussian.sigma.tolist() == [expected]
 
 
-def test_a_resumed_run_resizes_nothing_and_a_test_does():
+def test_resume_does_not_resize_but_test_does():
     checkpoint = dict(state_dict=Detector(window_size=7).state_dict())
     report = load_whole_model(Detector(window_size=8), checkpoint, 'a.pth', strict=True)
     assert len(report.resized) == 8
@@ -95,10 +93,10 @@ def test_a_resumed_run_resizes_nothing_and_a_test_does():
         load_whole_model(Detector(window_size=8), checkpoint, 'a.pth', strict=True, resize=False)
 
 
-def test_resizing_can_be_forbidden_also_between_tables_of_one_shape(tmp_path):
+def test_resize_false_rejects_other_window_of_same_table_shape(tmp_path):
     torch.save(SwinGAB(**SIZES, window_size=(3, 5)).state_dict(), tmp_path / 'swin.pth')
     model = SwinGAB(**SIZES, window_size=(5, 3))
-    with pytest.raises(ValueError, match='8 of another window or image size'):
+    with pytest.raises(ValueError, match=r'8 key\(s\) of another window or image size'):
         load(model, str(tmp_path / 'swin.pth'), resize=False)
     assert len(load(model, str(tmp_path / 'swin.pth')).resized) == 8
 
@@ -107,9 +105,7 @@ POSITION = dict(use_abs_pos_embed=True)
 
 
 @pytest.mark.parametrize(('source', 'target'), [((32, 64), (64, 32)), ((16, 64), (48, 48))])
-def test_position_embeddings_of_any_grid_are_resized_and_not_taken_for_others(
-    source, target, tmp_path
-):
+def test_position_embeddings_of_any_grid_are_resized(source, target, tmp_path):
     file = randomise(SwinGAB(**SIZES, **POSITION, pretrain_img_size=source))
     model = SwinGAB(**SIZES, **POSITION, pretrain_img_size=target).eval()
     report = load(model, saved(tmp_path, file))
@@ -120,7 +116,9 @@ def test_position_embeddings_of_any_grid_are_resized_and_not_taken_for_others(
     assert torch.equal(model.absolute_pos_embed, expected)
 
 
-def test_resizing_can_be_forbidden(tmp_path):
+def test_resize_false_rejects_other_window(tmp_path):
     torch.save(SwinGAB(**SIZES, window_size=7).state_dict(), tmp_path / 'swin.pth')
-    with pytest.raises(ValueError, match='8 of another window or image size, where resizing is'):
+    with pytest.raises(
+        ValueError, match=r'8 key\(s\) of another window or image size, where resizing is'
+    ):
         load(SwinGAB(**SIZES, window_size=12), str(tmp_path / 'swin.pth'), resize=False)

@@ -83,7 +83,7 @@ def head():
 
 
 def ours_for(name):
-    """A SwinGAB, and its whole checkpoint, with norms and head as the project has them."""
+    """A SwinGAB, and its complete checkpoint, with norms and head as the project has them."""
     arguments, _, has_head = PROJECTS[name]
     model = randomise(SwinGAB(**OURS, **arguments, gab_cfg=dict(per_head=True)))
     tensors = {f'backbone.{name}': tensor for name, tensor in model.state_dict().items()}
@@ -116,7 +116,7 @@ def folded(tmp_path_factory):
 
 
 def expected_outputs(name, model, weights):
-    """What the project returns, computed by ours: maps, pooled features, scores."""
+    """The project's outputs as computed by mmgab: maps, pooled features, scores."""
     with torch.no_grad():
         maps = model.eval()(images(PROJECTS[name][1]))
     if name not in ONE_NORM:
@@ -136,7 +136,7 @@ def assert_close(ours, theirs):
     [(name, 'swin.pth') for name in PROJECTS]  # transformers' names of version 5
     + [(name, 'saved') for name in PROJECTS if 'microsoft' not in name],  # and those of version 4
 )
-def test_a_projects_file_gives_the_projects_function(name, file, theirs):
+def test_project_file_gives_same_outputs_as_project(name, file, theirs):
     source = theirs / name / file
     ours = SwinGAB(**OURS, **PROJECTS[name][0], gab_cfg=None)
     report = load(ours, str(source))
@@ -148,7 +148,7 @@ def test_a_projects_file_gives_the_projects_function(name, file, theirs):
 
 
 @pytest.mark.parametrize('file', ['swin.pth', 'saved'])
-def test_transformers_masked_image_modeling_is_read_without_its_decoder(file, theirs):
+def test_transformers_masked_image_model_loads_without_decoder(file, theirs):
     ours = SwinGAB(**OURS, gab_cfg=None)
     report = load(ours, str(theirs / PRETRAINED / file))
     assert set(report.unexpected) == {
@@ -160,7 +160,7 @@ def test_transformers_masked_image_modeling_is_read_without_its_decoder(file, th
 
 
 @pytest.mark.parametrize('name', PROJECTS)
-def test_a_folded_swingab_loads_strictly_there_and_is_the_same_function(name, folded):
+def test_folded_swingab_loads_strictly_with_same_outputs(name, folded):
     model, tensors = ours_for(name)
     outputs = torch.load(folded / name / 'outputs_of_folded.pth', weights_only=True)
     weights = {n: t for n, t in tensors.items() if n.startswith('head')}
@@ -168,7 +168,7 @@ def test_a_folded_swingab_loads_strictly_there_and_is_the_same_function(name, fo
 
 
 @pytest.mark.parametrize('name', PROJECTS)
-def test_there_and_back_is_the_identity_on_every_tensor(name, theirs):
+def test_round_trip_preserves_every_tensor(name, theirs):
     project = 'microsoft' if 'microsoft' in name else 'transformers'
     source = theirs / name / ('swin.pth' if project == 'microsoft' else 'saved')
     checkpoint = read_checkpoint(str(source))
@@ -187,7 +187,7 @@ def test_there_and_back_is_the_identity_on_every_tensor(name, theirs):
 
 @pytest.mark.parametrize('variant', PUBLISHED)
 @pytest.mark.parametrize('name', ['transformers', 'microsoft', 'microsoft detection'])
-def test_names_and_shapes_of_the_published_sizes_are_complete(name, variant, theirs):
+def test_published_sizes_have_complete_names_and_shapes(name, variant, theirs):
     shapes = json.loads((theirs / f'{variant}.json').read_text())[name]
     tensors = {n: torch.empty(shape, device='meta') for n, shape in shapes.items()}
     assert_names_are_complete(tensors, variant)

@@ -1,4 +1,4 @@
-"""Published checkpoints: what they hold, their names, and what is left where publishing ends."""
+"""Published checkpoints: contents, names, and files left after a failure."""
 
 import hashlib
 import os
@@ -29,7 +29,7 @@ def path(tmp_path):
     return tmp_path / 'swin.pth'
 
 
-def test_publishing_keeps_the_weights_that_a_loader_would_take(path, swin):
+def test_publish_keeps_weights_that_load_selects(path, swin):
     whole = dict(teacher=swin, student={n: t * 0 for n, t in swin.items()}, optimizer={})
     published = publish(whole, path.parent / 'new' / 'swin.pth')
     assert set(torch.load(published, weights_only=True)) == {'teacher'}
@@ -37,7 +37,7 @@ def test_publishing_keeps_the_weights_that_a_loader_would_take(path, swin):
     assert set(read_checkpoint(published)) == set(swin)
 
 
-def test_publishing_drops_the_optimizer_and_names_the_hash(path, swin):
+def test_publish_drops_optimizer_and_adds_hash_to_name(path, swin):
     history = HistoryBuffer([1.0], [1])
     whole = dict(
         meta=dict(epoch=3), state_dict=swin, optimizer=dict(state={}), message_hub=dict(a=history)
@@ -69,7 +69,7 @@ module.publish(dict(state_dict=dict(weight=torch.zeros(3))), Path(sys.argv[1]))
 
 
 @pytest.mark.process
-def test_publishing_that_is_killed_leaves_a_partial_file_which_is_deleted_then(path, tmp_path):
+def test_killed_publish_leaves_partial_file_that_is_deleted_later(path, tmp_path):
     """And not before: another process sees that its writer lives."""
     command = [sys.executable, '-c', KILLED, str(path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -83,7 +83,7 @@ def test_publishing_that_is_killed_leaves_a_partial_file_which_is_deleted_then(p
     assert os.listdir(tmp_path) == []
 
 
-def test_publishing_that_fails_leaves_nothing(path, swin, monkeypatch):
+def test_failed_publish_leaves_no_file(path, swin, monkeypatch):
     def fail(*args):
         raise OSError(28, 'No space left on device')
 
@@ -93,7 +93,7 @@ def test_publishing_that_fails_leaves_nothing(path, swin, monkeypatch):
     assert os.listdir(path.parent) == []
 
 
-def test_publishing_strips_wrappers_and_keeps_what_modules_noted(path):
+def test_publish_strips_wrappers_and_keeps_module_metadata(path):
     model = SwinGAB(**OURS, window_size=(3, 5))
     held = torch.nn.ModuleDict(dict(backbone=torch.compile(model), head=torch.nn.Linear(2, 2)))
     published = publish(dict(state_dict=held.state_dict()), path)

@@ -1,4 +1,4 @@
-"""Files as pretraining and OpenMMLab's first versions publish them: loaded strictly, reported."""
+"""Published files of pretraining and early OpenMMLab versions load strictly, with a report."""
 
 import importlib.util
 from pathlib import Path
@@ -100,7 +100,7 @@ def file_of(kind, tensors):
 
 
 @pytest.mark.parametrize('kind', FILES)
-def test_tensors_of_pretraining_are_reported_and_the_rest_loads(kind, tmp_path):
+def test_pretraining_tensors_are_reported_as_unexpected(kind, tmp_path):
     theirs, tensors = classifier()
     _, prefix, extra = FILES[kind]
     ours = SwinGAB(**OURS, gab_cfg=None)
@@ -111,23 +111,23 @@ def test_tensors_of_pretraining_are_reported_and_the_rest_loads(kind, tmp_path):
 
 
 @pytest.mark.parametrize('kind', FILES)
-def test_tensors_of_pretraining_are_left_out_of_a_converted_file(kind):
+def test_pretraining_tensors_are_dropped_by_conversion(kind):
     _, prefix, extra = FILES[kind]
     content = file_of(kind, classifier()[1])
     _, left = export(Contents.of(content, 'x'), 'timm')
     assert set(left) == {name.removeprefix(prefix) for name in extra}
 
 
-def test_a_start_of_training_takes_a_file_of_pretraining():
+def test_finetuning_loads_pretraining_file():
     content = file_of('SimMIM', classifier()[1])
     model = torch.nn.ModuleDict(dict(backbone=SwinGAB(**OURS), head=torch.nn.Linear(2, 2)))
     report = load_whole_model(model, content, 'simmim.pth', strict=False)
     assert 'backbone.mask_token' in report.unexpected
-    with pytest.raises(ValueError, match=r'without a place in the model .*mask_token'):
+    with pytest.raises(ValueError, match=r'unexpected key\(s\) .*mask_token'):
         load_whole_model(model, content, 'simmim.pth', strict=True)
 
 
-def test_mmpretrains_own_simmim_backbone_loads(tmp_path):
+def test_mmpretrain_simmim_backbone_loads(tmp_path):
     theirs = randomise(SimMIMSwinTransformer(PRETRAIN_ARCH, pad_small_map=True))
     content = dict(state_dict={f'backbone.{n}': t for n, t in theirs.state_dict().items()})
     ours = SwinGAB(**OURS, gab_cfg=None)
@@ -142,9 +142,9 @@ NOT_OF_PRETRAINING = ['extra.weight', 'stages.0.mask_token', 'adapter.head.weigh
 
 
 @pytest.mark.parametrize('name', NOT_OF_PRETRAINING)
-def test_other_tensors_without_a_place_are_refused(name, tmp_path):
+def test_other_unexpected_keys_are_rejected(name, tmp_path):
     content = {**SwinGAB(**OURS).state_dict(), name: torch.zeros(2)}
-    with pytest.raises(ValueError, match='1 without a place in the model'):
+    with pytest.raises(ValueError, match=r'1 unexpected key\(s\)'):
         load(SwinGAB(**OURS, out_indices=(0, 1, 2, 3)), saved(tmp_path, content))
 
 
@@ -156,7 +156,7 @@ class WithToken(SwinGAB):
         self.mask_token = torch.nn.Parameter(torch.zeros(1, 1, self.num_features[0]))
 
 
-def test_a_model_with_a_mask_token_of_its_own_gets_it(tmp_path):
+def test_model_with_mask_token_loads_it(tmp_path):
     _, tensors = classifier()
     model = WithToken(**OURS)
     report = load(model, saved(tmp_path, {**tensors, 'mask_token': TOKEN + 2}))
@@ -170,7 +170,7 @@ BEIT_AND_DINO = ('masked_embed', 'head.last_layer.weight_v', 'lm_head.weight', '
 
 
 @pytest.mark.parametrize('names', [MAE, BEIT_AND_DINO])
-def test_plain_vits_of_pretraining_load_too(names, tmp_path):
+def test_pretrained_plain_vits_load(names, tmp_path):
     tensors = dict(ViTGAB(**VIT).state_dict())
     content = dict(model={**tensors, **{name: torch.zeros(1, 2, 2) for name in names}})
     report = load_vit(ViTGAB(**VIT), saved(tmp_path, content))
@@ -178,9 +178,9 @@ def test_plain_vits_of_pretraining_load_too(names, tmp_path):
     assert report.missing == []
 
 
-def test_a_vit_with_unknown_tensors_is_refused(tmp_path):
+def test_vit_with_unexpected_keys_is_rejected(tmp_path):
     content = {**ViTGAB(**VIT).state_dict(), 'blocks.0.attn.q_bias': torch.zeros(2)}
-    with pytest.raises(ValueError, match=r'without a place in the model \(blocks\.0\.attn\.q_bias'):
+    with pytest.raises(ValueError, match=r'unexpected key\(s\) \(blocks\.0\.attn\.q_bias'):
         load_vit(ViTGAB(**VIT), saved(tmp_path, content))
 
 
@@ -188,7 +188,7 @@ def test_a_vit_with_unknown_tensors_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize('prefix', ['', 'model.', 'encoder.model.'])
-def test_timms_features_only_networks_load(prefix, tmp_path):
+def test_timm_features_only_networks_load(prefix, tmp_path):
     theirs = timm.create_model(
         'swin_tiny_patch4_window7_224', features_only=True, img_size=448, embed_dim=WIDTH,
         depths=DEPTHS, num_heads=HEADS,
@@ -225,7 +225,7 @@ def converted(tmp_path):
     return theirs, saved(tmp_path, swin2mmseg(checkpoint['model']))
 
 
-def test_a_file_of_mmsegs_converter_loads_with_its_last_norm(converted):
+def test_mmseg_converter_file_loads_with_last_norm(converted):
     theirs, path = converted
     ours = SwinGAB(**OURS, gab_cfg=None)
     report = load(ours, path)
@@ -236,8 +236,8 @@ def test_a_file_of_mmsegs_converter_loads_with_its_last_norm(converted):
     torch.testing.assert_close(last_map(ours), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_changing_the_type_alone_gives_the_stock_maps(converted):
-    """Stock MMSegmentation leaves out the norm, and so does leave_out; all else is the same."""
+def test_changing_only_the_type_gives_stock_feature_maps(converted):
+    """Stock MMSegmentation ignores the norm, and so does leave_out; the rest is identical."""
     path = converted[1]
     init_cfg = ConfigDict(type='Pretrained', checkpoint=path)
     theirs, ours = SegSwin(**OURS, init_cfg=init_cfg), SwinGAB(
@@ -256,8 +256,8 @@ def test_changing_the_type_alone_gives_the_stock_maps(converted):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
 
 
-def test_mmpretrains_first_files_are_the_function_that_it_loads(tmp_path):
-    """Its names of version 1: a norm without a number, and masks beside the attention."""
+def test_early_mmpretrain_files_match_mmpretrain_outputs(tmp_path):
+    """Its names of version 1: a norm without a number, and masks next to the attention."""
     theirs = randomise(PROJECTS['mmpretrain'].build())
     content = {
         f'backbone.{n.replace("norm3", "norm")}': t for n, t in dict(theirs.state_dict()).items()
@@ -283,9 +283,9 @@ def test_mmpretrains_first_files_are_the_function_that_it_loads(tmp_path):
     assert 'norm.weight' in back
 
 
-def test_a_numbered_norm_counts_before_one_without(tmp_path):
-    """A backbone with a norm of its own beside the output norms."""
+def test_numbered_norm_takes_precedence(tmp_path):
+    """A backbone with an additional norm next to the output norms."""
     swin = SwinGAB(**OURS, out_indices=(3,)).state_dict()
     content = {**swin, 'norm.weight': torch.zeros(2), 'norm.bias': torch.zeros(2)}
-    with pytest.raises(ValueError, match=r'2 without a place in the model \(norm\.weight'):
+    with pytest.raises(ValueError, match=r'2 unexpected key\(s\) \(norm\.weight'):
         load(SwinGAB(**OURS), saved(tmp_path, content))

@@ -1,4 +1,4 @@
-"""A model in memory as the stock projects' strict loading takes it."""
+"""Export of a model in memory that stock projects load strictly."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def maps(model, size):
 @pytest.mark.parametrize('is_folded', [True, False])
 @pytest.mark.parametrize('window', [7, 4])
 @pytest.mark.parametrize('project', STOCK)
-def test_stock_swins_load_it_strictly_and_are_the_same_function(project, window, is_folded):
+def test_stock_swins_load_strictly_with_same_outputs(project, window, is_folded):
     ours = randomise(SwinGAB(**OURS, window_size=window, gab_cfg=dict(per_head=True)))
     expected = [maps(ours, size) for size in ((97, 131), (61, 90))]
     before = set(ours.fold_().state_dict()) if is_folded else set(ours.state_dict())
@@ -52,7 +52,7 @@ def test_stock_swins_load_it_strictly_and_are_the_same_function(project, window,
 
 
 @pytest.mark.parametrize('project', STOCK)
-def test_position_embeddings_and_baselines_go_too(project):
+def test_position_embeddings_and_baselines_are_exported(project):
     arguments = dict(window_size=7, use_abs_pos_embed=True, pretrain_img_size=96)
     ours = randomise(SwinGAB(**OURS, **arguments, gab_cfg=None))
     theirs = STOCK[project](**arguments)
@@ -69,7 +69,7 @@ class Detector(torch.nn.Module):
 
 
 @pytest.mark.parametrize('wrap', [lambda model: model, torch.compile, torch.nn.DataParallel])
-def test_complete_detectors_go_with_their_heads(wrap):
+def test_complete_detectors_are_exported_with_heads(wrap):
     ours = randomise(Detector(SwinGAB(**OURS)))
     theirs = Detector(DetSwin(**OURS))
     theirs.load_state_dict(as_stock_state_dict(wrap(ours)), strict=True)
@@ -79,15 +79,15 @@ def test_complete_detectors_go_with_their_heads(wrap):
 
 
 OTHERS = {
-    'gates': (dict(gpsa_cfg={}), r'mmdet has no place for .*local\.position'),
-    'gates in one stage': (dict(gpsa_cfg=dict(stages=(1,))), r'no place for .*local\.gate'),
-    'broadcasting': (dict(cb_cfg=dict(type='CBS', stages=(0,))), r'no place for .*broadcast'),
-    'windows': (dict(window_size=(3, 5)), 'mmdet has square windows only, SwinGAB has'),
+    'gates': (dict(gpsa_cfg={}), r'mmdet does not support .*local\.position'),
+    'gates in one stage': (dict(gpsa_cfg=dict(stages=(1,))), r'does not support .*local\.gate'),
+    'broadcasting': (dict(cb_cfg=dict(type='CBS', stages=(0,))), r'does not support .*broadcast'),
+    'windows': (dict(window_size=(3, 5)), 'mmdet supports only square windows; SwinGAB has'),
 }
 
 
 @pytest.mark.parametrize('case', OTHERS)
-def test_what_stock_swins_have_not_is_refused_by_name(case):
+def test_tensors_unknown_to_stock_swins_are_rejected(case):
     arguments, message = OTHERS[case]
     with pytest.raises(ValueError, match=message):
         SwinGAB(**OURS, **arguments).as_stock_state_dict()

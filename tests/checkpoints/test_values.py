@@ -1,4 +1,4 @@
-"""Values that a model cannot hold are refused with the tensor's name; none becomes infinite."""
+"""Values that the model's dtype cannot hold raise an error with the tensor's name."""
 
 import errno
 import io
@@ -23,14 +23,14 @@ def saved(path, change):
     return str(path)
 
 
-def test_doubles_that_single_precision_holds_are_loaded(tmp_path):
+def test_representable_float64_values_are_loaded(tmp_path):
     model = SwinGAB(**OURS)
     load(model, saved(tmp_path / 'a.pth', lambda t: t.double() * 1e30))
     assert float(model.state_dict()[NAME][0]) == pytest.approx(1e30)
 
 
 @pytest.mark.parametrize('value', [1e39, -1e300])
-def test_doubles_that_single_precision_cannot_hold_are_refused(value, tmp_path):
+def test_float64_values_beyond_float32_are_rejected(value, tmp_path):
     model = SwinGAB(**OURS)
     before = model.get_parameter(NAME).clone()
     with pytest.raises(ValueError, match=rf'dtype of the model cannot hold \({NAME}\)'):
@@ -41,12 +41,12 @@ def test_doubles_that_single_precision_cannot_hold_are_refused(value, tmp_path):
     assert torch.equal(model.get_parameter(NAME), before)
 
 
-def test_singles_that_half_precision_cannot_hold_are_refused(tmp_path):
+def test_float32_values_beyond_float16_are_rejected(tmp_path):
     with pytest.raises(ValueError, match='dtype of the model cannot hold'):
         load(SwinGAB(**OURS).half(), saved(tmp_path / 'a.pth', lambda t: t * 1e5))
 
 
-def test_integers_that_would_change_are_refused():
+def test_integers_that_would_change_are_rejected():
     model = torch.nn.Module()
     model.register_buffer('count', torch.zeros(1, dtype=torch.int32))
     load_whole_model(model, dict(count=torch.tensor([2**31 - 1])), 'x.pth', strict=True)
@@ -64,7 +64,7 @@ def test_integers_that_would_change_are_refused():
 )
 @pytest.mark.parametrize('is_zip', [True, False])
 @pytest.mark.filterwarnings('ignore')
-def test_sparse_and_quantised_tensors_are_refused_by_kind(kind, change, is_zip, tmp_path):
+def test_sparse_and_quantised_tensors_are_rejected(kind, change, is_zip, tmp_path):
     path = tmp_path / 'a.pth'
     torch.save(dict(a=change(torch.ones(8))), path, _use_new_zipfile_serialization=is_zip)
     with pytest.raises(ValueError, match=f'a.pth cannot be loaded: it holds a {kind} tensor'):
@@ -72,7 +72,7 @@ def test_sparse_and_quantised_tensors_are_refused_by_kind(kind, change, is_zip, 
 
 
 @pytest.mark.filterwarnings('ignore')
-def test_sparse_tensor_in_a_state_dict_is_refused():
+def test_sparse_tensor_in_state_dict_is_rejected():
     model = torch.nn.Linear(4, 4)
     state = dict(model.state_dict(), weight=torch.eye(4).to_sparse())
     with pytest.raises(ValueError, match=r'1 sparse or quantised.*\(weight\)'):
@@ -80,7 +80,7 @@ def test_sparse_tensor_in_a_state_dict_is_refused():
 
 
 class FailingFile(io.BytesIO):
-    """A file of which the disk cannot read what is behind a place: no such disk can be had here."""
+    """A file whose disk fails to read beyond an offset; simulated."""
 
     def __init__(self, content, place):
         super().__init__(content)
@@ -99,7 +99,7 @@ class FailingFile(io.BytesIO):
 
 @pytest.mark.parametrize('is_zip', [True, False])
 @pytest.mark.parametrize('share', [0.01, 0.3, 0.6, 0.99])
-def test_a_disk_that_cannot_read_is_an_error_of_the_disk(share, is_zip):
+def test_disk_read_error_is_raised_as_os_error(share, is_zip):
     """And never "no zip file", or a damaged one."""
     file = io.BytesIO()
     torch.save(dict(a=torch.ones(100)), file, _use_new_zipfile_serialization=is_zip)

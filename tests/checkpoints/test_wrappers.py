@@ -115,7 +115,7 @@ def wrapped(kind, seed, **backbone):
 
 
 @pytest.mark.parametrize('kind', WRAPPED)
-def test_wrapped_detector_folds_as_the_unwrapped_one(kind):
+def test_wrapped_detector_folds_like_unwrapped_detector(kind):
     own, model = wrapped(kind, 1)
     expected, _ = export(fold(Contents.of(own, 'x')), 'mmdet')
     checkpoint, left = export(fold(Contents.of(dict(state_dict=model.state_dict()), 'x')), 'mmdet')
@@ -137,7 +137,7 @@ def test_wrapped_file_loads_strictly_into_any_wrapped_model(kind, target):
 
 
 @pytest.mark.parametrize('kind', WRAPPED)
-def test_backbone_takes_wrapped_files_and_may_be_wrapped(kind, tmp_path):
+def test_wrapped_or_plain_backbone_loads_wrapped_files(kind, tmp_path):
     own, source = wrapped(kind, 1, gab_cfg=None)
     torch.save(source.state_dict(), tmp_path / 'x.pth')
     for wrap in (lambda model: model, torch.compile, DataParallel):
@@ -152,8 +152,8 @@ def test_backbone_takes_wrapped_files_and_may_be_wrapped(kind, tmp_path):
         )
 
 
-def test_a_compiled_model_is_adapted_once(tmp_path):
-    """A table is resized and sigma rescaled one time, whatever is around the modules."""
+def test_compiled_model_is_adapted_once(tmp_path):
+    """Tables are resized and sigma is rescaled once, whatever wraps the modules."""
     torch.save(SwinGAB(**SMALL, window_size=6).state_dict(), tmp_path / 'x.pth')
     model = SwinGAB(**SMALL, window_size=12, gab_cfg=dict(rescale_sigma=True))
     for block in model.stages[1].blocks:
@@ -162,7 +162,7 @@ def test_a_compiled_model_is_adapted_once(tmp_path):
     assert model.stages[1].blocks[1].attn.w_msa.gaussian.sigma.tolist() == [10.0]
 
 
-def test_a_compiled_file_unfolds_too():
+def test_compiled_checkpoint_unfolds():
     _, model = wrapped('compiled everywhere', 1, gab_cfg=None)
     _, splits = unfold(Contents.of(model.state_dict(), 'x'))
     assert set(splits) == {
@@ -204,33 +204,33 @@ STRIPPED = {
 
 
 @pytest.mark.parametrize('case', STRIPPED)
-def test_wrappers_are_stripped_and_ordinary_children_are_not(case):
+def test_only_wrappers_are_stripped_from_names(case):
     name, expected = STRIPPED[case]
     assert wrapper_stripper([name])(name) == expected
 
 
-def test_a_child_named_module_with_something_beside_it_keeps_its_name():
+def test_child_named_module_with_siblings_keeps_its_name():
     names = [f'backbone.module.{SWIN}', 'backbone.adapter.weight', 'head.module.weight']
     strip = wrapper_stripper(names)
     assert [strip(name) for name in names] == names
 
 
-def test_neighbours_of_a_wrapped_swin_lose_the_wrapper_if_they_are_in_one_completely():
+def test_siblings_of_wrapped_swin_lose_their_wrapper():
     names = [f'backbone.module.{SWIN}', 'neck.module.weight', 'head.module.a', 'head.b']
     strip = wrapper_stripper(names)
     assert [strip(n) for n in names] == [f'backbone.{SWIN}', 'neck.weight', *names[2:]]
 
 
-def test_two_tensors_that_would_become_one_are_not_mixed_up():
-    """A real child named ``module`` inside a wrapper, beside the wrapper's own."""
+def test_stripping_does_not_merge_two_tensors():
+    """A real child named ``module`` inside a wrapper, next to the wrapper's own."""
     model = Detector()
     tensors = {n: t for n, t in model.state_dict().items() if not n.startswith('head')}
     tensors |= {f'head.{m}module.{p}': torch.ones(3) for m in ('', 'module.') for p in ('weight',)}
-    with pytest.raises(ValueError, match=r'without a place in the model \(head\.module\.weight'):
+    with pytest.raises(ValueError, match=r'unexpected key\(s\) \(head\.module\.weight'):
         load_whole_model(model, tensors, 'x', strict=True)
 
 
-def test_the_same_tensor_in_a_wrapper_and_without_is_refused():
+def test_key_with_and_without_wrapper_is_rejected():
     tensors = SwinGAB(**SMALL).state_dict()
     twice = {f'backbone._orig_mod.{n}': t for n, t in tensors.items()}
     twice |= {f'backbone.{n}': t for n, t in tensors.items()}
@@ -239,7 +239,7 @@ def test_the_same_tensor_in_a_wrapper_and_without_is_refused():
 
 
 @pytest.mark.parametrize('averaged', ['ema_model', 'model_ema', 'net.ema', 'swa', 'averaged_model'])
-def test_averaged_weights_of_any_name_count_before_the_others(averaged):
+def test_averaged_weights_of_any_name_take_precedence(averaged):
     plain, mean = (randomise(SwinGAB(**SMALL), seed).state_dict() for seed in (1, 2))
     tensors = {f'online_model.{n}': t for n, t in plain.items()}
     tensors |= {f'{averaged}.module.{n}': t for n, t in mean.items()}
@@ -248,7 +248,7 @@ def test_averaged_weights_of_any_name_count_before_the_others(averaged):
 
 
 @pytest.mark.parametrize('averaging', [AveragedModel, ExponentialMovingAverage])
-def test_averaged_models_are_read_without_their_counters(averaging, tmp_path):
+def test_averaging_counters_are_ignored(averaging, tmp_path):
     model = randomise(Detector())
     averaged = averaging(model).state_dict()
     load_whole_model(Detector(), averaged, 'x', strict=True)
@@ -258,14 +258,14 @@ def test_averaged_models_are_read_without_their_counters(averaging, tmp_path):
     assert set(torch.load(published, weights_only=True)) == set(model.state_dict())
 
 
-def test_steps_of_another_model_stay_a_tensor_like_any_other():
+def test_steps_of_ordinary_model_stays_a_tensor():
     tensors = {**SwinGAB(**SMALL).state_dict(), 'steps': torch.tensor(3)}
-    with pytest.raises(ValueError, match=r'1 without a place in the model \(steps\)'):
+    with pytest.raises(ValueError, match=r'1 unexpected key\(s\) \(steps\)'):
         load_whole_model(SwinGAB(**SMALL), tensors, 'x', strict=True)
 
 
-def test_what_is_in_backbone_counts_before_momentum_encoders():
-    """As stock Swins take it: MoCo's momentum encoder is beside the backbone."""
+def test_backbone_takes_precedence_over_momentum_encoder():
+    """As stock Swins take it: MoCo's momentum encoder is next to the backbone."""
     plain, other = (randomise(SwinGAB(**SMALL), seed).state_dict() for seed in (1, 2))
     tensors = {f'momentum_encoder.module.0.{n}': t for n, t in other.items()}
     contents = Contents.of(tensors | {f'backbone.{n}': t for n, t in plain.items()}, 'x')
@@ -273,7 +273,7 @@ def test_what_is_in_backbone_counts_before_momentum_encoders():
     assert len(contents.others) == len(other)
 
 
-def test_a_prefix_may_be_given_as_the_file_has_it():
+def test_prefix_may_include_wrappers():
     tensors = SwinGAB(**SMALL).state_dict()
     two = {f'{a}._orig_mod.backbone.module.{n}': t for a in 'ab' for n, t in tensors.items()}
     for prefix in ('b.backbone', 'b._orig_mod.backbone.module', 'b._orig_mod.backbone.module.'):
@@ -281,18 +281,18 @@ def test_a_prefix_may_be_given_as_the_file_has_it():
 
 
 @pytest.mark.parametrize('key', ['model_state_dict', 'module', 'model'])
-def test_tensors_are_found_under_the_usual_keys(key):
+def test_tensors_are_found_under_common_keys(key):
     tensors = SwinGAB(**SMALL).state_dict()
     assert set(Contents.of({key: tensors, 'epoch': 3}, 'x').swin) == set(tensors)
 
 
 @pytest.mark.parametrize('key', ['network', 'net', 'weights', 'params_ema', 'encoder'])
-def test_the_only_mapping_that_holds_tensors_is_the_weights_whatever_its_name(key):
+def test_only_mapping_with_tensors_is_the_state_dict(key):
     own = SwinGAB(gab_cfg=None, **SMALL).state_dict()
     tensors, _ = unwrap({'epoch': 3, 'optimizer': {'state': {}}, key: own}, 'file')
     assert list(tensors) == list(own)
 
 
-def test_a_file_with_tensors_nowhere_names_its_keys():
-    with pytest.raises(ValueError, match=r'no tensors by name, and its keys are epoch, args'):
+def test_file_without_tensors_error_lists_keys():
+    with pytest.raises(ValueError, match=r'no tensors by name; its keys are epoch, args'):
         unwrap({'epoch': 3, 'args': {'lr': 0.1}}, 'file')

@@ -1,4 +1,4 @@
-"""Models that several tests of the tools share: trained once, in a process of their own."""
+"""Models shared by tests of the commands; each is trained once, in a subprocess."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def segmentor(nuclei, tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def tested_segmentor(nuclei, segmentor, tmp_path_factory):
-    """The same segmentor tested; returns the work dir with results.json and the maps."""
+    """Test the segmentor; returns the work dir with results.json and the label maps."""
     work_dir = tmp_path_factory.mktemp('tested')
     run_tool(
         'tools/test.py', 'configs/upernet_swin_gab_nuclei.py', segmentor / 'iter_3.pth',

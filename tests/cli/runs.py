@@ -1,10 +1,10 @@
-"""Short runs of the nuclei configs, as users type them."""
+"""Short runs of the nuclei configs with the command-line tools."""
 
 from importlib import import_module
 
 from ..conftest import run_tool
 
-# Small and short: these runs show that things work, `make demo` that they work well.
+# Small and short: these runs only test that the tools work; `make demo` checks the metrics.
 TINY = [
     'model.backbone.embed_dims=16',
     'model.backbone.num_heads=(1,2,4,8)',
@@ -18,7 +18,7 @@ SEGMENTATION = [
 
 
 def options(nuclei, settings, *more):
-    """Command-line overrides: small model, and the data where the fixture put it."""
+    """Return command-line overrides: a small model, and the data of the fixture."""
     roots = [
         f'{loader}.dataset.data_root={nuclei}' for loader in ('train_dataloader', 'val_dataloader')
     ]
@@ -30,7 +30,7 @@ def options(nuclei, settings, *more):
 
 
 def train(work_dir, name, nuclei, settings, *more):
-    """Train a nuclei config in a process of its own; returns the work dir."""
+    """Train a nuclei config in a subprocess; returns the work dir."""
     run_tool(
         'tools/train.py', f'configs/{name}.py', '--work-dir', work_dir,
         *options(nuclei, settings, *more),
@@ -39,7 +39,7 @@ def train(work_dir, name, nuclei, settings, *more):
 
 
 def call(tool, words, capsys, monkeypatch):
-    """Run a tool, or a project's module, in this process; returns exit code and output."""
+    """Run a tool or a project's module in this process; returns exit code and output."""
     monkeypatch.setattr('sys.argv', [tool, *map(str, words)])
     is_tool = tool.endswith('.py')
     name = tool.removesuffix('.py').replace('/', '.') if is_tool else f'{tool}.__main__'

@@ -1,4 +1,4 @@
-"""docs/adding_a_method.md, as it stands there: one file, one row, and nothing of mmgab edited."""
+"""The example of docs/adding_a_method.md, without changes of mmgab."""
 
 import re
 import sys
@@ -23,7 +23,7 @@ ATTENTION = dict(type='distance_bias.DistanceWindowMSA', slope=0.7)
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The page's file and config in a folder that Python imports from, forgotten afterwards."""
+    """Return an importable folder with the file and the config of the page."""
     file, config, _ = re.findall(r'```python\n(.*?)```', PAGE.read_text(), flags=re.DOTALL)
     (tmp_path / 'distance_bias.py').write_text(file)
     base = f'{ROOT}/configs/upernet_swin_gab_nuclei.py'
@@ -37,7 +37,7 @@ def folder(tmp_path, monkeypatch):
     sys.modules.pop('distance_bias', None)
 
 
-def test_it_trains_and_its_checkpoint_is_loaded_described_and_folded(folder, nuclei):
+def test_added_method_trains_loads_describes_and_folds(folder, nuclei):
     run_tool(
         'tools/train.py', folder / 'config.py', '--work-dir', folder / 'run',
         *options(nuclei, SEGMENTATION, 'train_cfg.max_iters=2',
@@ -50,7 +50,7 @@ def test_it_trains_and_its_checkpoint_is_loaded_described_and_folded(folder, nuc
     assert not report.missing
     slopes = [p for name, p in model.named_parameters() if name.endswith('distance.slope')]
     assert len(slopes) == 4
-    assert all((slope != 0.5).any() for slope in slopes)  # they have learned
+    assert all((slope != 0.5).any() for slope in slopes)  # changed by training
     contents = Contents.of(read_checkpoint(path), path)
     assert sum(', slope 0.' in f', {line.rpartition("  ")[2]}' for line in summary(contents)) == 4
 
@@ -61,7 +61,7 @@ def test_it_trains_and_its_checkpoint_is_loaded_described_and_folded(folder, nuc
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
-def test_a_file_without_it_is_a_start_and_a_file_with_half_of_it_is_refused(folder, tmp_path):
+def test_checkpoint_may_lack_the_method_but_not_parts_of_it(folder, tmp_path):
     model = SwinGAB(**SWIN, attention=ATTENTION)
     torch.save(SwinGAB(**SWIN).state_dict(), tmp_path / 'plain.pth')
     assert len(load(model, str(tmp_path / 'plain.pth')).missing) == 4
@@ -73,6 +73,6 @@ def test_a_file_without_it_is_a_start_and_a_file_with_half_of_it_is_refused(fold
 
 
 @pytest.mark.parametrize('kind', [dict(type='no_such_package.Attention'), dict(), 'distance'])
-def test_an_attention_that_is_not_found_is_refused(kind):
+def test_unknown_attention_type_raises(kind):
     with pytest.raises((TypeError, ValueError), match='attention'):
         SwinGAB(**SWIN, attention=kind)

@@ -24,7 +24,7 @@ def look(detector, tmp_path, capsys, monkeypatch):
     return run
 
 
-def test_attention_is_shown_with_and_without_the_gaussian(look, tmp_path):
+def test_attention_is_plotted_with_and_without_gaussian(look, tmp_path):
     code, output = look('--images', 'val', '--size', 288, 320)
     assert code == 0, output
     rows = json.loads((tmp_path / 'seen.json').read_text())
@@ -33,18 +33,18 @@ def test_attention_is_shown_with_and_without_the_gaussian(look, tmp_path):
         maps = {when: arrays[f'{when}/{NAME}'] for when in rows}
     for when, own in rows.items():
         assert maps[when].shape == (1, 13, 13)
-        # Every query's weights sum to one: over offsets, times the pairs of each.
+        # The weights of a query sum to one: over offsets, times the number of pairs of each.
         counts = np.outer(*[7 - np.abs(np.arange(-6, 7))] * 2)
         assert (maps[when][0] * counts).sum() == pytest.approx(49)
         assert len(own[NAME]['mean_distance']) == 1
     near, far = (rows[when][NAME]['mean_distance'][0] for when in rows)
-    assert near < far  # a Gaussian draws attention to what is near
+    assert near < far  # a Gaussian increases attention to near tokens
     for name in ('seen_layers.png', 'seen_heads.png'):
         with Image.open(tmp_path / name) as image:
             assert min(image.size) > 200
 
 
-def test_a_swin_without_gaussians_is_looked_at_once(tmp_path, capsys, monkeypatch):
+def test_swin_without_gaussians_is_run_once(tmp_path, capsys, monkeypatch):
     words = ('configs/upernet_swin_nuclei.py', '--images', 'noise', '--num', 1, '--size', 448, 448)
     code, output = call(TOOL, (*words, '--out', tmp_path / 'seen'), capsys, monkeypatch)
     assert code == 0, output
@@ -57,11 +57,14 @@ def test_a_swin_without_gaussians_is_looked_at_once(tmp_path, capsys, monkeypatc
 @pytest.mark.parametrize(
     ('words', 'complaint'),
     [
-        (('--images', 'noise', '--size', 64, 64), 'has no window without padding in such images'),
+        (
+            ('--images', 'noise', '--size', 64, 64),
+            'has no window without padding in images of this size',
+        ),
         (('--images', 'nowhere'), '--images nowhere: the folder does not exist'),
     ],
 )
-def test_what_cannot_be_seen_is_said_in_a_sentence(look, tmp_path, words, complaint):
+def test_invalid_input_ends_with_one_message(look, tmp_path, words, complaint):
     code, output = look(*words)
     assert code == 2
     assert complaint in output

@@ -1,4 +1,4 @@
-"""What goes wrong in real runs ends with an error that names it, and nothing is lost."""
+"""Invalid data, checkpoints and settings end a run with a clear error; no file is lost."""
 
 import shutil
 
@@ -16,20 +16,20 @@ CONFIG = 'configs/upernet_swin_gab_nuclei.py'
 
 
 def failure(*words, **kwargs):
-    """The last line of a command that must fail."""
+    """Run a command that must fail; returns the last line of its output."""
     done = start_tool(*words, **kwargs)
     assert done.returncode != 0, done.stdout[-2000:]
     return done.stdout.strip().splitlines()[-1]
 
 
-def test_training_without_data_says_what_was_looked_for_and_where_to_get_it(tmp_path):
+def test_missing_data_error_has_path_and_download_docs(tmp_path):
     config = ROOT / 'configs' / 'mask_rcnn_swin_s_gab_coco.py'
     line = failure('tools/train.py', config, cwd=tmp_path)
     assert 'error: train_dataloader: data/coco/ does not exist' in line
     assert 'docs/datasets.md' in line
 
 
-def test_a_label_that_is_no_class_stops_training_and_names_its_image(nuclei, tmp_path):
+def test_invalid_label_stops_training_and_lists_its_image(nuclei, tmp_path):
     data = tmp_path / 'nuclei'
     shutil.copytree(nuclei, data)
     for label in (data / 'labels' / 'train').iterdir():
@@ -43,7 +43,7 @@ def test_a_label_that_is_no_class_stops_training_and_names_its_image(nuclei, tmp
     assert '2 classes' in line
 
 
-def test_a_checkpoint_that_does_not_fit_is_not_tested(nuclei, tmp_path):
+def test_mismatched_checkpoint_is_not_tested(nuclei, tmp_path):
     weights = {'backbone.stages.0.blocks.0.attn.w_msa.qkv.weight': torch.zeros(3, 3)}
     torch.save(dict(state_dict=weights), tmp_path / 'other.pth')
     line = failure(
@@ -51,14 +51,12 @@ def test_a_checkpoint_that_does_not_fit_is_not_tested(nuclei, tmp_path):
         *options(nuclei, SEGMENTATION),
     )  # fmt: skip
     assert 'other.pth does not fit the model' in line
-    assert 'missing in the file' in line
+    assert 'missing key(s)' in line
     assert 'of another shape' in line
     assert not (tmp_path / 'run' / 'results.json').exists()
 
 
-def test_resuming_from_a_truncated_checkpoint_is_refused_and_the_file_is_left_as_it_is(
-    nuclei, tmp_path
-):
+def test_resuming_from_truncated_checkpoint_raises_and_keeps_file(nuclei, tmp_path):
     torn = tmp_path / 'iter_1.pth'
     torch.save(dict(state_dict={}, meta={}), torn)
     content = torn.read_bytes()[:-50]
@@ -72,7 +70,7 @@ def test_resuming_from_a_truncated_checkpoint_is_refused_and_the_file_is_left_as
     assert torn.read_bytes() == content
 
 
-def test_a_work_dir_that_cannot_be_written_is_named_before_anything_runs(nuclei, tmp_path):
+def test_unwritable_work_dir_is_reported_before_training(nuclei, tmp_path):
     (tmp_path / 'file').touch()
     line = failure(
         'tools/train.py', CONFIG, '--work-dir', tmp_path / 'file' / 'run',
@@ -81,12 +79,12 @@ def test_a_work_dir_that_cannot_be_written_is_named_before_anything_runs(nuclei,
     assert 'file/run cannot be written' in line
 
 
-def test_scaling_without_a_base_is_refused(tmp_path):
+def test_auto_scale_lr_without_base_batch_size_raises(tmp_path):
     line = failure('tools/train.py', CONFIG, '--work-dir', tmp_path, '--auto-scale-lr')
     assert '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...)' in line
 
 
-def test_all_processes_end_before_the_first_step_where_data_do_not_fit(nuclei, tmp_path):
+def test_all_processes_exit_before_training_on_mismatched_data(nuclei, tmp_path):
     done = start_tool(
         'tools/dist_train.sh', 'configs/mask_rcnn_swin_gab_nuclei.py', 2,
         '--work-dir', tmp_path / 'run',
@@ -94,5 +92,5 @@ def test_all_processes_end_before_the_first_step_where_data_do_not_fit(nuclei, t
         timeout=120,
     )  # fmt: skip
     assert done.returncode != 0
-    assert "classes='nucleus' is a text" in done.stdout
+    assert "classes='nucleus' is a string" in done.stdout
     assert 'Epoch(train)' not in done.stdout

@@ -1,4 +1,4 @@
-"""Checkpoints that the training and testing tools are given, as users type them."""
+"""Checkpoints passed to the training and test tools on the command line."""
 
 import json
 import os
@@ -15,8 +15,8 @@ pytestmark = pytest.mark.process
 CONFIG = 'configs/upernet_swin_gab_nuclei.py'
 
 
-def test_training_starts_from_another_projects_file(nuclei, tmp_path):
-    """The Swin of an image classifier of timm's, split into a Gaussian and a remainder."""
+def test_training_starts_from_timm_weights(nuclei, tmp_path):
+    """A timm classifier, unfolded into Gaussians and remaining tables."""
     theirs = timm.create_model(
         'swin_tiny_patch4_window7_224', embed_dim=16, depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8)
     )
@@ -39,16 +39,14 @@ class Touches:
         return os.mkdir, (self.path,)
 
 
-def test_a_tested_checkpoint_that_carries_code_is_refused_until_it_is_trusted(
-    nuclei, segmentor, tmp_path
-):
+def test_testing_checkpoint_with_pickle_code_requires_trust(nuclei, segmentor, tmp_path):
     victim, evil = tmp_path / 'victim', tmp_path / 'evil.pth'
     checkpoint = torch.load(segmentor / 'iter_3.pth', weights_only=False)
     torch.save(dict(checkpoint, extra=Touches(str(victim))), evil)
     words = ('tools/test.py', CONFIG, evil, '--work-dir', tmp_path)
     done = start_tool(*words, *options(nuclei, SEGMENTATION))
     assert done.returncode != 0
-    assert 'evil.pth is refused: it contains executable pickle code' in done.stdout
+    assert 'evil.pth is rejected: it contains executable pickle code' in done.stdout
     assert not victim.exists()
     run_tool(*words, '--trust', *options(nuclei, SEGMENTATION))
     assert victim.exists()
@@ -56,7 +54,7 @@ def test_a_tested_checkpoint_that_carries_code_is_refused_until_it_is_trusted(
 
 
 @pytest.mark.parametrize('name', ['https://127.0.0.1:9/swin.pth', 'timm://no_such_model'])
-def test_an_init_cfg_that_cannot_be_read_stops_the_run_with_its_name(name, nuclei, tmp_path):
+def test_unreadable_init_cfg_checkpoint_stops_training(name, nuclei, tmp_path):
     done = start_tool(
         'tools/train.py', CONFIG, '--work-dir', tmp_path, *options(nuclei, SEGMENTATION),
         'model.backbone.init_cfg.type=Pretrained', f'model.backbone.init_cfg.checkpoint={name}',
@@ -65,7 +63,7 @@ def test_an_init_cfg_that_cannot_be_read_stops_the_run_with_its_name(name, nucle
     assert name in done.stdout.splitlines()[-1]
 
 
-def test_averaging_hooks_find_the_weights_of_a_file_wrapped_like_another_projects(
+def test_ema_hooks_load_weights_wrapped_by_other_projects(
     nuclei, segmentor, tested_segmentor, tmp_path
 ):
     config = tmp_path / 'averaged.py'

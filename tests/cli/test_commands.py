@@ -1,4 +1,4 @@
-"""``mmgab COMMAND``, the scripts of tools/ that run the same, and how both end at a mistake."""
+"""``mmgab COMMAND`` and the equivalent scripts of tools/: help, usage errors and user errors."""
 
 import importlib
 import os
@@ -17,7 +17,7 @@ from ..conftest import ROOT
 from .runs import call
 
 CONFIG = 'mmgab::upernet_swin_gab_nuclei.py'
-# Words of each command; what they name does not exist.
+# Arguments of each command with files that do not exist.
 MISSING = {
     'train': ('nowhere.py',),
     'test': ('nowhere.py', 'nowhere.pth'),
@@ -55,13 +55,13 @@ def mmgab(capsys, monkeypatch, tmp_path):
 
 
 def arguments(help):
-    """What a help says of arguments: all below the description."""
+    """Return the part of a help text below the description."""
     starts = [help.find(title) for title in ('positional arguments:', 'options:')]
     return help[min(start for start in starts if start >= 0) :]
 
 
 @every_command
-def test_a_command_has_help_and_a_line_in_the_list(name, mmgab):
+def test_command_has_help_and_is_listed(name, mmgab):
     code, output, _ = mmgab(name, '--help')
     assert code == 0
     assert output.startswith(f'usage: mmgab {name} ')
@@ -71,7 +71,7 @@ def test_a_command_has_help_and_a_line_in_the_list(name, mmgab):
 
 
 @every_reader
-def test_a_script_of_tools_takes_the_arguments_of_its_command(name, mmgab, capsys, monkeypatch):
+def test_script_has_the_arguments_of_its_command(name, mmgab, capsys, monkeypatch):
     _, help, _ = mmgab(name, '--help')
     script, *command = COMMANDS[name].script.split()
     assert (ROOT / script).is_file()
@@ -82,7 +82,7 @@ def test_a_script_of_tools_takes_the_arguments_of_its_command(name, mmgab, capsy
 
 
 @every_reader
-def test_a_missing_file_is_one_message_and_nothing_is_written(name, mmgab, tmp_path):
+def test_missing_file_prints_one_message_and_writes_nothing(name, mmgab, tmp_path):
     code, _, errors = mmgab(name, *MISSING[name])
     assert code == 2
     (message,) = errors.splitlines()
@@ -92,7 +92,7 @@ def test_a_missing_file_is_one_message_and_nothing_is_written(name, mmgab, tmp_p
 
 
 @every_reader
-def test_debug_shows_the_traceback_and_ends_with_the_same_message(name, mmgab):
+def test_debug_prints_traceback_before_the_message(name, mmgab):
     _, _, message = mmgab(name, *MISSING[name])
     code, _, errors = mmgab(name, *MISSING[name], '--debug')
     assert code == 2
@@ -101,7 +101,7 @@ def test_debug_shows_the_traceback_and_ends_with_the_same_message(name, mmgab):
 
 
 @pytest.mark.parametrize('name', WITH_CONFIG)
-def test_an_unknown_key_of_a_packaged_config_is_one_message(name, mmgab, tmp_path):
+def test_unknown_config_key_prints_one_message(name, mmgab, tmp_path):
     words = (name, CONFIG, *MISSING[name][1:], '--cfg-options', 'model.backbone.depht=1')
     code, _, errors = mmgab(*words)
     assert code == 2
@@ -112,15 +112,17 @@ def test_an_unknown_key_of_a_packaged_config_is_one_message(name, mmgab, tmp_pat
 
 @pytest.mark.parametrize('name', WITH_CONFIG)
 @pytest.mark.parametrize('option', ['model', '=1', 'a=(1,2', 'a=[1,(2]'])
-def test_an_option_that_is_no_key_and_value_is_bad_usage(name, option, mmgab):
+def test_malformed_cfg_option_is_a_usage_error(name, option, mmgab):
     code, _, errors = mmgab(name, *MISSING[name], '--cfg-options', option)
     assert code == 2
     assert f'mmgab {name}: error: argument --cfg-options: ' in errors.splitlines()[-1]
 
 
 @every_command
-def test_an_unknown_flag_is_bad_usage_of_its_command(name, mmgab):
-    code, _, errors = mmgab(name, *MISSING.get(name, ()), '--no-such-flag')
+def test_unknown_flag_is_a_usage_error_of_the_command(name, mmgab):
+    predict = ('nowhere.py', 'nowhere.pth', 'nowhere.png', '-o', 'out')
+    words = predict if name == 'predict' else MISSING.get(name, ())
+    code, _, errors = mmgab(name, *words, '--no-such-flag')
     assert code == 2
     assert errors.splitlines()[-1] == f'mmgab {name}: error: unrecognized arguments: --no-such-flag'
 
@@ -136,7 +138,7 @@ def test_an_unknown_flag_is_bad_usage_of_its_command(name, mmgab):
         (('train', CONFIG, '--resume', 'nowhere.pth'), 'checkpoint nowhere.pth does not'),
     ],
 )
-def test_what_can_be_checked_is_checked_before_anything_is_built(
+def test_arguments_are_checked_before_models_are_built(
     words, message, mmgab, tmp_path, monkeypatch
 ):
     monkeypatch.setattr('mmengine.registry.MODELS.build', None)
@@ -147,19 +149,19 @@ def test_what_can_be_checked_is_checked_before_anything_is_built(
 
 
 @pytest.mark.parametrize(('words', 'message'), [((), 'COMMAND'), (('trian',), "'trian'")])
-def test_no_command_or_an_unknown_one_is_bad_usage(words, message, mmgab):
+def test_missing_or_unknown_command_is_a_usage_error(words, message, mmgab):
     code, _, errors = mmgab(*words)
     assert code == 2
     assert message in errors.splitlines()[-1]
 
 
-def test_an_error_in_a_config_of_the_users_keeps_its_traceback(mmgab, tmp_path):
+def test_error_in_user_config_keeps_traceback(mmgab, tmp_path):
     (tmp_path / 'mine.py').write_text("raise ValueError('mine')\n")
     with pytest.raises(ValueError, match='mine'):
         mmgab('train', 'mine.py')
 
 
-def test_an_error_in_a_module_of_the_users_keeps_its_traceback(mmgab, tmp_path, monkeypatch):
+def test_error_in_user_module_keeps_traceback(mmgab, tmp_path, monkeypatch):
     (tmp_path / 'a_module_of_mine.py').write_text("open('nowhere')\n")
     (tmp_path / 'mine.py').write_text("custom_imports = dict(imports=['a_module_of_mine'])\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -168,7 +170,7 @@ def test_an_error_in_a_module_of_the_users_keeps_its_traceback(mmgab, tmp_path, 
 
 
 def raises(error, module, function='read'):
-    """A function of some module that raises an error."""
+    """Return a function that raises an error, defined in a given module."""
     namespace = dict(__name__=module, error=error)
     exec(f'def {function}():\n    raise error', namespace)
     return namespace[function]
@@ -181,14 +183,18 @@ def raises(error, module, function='read'):
         (
             KeyError('a is in no registry'),
             2,
-            'error: a is in no registry (KeyError; --debug shows ',
+            'error: a is in no registry (KeyError; add --debug for the traceback)\n',
         ),
-        (TypeError('no argument a'), 2, 'error: no argument a (TypeError; --debug shows where)\n'),
+        (
+            TypeError('no argument a'),
+            2,
+            'error: no argument a (TypeError; add --debug for the traceback)\n',
+        ),
         (CommandError('it is over', 7), 7, 'error: it is over\n'),
         (ValueError(), 2, 'error: ValueError\n'),
     ],
 )
-def test_a_mistake_has_a_message_and_an_exit_code(error, code, message, capsys):
+def test_user_error_has_message_and_exit_code(error, code, message, capsys):
     assert exit_code_of(raises(error, 'mmgab.engine'), debug=False) == code
     assert capsys.readouterr().err.startswith(message)
 
@@ -203,12 +209,12 @@ def test_a_mistake_has_a_message_and_an_exit_code(error, code, message, capsys):
     ],
     ids=['another type', 'own code', 'in training', 'own import'],
 )
-def test_another_error_is_raised(command):
+def test_other_errors_are_raised(command):
     with pytest.raises(Exception):  # noqa: B017, PT011  whatever it is
         exit_code_of(command, debug=False)
 
 
-def test_a_library_that_is_not_installed_is_named_with_what_installs_it(capsys, monkeypatch):
+def test_missing_library_error_has_install_command(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, 'mmseg', None)
     assert exit_code_of(partial(importlib.import_module, 'mmseg.apis'), debug=False) == 2
     message = capsys.readouterr().err
@@ -217,8 +223,8 @@ def test_a_library_that_is_not_installed_is_named_with_what_installs_it(capsys, 
 
 
 @pytest.mark.process
-def test_help_is_printed_in_half_a_second_of_processor_time():
-    """Of the whole process: the clock on the wall depends on what else runs."""
+def test_help_takes_less_than_half_a_second_of_cpu_time():
+    """CPU time of the process, as wall time depends on the load of the machine."""
     seconds = []
     for _ in range(5):
         command = [sys.executable, '-m', 'mmgab', '--help']
@@ -233,10 +239,8 @@ def test_help_is_printed_in_half_a_second_of_processor_time():
 @pytest.mark.parametrize(
     ('line', 'flag'), [('mmgab inspect --sh', '--sha256'), ('mmgab train --res', '--resume')]
 )
-def test_a_shell_completes_from_the_parser_of_the_command_that_is_typed(
-    line, flag, mmgab, monkeypatch
-):
-    """With a stand-in for argcomplete, which ends the process once it has printed its words."""
+def test_shell_completion_uses_the_parser_of_the_command(line, flag, mmgab, monkeypatch):
+    """With a stub of argcomplete, which exits the process after printing the completions."""
     given = []
 
     def autocomplete(parser):

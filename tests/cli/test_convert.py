@@ -1,4 +1,4 @@
-"""tools/model_converters/convert.py as users type it."""
+"""tools/model_converters/convert.py on the command line."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def swingab_of(path, **options):
     return model
 
 
-def test_inspect_tells_layout_variant_tables_and_hash(folder):
+def test_inspect_prints_layout_variant_tables_and_hash(folder):
     output = run_tool(TOOL, 'inspect', folder / 'timm.safetensors')
     assert 'layout      timm' in output
     assert 'depth 8: 2-2-2-2' in output
@@ -54,7 +54,7 @@ def test_inspect_tells_layout_variant_tables_and_hash(folder):
     assert len(re.findall(r'R\^2 \d\.\d+  A \d\.\d+, sigma', output)) == 8
 
 
-def test_import_makes_a_classifier_for_openmmlab(folder, tmp_path):
+def test_import_converts_classifier_to_openmmlab_layout(folder, tmp_path):
     output = run_tool(TOOL, 'import', folder / 'timm.safetensors', '-o', tmp_path / 'out.pth')
     assert 'Found a Swin in timm layout' in output
     tensors = torch.load(tmp_path / 'out.pth', weights_only=True)['state_dict']
@@ -66,7 +66,7 @@ def test_import_makes_a_classifier_for_openmmlab(folder, tmp_path):
     )
 
 
-def test_unfold_and_fold_give_the_function_back_and_draw_it(folder, tmp_path):
+def test_unfold_and_fold_preserve_outputs_and_plot_tables(folder, tmp_path):
     plain, there, back = (tmp_path / f'{name}.pth' for name in ('plain', 'there', 'back'))
     run_tool(TOOL, 'fold', folder / 'trained.pth', '--to', 'mmdet', '-o', plain)
     output = run_tool(
@@ -88,14 +88,14 @@ def test_unfold_and_fold_give_the_function_back_and_draw_it(folder, tmp_path):
             assert min(image.size) > 300
 
 
-def test_what_has_no_place_is_said(folder, tmp_path):
+def test_tensors_without_target_are_reported(folder, tmp_path):
     output = run_tool(
         TOOL, 'fold', folder / 'trained.pth', '--to', 'timm', '-o', tmp_path / 'a.pth'
     )
-    assert 'No place in timm, left out: norm0.weight' in output
+    assert 'Not written, as the timm layout does not have them: norm0.weight' in output
 
 
-def test_a_folder_for_transformers_has_its_configuration(folder, tmp_path):
+def test_transformers_output_folder_has_config_json(folder, tmp_path):
     run_tool(TOOL, 'fold', folder / 'trained.pth', '--to', 'transformers', '-o', tmp_path / 'out')
     assert {p.name for p in (tmp_path / 'out').iterdir()} == {'config.json', 'model.safetensors'}
     config = json.loads((tmp_path / 'out' / 'config.json').read_text())
@@ -103,24 +103,24 @@ def test_a_folder_for_transformers_has_its_configuration(folder, tmp_path):
     assert config['num_heads'] == [2, 4, 8, 16]
 
 
-def test_publish_drops_the_optimizer(folder, tmp_path):
+def test_publish_removes_optimizer_state(folder, tmp_path):
     output = run_tool(TOOL, 'publish', folder / 'trained.pth', '-o', tmp_path / 'swin.pth')
     (path,) = tmp_path.glob('swin-????????.pth')
     assert str(path) in output
     assert set(torch.load(path, weights_only=True)) == {'state_dict'}
 
 
-REFUSED = {
+FAILURES = {
     'nothing to fold': (('fold', 'timm.safetensors', '--to', 'mmdet', '-o', 'x.pth'), 'nothing to'),
     'a Gaussian already': (('unfold', 'trained.pth', '-o', 'x.pth'), 'has a Gaussian already'),
     'no file': (('inspect', 'none.pth'), 'none.pth does not exist'),
     'its own input': (
         ('fold', 'trained.pth', '--to', 'mmdet', '-o', 'trained.pth', '--force'),
-        'is an input, which is never written over',
+        'is an input file, which is never overwritten',
     ),
     'a file that is there': (
         ('fold', 'trained.pth', '--to', 'mmdet', '-o', 'timm.safetensors'),
-        '--force to replace it',
+        '--force to overwrite it',
     ),
     'another hash': (('inspect', 'trained.pth', '--sha256', '00000000'), 'its sha256 is'),
     'no such layout': (
@@ -135,9 +135,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize('case', REFUSED)
-def test_what_cannot_be_done_ends_with_the_reason_and_not_with_0(case, folder, capsys, monkeypatch):
-    words, message = REFUSED[case]
+@pytest.mark.parametrize('case', FAILURES)
+def test_failed_conversion_prints_reason_and_exits_nonzero(case, folder, capsys, monkeypatch):
+    words, message = FAILURES[case]
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
     monkeypatch.chdir(folder)
     code, output = call(TOOL, words, capsys, monkeypatch)
@@ -146,7 +146,7 @@ def test_what_cannot_be_done_ends_with_the_reason_and_not_with_0(case, folder, c
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
 
 
-def test_a_folder_that_is_read_is_not_written_into(folder, tmp_path, capsys, monkeypatch):
+def test_output_into_input_folder_is_rejected(folder, tmp_path, capsys, monkeypatch):
     saved = tmp_path / 'saved'
     run_tool(TOOL, 'fold', folder / 'trained.pth', '--to', 'transformers', '-o', saved)
     run_tool(TOOL, 'unfold', saved, '-o', tmp_path / 'there.pth')
@@ -154,11 +154,11 @@ def test_a_folder_that_is_read_is_not_written_into(folder, tmp_path, capsys, mon
     words = ('import', saved, '-o', saved / 'config.json', '--force')
     code, output = call(TOOL, words, capsys, monkeypatch)
     assert code != 0
-    assert 'is an input, which is never written over' in output
+    assert 'is an input file, which is never overwritten' in output
     assert {p.name: p.read_bytes() for p in saved.iterdir()} == before
 
 
-def test_a_detector_with_a_compiled_backbone_folds_with_its_heads(tmp_path, capsys, monkeypatch):
+def test_detector_with_compiled_backbone_folds(tmp_path, capsys, monkeypatch):
     head = torch.nn.Linear(2, 2)
     model = torch.nn.ModuleDict(dict(backbone=torch.compile(SwinGAB(**OURS)), roi_head=head))
     torch.save(dict(state_dict=model.state_dict(), meta={}), tmp_path / 'compiled.pth')
@@ -173,7 +173,7 @@ def test_a_detector_with_a_compiled_backbone_folds_with_its_heads(tmp_path, caps
     assert "openmmlab in 'backbone.'" in output
 
 
-def test_half_precision_and_a_figure_that_is_there(folder, tmp_path, capsys, monkeypatch):
+def test_half_precision_conversion_with_existing_figure(folder, tmp_path, capsys, monkeypatch):
     tensors = {n: t.bfloat16() for n, t in SwinGAB(**OURS).state_dict().items()}
     write_checkpoint(tensors, tmp_path / 'half.safetensors')
     (tmp_path / 'mine.png').write_bytes(b'mine')
@@ -195,20 +195,20 @@ class Touches:
         return os.mkdir, (self.path,)
 
 
-def test_code_in_a_file_is_refused_until_it_is_trusted(tmp_path):
+def test_checkpoint_with_pickle_code_requires_trust(tmp_path):
     victim, path = tmp_path / 'victim', tmp_path / 'evil.pth'
     torch.save(dict(state_dict=SwinGAB(**OURS).state_dict(), x=Touches(str(victim))), path)
     done = start_tool(TOOL, 'inspect', path)
     assert done.returncode != 0
-    assert 'would call or import posix.mkdir. Ask for a file of tensors alone' in done.stdout
+    assert 'would call or import posix.mkdir. Use a file that holds only tensors' in done.stdout
     assert not victim.exists()
     run_tool(TOOL, 'inspect', path, '--trust')
     assert victim.exists()
 
 
 @pytest.mark.parametrize('command', ['inspect', 'import', 'fold', 'unfold', 'publish'])
-def test_help_has_an_example_of_every_command(command, capsys, monkeypatch):
+def test_help_has_an_example(command, capsys, monkeypatch):
     code, output = call(TOOL, (command, '--help'), capsys, monkeypatch)
     assert code == 0
-    assert f'example:\n  python {TOOL} {command} ' in output
+    assert f'Examples:\n  python {TOOL} {command} ' in output
     assert '--trust' in output

@@ -1,4 +1,4 @@
-"""Trained with the Gaussian, folded, run by the stock toolboxes' own tools: the same results.
+"""Models trained with the Gaussian and folded have the same results in the stock toolboxes.
 
 The stock tools are the scripts that MMDetection and MMSegmentation install with their packages.
 """
@@ -30,7 +30,7 @@ ALL_BOXES = ('model.test_cfg.rcnn.score_thr=0.0',)
 
 
 def stock_config(name, settings, nuclei, folder, *more):
-    """The config as a file by itself, with the stock backbone in place of ours."""
+    """Write the config with the stock backbone instead of mmgab's."""
     words = [word.partition('=') for word in options(nuclei, settings, *more)[1:]]
     config = load_config(str(ROOT / 'configs' / f'{name}.py'))
     config.merge_from_dict({key: _value(value) for key, _, value in words})
@@ -99,9 +99,7 @@ def assert_metrics_agree(ours, theirs):
         assert theirs[metric] == pytest.approx(value, abs=1e-3), metric
 
 
-def test_a_trained_mask_rcnn_gives_stock_mmdet_the_same_boxes_masks_and_map(
-    nuclei, detector, tmp_path
-):
+def test_folded_mask_rcnn_has_the_same_results_in_stock_mmdet(nuclei, detector, tmp_path):
     name, checkpoint = 'mask_rcnn_swin_gab_nuclei', detector / 'epoch_1.pth'
     (tmp_path / 'stock').mkdir()
     (tmp_path / 'ours').mkdir()
@@ -121,7 +119,7 @@ def test_a_trained_mask_rcnn_gives_stock_mmdet_the_same_boxes_masks_and_map(
         assert a['masks'] == b['masks']
 
 
-def test_a_trained_upernet_gives_stock_mmseg_the_same_maps_and_miou(
+def test_folded_upernet_has_the_same_results_in_stock_mmseg(
     nuclei, segmentor, tested_segmentor, tmp_path
 ):
     (tmp_path / 'stock').mkdir()

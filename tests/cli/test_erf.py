@@ -1,4 +1,4 @@
-"""tools/analysis_tools/erf.py and compare_erf.py as users type them, on a trained detector."""
+"""tools/analysis_tools/erf.py and compare_erf.py on a trained detector."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def erf(trained, capsys, monkeypatch):
     return run
 
 
-def test_a_trained_detector_is_measured_on_its_own_validation_set(erf, tmp_path):
+def test_detector_is_measured_on_its_validation_set(erf, tmp_path):
     code, output = erf(
         '--images', 'val', '--num', 3, '--size', 96, 128, '--out', tmp_path / 'last', '--layer',
         'backbone.stages.0', '--batch-size', 2,
@@ -56,7 +56,7 @@ def test_a_trained_detector_is_measured_on_its_own_validation_set(erf, tmp_path)
     assert (tmp_path / 'last.pdf').stat().st_size > 1000
 
 
-def test_weights_before_training_and_after_are_compared(erf, tmp_path, capsys, monkeypatch):
+def test_compare_plots_initial_and_trained_weights(erf, tmp_path, capsys, monkeypatch):
     common = ('--images', 'noise', '--num', 2, '--size', 64, 64, '--layer', 'backbone.stages.1')
     assert erf(*common, '--out', tmp_path / 'after')[0] == 0
     assert erf(*common, '--out', tmp_path / 'before', checkpoint=None)[0] == 0
@@ -70,7 +70,7 @@ def test_weights_before_training_and_after_are_compared(erf, tmp_path, capsys, m
             assert min(image.size) > 300
 
 
-def test_maps_of_different_protocols_are_not_drawn_together(erf, tmp_path, capsys, monkeypatch):
+def test_compare_rejects_different_protocols(erf, tmp_path, capsys, monkeypatch):
     files = [tmp_path / 'gab2023', tmp_path / 'raw']
     for file in files:
         erf('--images', 'noise', '--num', 1, '--size', 64, 64, '--protocol', file.name,
@@ -78,11 +78,11 @@ def test_maps_of_different_protocols_are_not_drawn_together(erf, tmp_path, capsy
     words = (*(f'{file}.npz' for file in files), '--out', tmp_path / 'both')
     code, output = call(COMPARE, words, capsys, monkeypatch)
     assert code == 2
-    assert 'error: maps of different protocols are not comparable' in output
+    assert 'error: receptive fields of different protocols are not comparable' in output
     assert not (tmp_path / 'both.png').exists()
 
 
-def test_half_precision_sees_about_the_same(erf, tmp_path):
+def test_bf16_erf_is_close_to_fp32(erf, tmp_path):
     common = ('--images', 'noise', '--num', 2, '--size', 64, 64)
     for dtype in ('fp32', 'bf16'):
         assert erf(*common, '--dtype', dtype, '--out', tmp_path / dtype)[0] == 0
@@ -91,21 +91,21 @@ def test_half_precision_sees_about_the_same(erf, tmp_path):
     assert not np.array_equal(single, half)
 
 
-def test_a_norm_that_was_not_trained_is_found_and_nothing_is_written(erf, tmp_path):
+def test_untrained_norm_is_reported_and_nothing_is_written(erf, tmp_path):
     words = ('--images', 'noise', '--num', 2, '--size', 64, 64, '--out', tmp_path / 'out')
     _, output = erf(*words, checkpoint=None)
     assert 'the layer ends with a norm that was not trained; measure what comes before' in output
     assert not list(tmp_path.glob('out*'))
 
 
-def test_an_image_that_cannot_be_read_is_named_and_left_out(erf, tmp_path):
+def test_unreadable_image_is_reported_and_skipped(erf, tmp_path):
     folder = tmp_path / 'images'
     folder.mkdir()
     Image.effect_noise((80, 70), 60).save(folder / 'a.png')
     (folder / 'b.png').write_bytes(b'no image')
     code, output = erf('--images', folder, '--size', 64, 64, '--out', tmp_path / 'out')
     assert code == 0, output
-    assert 'left out: b.png: unreadable' in output
+    assert 'skipped: b.png: unreadable' in output
     about = json.loads((tmp_path / 'out.json').read_text())['about']
     assert list(about['refused']) == ['b.png']
     assert about['refused']['b.png'].startswith('unreadable: failed to load image')
@@ -115,7 +115,7 @@ def test_an_image_that_cannot_be_read_is_named_and_left_out(erf, tmp_path):
     ('words', 'complaint'),
     [
         (('--images', 'noise', '--layer', 'backbone.stage.1'), "no layer 'backbone.stage.1', but"),
-        (('--images', 'noise', '--layer', 'roi_head'), "'roi_head' took no part"),
+        (('--images', 'noise', '--layer', 'roi_head'), "'roi_head' was not called"),
         (('--images', 'noise', '--layer', 'backbone.patch_embed'), 'returns tuple'),
         (('--images', 'noise', '--unit', '40,3'), '(40, 3) is outside of the feature map of 2 x 2'),
         (('--images', 'noise', '--unit', 'middle'), "a unit is 'centre', 'four', 'grid:N'"),
@@ -123,7 +123,7 @@ def test_an_image_that_cannot_be_read_is_named_and_left_out(erf, tmp_path):
         (('--images', 'noise', '--out-index', '7'), 'there is no index 7'),
     ],
 )
-def test_what_cannot_be_measured_is_said_in_a_sentence(erf, tmp_path, words, complaint):
+def test_invalid_arguments_end_with_one_message(erf, tmp_path, words, complaint):
     code, output = erf(*words, '--size', 64, 64, '--num', 1, '--out', tmp_path / 'out')
     assert code == 2
     assert complaint in output
@@ -132,7 +132,7 @@ def test_what_cannot_be_measured_is_said_in_a_sentence(erf, tmp_path, words, com
 
 
 @pytest.mark.process
-def test_an_interrupted_measurement_is_kept_and_resumed(trained, tmp_path):
+def test_interrupted_measurement_is_saved_and_resumed(trained, tmp_path):
     words = (*trained, '--images', 'noise', '--num', '100000', '--size', '64', '64',
              '--bootstrap', '2', '--out', tmp_path / 'out', '--resume')  # fmt: skip
     seen = [0]
@@ -147,19 +147,19 @@ def test_an_interrupted_measurement_is_kept_and_resumed(trained, tmp_path):
                 time.sleep(0.2)
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == 0
-        assert '--resume goes on' in (tmp_path / 'log').read_text()
+        assert 'continue with --resume' in (tmp_path / 'log').read_text()
         seen.append(load_erf(tmp_path / 'out.npz')[0].seen)
     assert 0 < seen[1] < seen[2]
 
 
-def test_what_was_measured_otherwise_is_not_gone_on_from(erf, tmp_path):
+def test_resume_rejects_other_settings(erf, tmp_path):
     common = ('--images', 'noise', '--num', 1, '--size', 64, 64, '--out', tmp_path / 'out')
     erf(*common)
     _, output = erf(*common, '--resume', '--protocol', 'raw')
     assert 'was measured with protocol=gab2023, not raw' in output
 
 
-def test_overrides_of_a_config_are_refused_where_there_is_none(tmp_path, capsys, monkeypatch):
+def test_cfg_options_with_timm_model_raise(tmp_path, capsys, monkeypatch):
     words = (
         'timm:resnet18',
         '--images',
@@ -170,4 +170,5 @@ def test_overrides_of_a_config_are_refused_where_there_is_none(tmp_path, capsys,
         'a=1',
     )
     _, output = call(TOOL, words, capsys, monkeypatch)
-    assert output == 'error: --cfg-options are for configs, and timm:resnet18 has none\n'
+    message = '--cfg-options can only be used with a config file, got source timm:resnet18'
+    assert output == f'error: {message}\n'

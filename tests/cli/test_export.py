@@ -1,4 +1,4 @@
-"""tools/deployment/export.py as users type it, on trained models."""
+"""tools/deployment/export.py on trained models."""
 
 import onnxruntime
 import pytest
@@ -16,7 +16,7 @@ def config(work_dir, name):
     return work_dir / f'{name}.py'
 
 
-def test_a_whole_segmentor_becomes_one_file_that_runs_without_this_package(segmentor, tmp_path):
+def test_exported_segmentor_runs_without_mmgab(segmentor, tmp_path):
     out = tmp_path / 'upernet.onnx'
     output = run_tool(
         TOOL, config(segmentor, 'upernet_swin_gab_nuclei'), segmentor / 'iter_3.pth',
@@ -30,7 +30,7 @@ def test_a_whole_segmentor_becomes_one_file_that_runs_without_this_package(segme
     assert logits.shape == (4, 2, 24, 33)  # a quarter of the image, rounded up
 
 
-def test_a_detectors_backbone_is_exported_with_its_gaussian_folded(
+def test_detector_backbone_is_exported_with_folded_gaussian(
     detector, tmp_path, capsys, monkeypatch
 ):
     words = (
@@ -49,9 +49,9 @@ def test_a_detectors_backbone_is_exported_with_its_gaussian_folded(
     [
         (('--out', 'swin.txt'), "--out must end in one of ['.onnx', '.pt2'], got"),
         (('--out', 'missing/swin.pt2'), 'missing does not exist'),
-        (('--out', 'swin.pt2', '--size', 3, 80), '--size must be at least a patch'),
+        (('--out', 'swin.pt2', '--size', 3, 80), '--size must be at least the patch size (4, 4)'),
         (('--out', 'swin.pt2', '--size', 300, 80, '--open-size'), 'at least 225 pixels'),
-        (('--out', 'swin.pt2', '--part', 'segmentor'), 'MaskRCNN is a detector'),
+        (('--out', 'swin.pt2', '--part', 'segmentor'), 'MaskRCNN is not a segmentor'),
         (
             (
                 '--out',
@@ -61,11 +61,11 @@ def test_a_detectors_backbone_is_exported_with_its_gaussian_folded(
                 'model.backbone.type=ResNet',
                 'model.backbone.depth=18',
             ),
-            'the backbone is ResNet, only SwinGAB and ViTGAB are exported here',
+            'the backbone is ResNet, allowed are SwinGAB and ViTGAB',
         ),
     ],
 )
-def test_what_cannot_be_exported_is_said_in_a_sentence_and_leaves_no_file(
+def test_export_error_has_one_message_and_leaves_no_file(
     detector, tmp_path, capsys, monkeypatch, words, complaint
 ):
     name, checkpoint = config(detector, 'mask_rcnn_swin_gab_nuclei'), detector / 'epoch_1.pth'

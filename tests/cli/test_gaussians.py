@@ -18,7 +18,7 @@ TOOL = 'tools/analysis_tools/gab_params.py'
 
 
 @pytest.mark.process
-def test_every_layer_of_a_trained_detector_is_in_the_table(detector, tmp_path, capsys, monkeypatch):
+def test_table_has_every_layer_of_a_trained_detector(detector, tmp_path, capsys, monkeypatch):
     checkpoint = detector / 'epoch_1.pth'
     code, output = call(TOOL, (checkpoint, '--out', tmp_path / 'gab'), capsys, monkeypatch)
     assert code == 0, output
@@ -35,7 +35,7 @@ def test_every_layer_of_a_trained_detector_is_in_the_table(detector, tmp_path, c
 
 
 @pytest.mark.slow
-def test_a_gaussian_in_the_table_of_any_swin_is_found(tmp_path, capsys, monkeypatch):
+def test_gaussian_in_a_stock_table_is_fitted(tmp_path, capsys, monkeypatch):
     model = timm.create_model('swin_tiny_patch4_window7_224', depths=(1, 1, 2, 1))
     name = 'layers.2.blocks.1.attn.relative_position_bias_table'
     dy, dx = torch.meshgrid(torch.arange(-6.0, 7), torch.arange(-6.0, 7), indexing='ij')
@@ -50,14 +50,14 @@ def test_a_gaussian_in_the_table_of_any_swin_is_found(tmp_path, capsys, monkeypa
     row = next(row for row in rows if row['layer'] == 'stages.2.blocks.1')
     assert (row['sigma'], len(row['fits'])) == ([], 13)
     for fit in row['fits'].values():
-        # The minimum is taken off, so that the fit is near, not exact.
+        # The minimum is subtracted, so that the fit is close but not exact.
         assert (fit['sigma_x'], fit['sigma_y']) == pytest.approx((1.5, 2.0), rel=0.1)
         assert fit['r_squared'] > 0.99
         assert fit['is_found']
         assert math.hypot(fit['row'] - 3, fit['col'] - 3) < 0.01
 
 
-def test_maps_are_over_the_offset_of_key_from_query(tmp_path):
+def test_maps_are_over_key_query_offsets(tmp_path):
     model = SwinGAB(embed_dims=8, depths=(1,), num_heads=(1,), out_indices=(0,), gab_cfg=None)
     attention = model.stages[0].blocks[0].attn.w_msa
     table = attention.relative_position_bias_table.detach()
@@ -70,7 +70,7 @@ def test_maps_are_over_the_offset_of_key_from_query(tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['mlp', 'bias'])
-def test_layers_of_timms_plain_vits_are_what_their_attention_adds(kind, tmp_path):
+def test_timm_vit_tables_equal_the_bias_of_its_attention(kind, tmp_path):
     sizes = dict(depth=2, embed_dim=48, num_heads=3)
     model = timm.create_model('vit_relpos_small_patch16_224', rel_pos_type=kind, **sizes).eval()
     layers = read_network(model.state_dict(), 'vit')
@@ -87,7 +87,7 @@ def test_layers_of_timms_plain_vits_are_what_their_attention_adds(kind, tmp_path
 
 @pytest.mark.slow
 @pytest.mark.parametrize('rel_pos_cfg', [dict(type='mlp'), dict(type='table'), None])
-def test_layers_of_our_plain_vits_have_their_gaussians(rel_pos_cfg, tmp_path, capsys, monkeypatch):
+def test_vit_gab_layers_have_their_gaussians(rel_pos_cfg, tmp_path, capsys, monkeypatch):
     backbone = ViTGAB(
         img_size=(96, 128), embed_dims=16, depth=2, num_heads=2, out_indices=(1,),
         rel_pos_cfg=rel_pos_cfg, gab_cfg=dict(amplitude=2.0, sigma=1.5, per_head=True),
@@ -101,12 +101,12 @@ def test_layers_of_our_plain_vits_have_their_gaussians(rel_pos_cfg, tmp_path, ca
     assert [row['layer'] for row in rows] == ['blocks.0', 'blocks.1']
     assert rows[0]['amplitude'] == pytest.approx([4, 4])
     assert rows[0]['sigma'] == pytest.approx([1.5, 1.5])
-    if rel_pos_cfg is None:  # the Gaussian alone, about the central token of 6 x 8
+    if rel_pos_cfg is None:  # only the Gaussian around the central token of 6 x 8
         fit = rows[0]['fits']['mean']
         assert (fit['sigma_x'], fit['sigma_y']) == pytest.approx((1.5, 1.5), rel=0.02)
 
 
-def test_a_vit_without_relative_positions_is_told_so(tmp_path, capsys, monkeypatch):
+def test_vit_without_relative_positions_raises(tmp_path, capsys, monkeypatch):
     model = timm.create_model('vit_tiny_patch16_224', depth=1, embed_dim=48, num_heads=2)
     torch.save(model.state_dict(), tmp_path / 'vit.pth')
     words = (tmp_path / 'vit.pth', '--out', tmp_path / 'gab')
@@ -114,7 +114,7 @@ def test_a_vit_without_relative_positions_is_told_so(tmp_path, capsys, monkeypat
 
 
 @pytest.mark.process
-def test_two_checkpoints_of_the_same_name_are_kept_apart(detector, tmp_path, capsys, monkeypatch):
+def test_checkpoints_with_equal_names_are_distinct(detector, tmp_path, capsys, monkeypatch):
     other = tmp_path / 'epoch_1.pth'
     other.write_bytes((detector / 'epoch_1.pth').read_bytes())
     words = (detector / 'epoch_1.pth', other, '--out', tmp_path / 'gab')
@@ -122,7 +122,7 @@ def test_two_checkpoints_of_the_same_name_are_kept_apart(detector, tmp_path, cap
     assert len(json.loads((tmp_path / 'gab.json').read_text())) == 2
 
 
-def test_what_is_no_checkpoint_is_said_in_a_sentence(tmp_path, capsys, monkeypatch):
+def test_invalid_checkpoint_ends_with_one_message(tmp_path, capsys, monkeypatch):
     words = (tmp_path / 'none.pth', '--out', tmp_path / 'gab')
     code, output = call(TOOL, words, capsys, monkeypatch)
     assert code == 2
@@ -132,7 +132,7 @@ def test_what_is_no_checkpoint_is_said_in_a_sentence(tmp_path, capsys, monkeypat
 
 
 @pytest.mark.process
-def test_checkpoints_of_one_training_are_drawn_over_their_iterations(
+def test_checkpoints_of_one_run_are_plotted_over_iterations(
     detector, tmp_path, capsys, monkeypatch
 ):
     later = tmp_path / 'later.pth'
@@ -144,6 +144,9 @@ def test_checkpoints_of_one_training_are_drawn_over_their_iterations(
     assert code == 0, output
     assert '_training.png' in output
     order = list(json.loads((tmp_path / 'gab.json').read_text()))
-    assert order == [str(detector / 'epoch_1.pth'), str(later)]  # of training, not of the words
+    assert order == [
+        str(detector / 'epoch_1.pth'),
+        str(later),
+    ]  # order of training, not of the arguments
     with Image.open(tmp_path / 'gab_training.png') as image:
         assert min(image.size) > 300

@@ -1,4 +1,4 @@
-"""Networks of any number of channels: export, receptive fields, attention and report."""
+"""Export, receptive fields, attention and report of networks with any number of channels."""
 
 import json
 
@@ -15,8 +15,9 @@ from torch import nn
 
 from mmgab.analysis.erf import load_erf
 from mmgab.analysis.image_channels import image_channels
+from mmgab.datasets.image_steps import image_steps
 from mmgab.engine import build_model, load_config
-from mmgab.inspection.erf_images import batches, chosen_images, image_steps
+from mmgab.inspection.erf_images import batches, chosen_images
 from mmgab.inspection.erf_subject import Target, build_subject, prepare_image
 from mmgab.models import SwinGAB, ViTGAB
 
@@ -25,8 +26,8 @@ from .runs import call
 
 pytestmark = pytest.mark.slow
 
-SIDE = 64  # of images, pixels
-# How images of so many channels are written, and the loader of the config that reads them.
+SIDE = 64  # pixels of an image side
+# File format and loader of images, by the number of channels.
 KINDS = {
     1: ('png', dict(color_type='grayscale')),
     4: ('png', dict(color_type='unchanged')),
@@ -58,7 +59,7 @@ def write_images(folder, channels, suffix):
     for name in 'ab':
         array = draw.integers(0, 255, (SIDE, SIDE + 9, channels)).astype(np.uint8)
         file = folder / 'images' / 'val' / f'{name}.{suffix}'
-        if suffix == 'tif':  # bands of 16 bits, as satellites have them
+        if suffix == 'tif':  # 16-bit bands, as in satellite images
             tifffile.imwrite(file, array.astype(np.uint16) * 100, photometric='minisblack',
                              planarconfig='contig')  # fmt: skip
         else:
@@ -68,7 +69,7 @@ def write_images(folder, channels, suffix):
 
 @pytest.fixture(scope='module')
 def subject(tmp_path_factory):
-    """Make a segmentor for so many channels once: config, checkpoint, folder of images."""
+    """Make a segmentor for each number of channels: config, checkpoint and folder of images."""
     made = {}
 
     def make(channels, backbone=SWIN):
@@ -102,7 +103,7 @@ def tool(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(('channels', 'backbone'), [(1, SWIN), (4, VIT)], ids=['1-swin', '4-vit'])
-def test_export_feeds_the_networks_channels(channels, backbone, subject, tool, tmp_path):
+def test_export_uses_the_number_of_input_channels(channels, backbone, subject, tool, tmp_path):
     config, checkpoint, _ = subject(channels, backbone)
     words = (config, checkpoint, '--size', SIDE, SIDE, '--out', tmp_path / 'x.pt2')
     assert f'images 3x{channels}x{SIDE}x{SIDE}: largest' in tool('deployment/export', *words)
@@ -110,7 +111,7 @@ def test_export_feeds_the_networks_channels(channels, backbone, subject, tool, t
     assert graph(torch.randn(2, channels, SIDE, SIDE))[0].shape[:2] == (2, 2)
 
 
-def test_a_receptive_field_is_measured_on_grey_images(subject, tool, tmp_path):
+def test_erf_is_measured_on_grayscale_images(subject, tool, tmp_path):
     config, checkpoint, _ = subject(1)
     words = ('--images', 'val', '--size', 40, 48, '--bootstrap', 0, '--out', tmp_path / 'erf')
     layer = ('--layer', 'backbone.stages.0')
@@ -120,7 +121,7 @@ def test_a_receptive_field_is_measured_on_grey_images(subject, tool, tmp_path):
 
 
 @pytest.mark.parametrize('channels', [1, 4, 7])
-def test_images_are_those_that_the_config_loads(channels, subject):
+def test_erf_images_equal_those_of_the_config_pipeline(channels, subject):
     config, checkpoint, folder = subject(channels)
     whole = build_subject(Target(str(config), str(checkpoint), size=(SIDE, SIDE)))
     found = {}
@@ -132,10 +133,10 @@ def test_images_are_those_that_the_config_loads(channels, subject):
         assert found[images].shape == (2, channels, SIDE, SIDE)
         assert whole.features(found[images]).shape[0] == 2
     torch.testing.assert_close(found['val'], found[str(folder)])
-    assert found['val'].std() > 0.5  # as the values in the files, 16 bits among them
+    assert found['val'].std() > 0.5  # 16-bit values are not clipped to 8 bits
 
 
-def test_attention_is_of_images_as_the_config_loads_them(subject, tool, tmp_path):
+def test_attention_uses_the_config_pipeline(subject, tool, tmp_path):
     config, checkpoint, folder = subject(4)
     for images in ('noise', folder):
         words = ('--images', images, '--num', 1, '--size', SIDE, SIDE, '--out', tmp_path / 'seen')
@@ -143,7 +144,7 @@ def test_attention_is_of_images_as_the_config_loads_them(subject, tool, tmp_path
         assert len(json.loads((tmp_path / 'seen.json').read_text())) == 2
 
 
-def test_a_report_has_receptive_fields_of_grey_images(subject, tool, tmp_path):
+def test_report_has_receptive_fields_of_grayscale_images(subject, tool, tmp_path):
     config, checkpoint, _ = subject(1)
     start = tmp_path / 'run' / '20260101_000000' / 'vis_data'
     start.mkdir(parents=True)
@@ -153,8 +154,8 @@ def test_a_report_has_receptive_fields_of_grey_images(subject, tool, tmp_path):
     words = ('--run-config', '--num', 1, '--size', SIDE, SIDE, '-o', tmp_path / 'out.html')
     tool('analysis_tools/report', tmp_path / 'run', *words)
     page = (tmp_path / 'out.html').read_text()
-    assert 'What the centre of the last map answers to; at the start: half' in page
-    assert '; after training: half' in page
+    assert 'Receptive field of the central unit of the last feature map. At the start: r50 ' in page
+    assert ' After training: r50 ' in page
     assert 'class="failed"' not in page
 
 
@@ -172,7 +173,7 @@ def test_a_report_has_receptive_fields_of_grey_images(subject, tool, tmp_path):
     ],
     ids=['SwinGAB', 'ViTGAB', 'mmdet-swin', 'mmdet-resnet', 'timm-resnet', 'timm-vit'],
 )  # fmt: skip
-def test_channels_are_those_of_the_first_projection(network, channels):
+def test_image_channels_are_those_of_the_first_projection(network, channels):
     network = network()
     assert image_channels(network) == channels
     whole = nn.Module()  # its own layers come first, as a neck may
@@ -180,14 +181,14 @@ def test_channels_are_those_of_the_first_projection(network, channels):
     assert image_channels(whole) == channels
 
 
-def test_a_network_without_a_convolution_is_refused():
+def test_network_without_convolution_raises():
     with pytest.raises(ValueError, match='Linear has no convolution'):
         image_channels(nn.Linear(2, 2))
 
 
 @pytest.mark.parametrize('dtype', ['uint8', 'uint16', 'int32', 'float64', 'bool'])
 @pytest.mark.parametrize('shape', [(50, 70), (50, 70, 1), (9, 12, 3), (80, 90, 4), (80, 90, 13)])
-def test_images_of_any_type_and_channels_are_prepared(shape, dtype):
+def test_prepare_image_supports_any_dtype_and_channels(shape, dtype):
     image = np.ones(shape, dtype)
     channels = 1 if len(shape) == 2 else shape[2]
     preprocess = ImgDataPreprocessor(mean=[0.5], std=[0.5], pad_size_divisor=32)
@@ -196,7 +197,7 @@ def test_images_of_any_type_and_channels_are_prepared(shape, dtype):
     torch.testing.assert_close(prepared, torch.ones(channels, 40, 33))
 
 
-def test_a_config_without_a_test_pipeline_reads_images_as_mmcv_does():
+def test_config_without_test_pipeline_uses_the_mmcv_loader():
     loader = [dict(type='LoadImageFromFile')]
     assert image_steps(None) == loader
     assert image_steps(Config(dict(val_dataloader=None))) == loader
@@ -204,7 +205,7 @@ def test_a_config_without_a_test_pipeline_reads_images_as_mmcv_does():
 
 @pytest.mark.parametrize('label', ['LoadAnnotations', 'mmdet.LoadPanopticAnnotations',
                                    'mmgab.LoadSegmentation', 'LoadProposals'])  # fmt: skip
-def test_images_are_read_without_labels(label):
+def test_image_steps_exclude_label_loading(label):
     steps = [dict(type='LoadImageFromFile'), dict(type=label), dict(type='PackDetInputs')]
     dataset = dict(type='RepeatDataset', dataset=dict(type='CocoDataset', pipeline=steps))
     found = image_steps(Config(dict(test_dataloader=dict(dataset=dataset))))

@@ -1,4 +1,4 @@
-"""Every tool that takes a config, on the pure Python examples: one of each task, trained once."""
+"""All tools that take a config, on the pure Python example configs; one of each task is trained."""
 
 import json
 import pickle
@@ -27,7 +27,7 @@ SIZE = ('--size', 64, 64)
 
 @dataclass
 class Trained:
-    """A short training of an example: what to type, and what it left."""
+    """A short training of an example: its arguments and its work dir."""
 
     config: Path
     work_dir: Path
@@ -40,7 +40,7 @@ class Trained:
 
 @pytest.fixture
 def tool(capsys, monkeypatch):
-    """Runs a tool as in a new process: MMEngine keeps scope and visualizer of a run."""
+    """Run a tool in this process; scope and visualizer of MMEngine are reset."""
 
     def run(name, *words):
         set_default_scope(Config(dict(default_scope=None)))
@@ -53,7 +53,7 @@ def tool(capsys, monkeypatch):
 
 @pytest.fixture(scope='module')
 def pets(tmp_path_factory):
-    """Six images of two classes, and ImageNet weights of a tiny Swin."""
+    """Create six images of two classes, and ImageNet weights of a tiny Swin."""
     root = tmp_path_factory.mktemp('pets')
     (root / 'images').mkdir()
     lines = []
@@ -85,7 +85,7 @@ def detection(nuclei, *more):
 
 @pytest.fixture(scope='module')
 def settings(nuclei, pets):
-    """Settings that make the examples small, by their names."""
+    """Return overrides that make each example small, by its name."""
     return {
         'retinanet_swin_gab_nuclei': detection(nuclei, 'model.neck.in_channels=[32,64,128]'),
         'mask_rcnn_swin_gab_nuclei': detection(nuclei, 'model.neck.in_channels=[16,32,64,128]'),
@@ -106,7 +106,7 @@ def settings(nuclei, pets):
 
 @pytest.fixture(scope='module')
 def trained(settings, tmp_path_factory):
-    """Trains an example on demand, once."""
+    """Train an example on demand, once."""
     made = {}
 
     def train(name, tool):
@@ -127,7 +127,7 @@ each_example = pytest.mark.parametrize('name', EXAMPLES)
 
 
 @each_example
-def test_an_example_is_tested_augmented_and_kept(name, trained, tool, tmp_path):
+def test_example_runs_with_tta_and_out(name, trained, tool, tmp_path):
     run = trained(name, tool)
     out = tmp_path / ('maps' if name.startswith('upernet') else 'kept.pkl')
     code, output = tool(
@@ -142,8 +142,8 @@ def test_an_example_is_tested_augmented_and_kept(name, trained, tool, tmp_path):
 
 
 @each_example
-def test_the_config_that_a_run_wrote_is_as_good(name, trained, tool, tmp_path):
-    """It has names where the example has classes: MMEngine writes it so."""
+def test_dumped_config_gives_the_same_metrics(name, trained, tool, tmp_path):
+    """MMEngine writes names of classes instead of the classes of the example."""
     run = trained(name, tool)
     written = run.work_dir / run.config.name
     assert 'default_scope = None' in written.read_text()
@@ -154,7 +154,7 @@ def test_the_config_that_a_run_wrote_is_as_good(name, trained, tool, tmp_path):
 
 
 @each_example
-def test_an_examples_data_are_checked(name, trained, tool, tmp_path):
+def test_data_of_example_is_checked(name, trained, tool, tmp_path):
     run = trained(name, tool)
     words = ('--workers', 1, '-o', tmp_path, *run.options)
     _, output = tool('misc/check_dataset.py', run.config, *words)
@@ -165,7 +165,7 @@ def test_an_examples_data_are_checked(name, trained, tool, tmp_path):
 
 
 @each_example
-def test_an_examples_backbone_is_exported(name, trained, tool, tmp_path):
+def test_backbone_of_example_is_exported(name, trained, tool, tmp_path):
     run = trained(name, tool)
     words = ('--part', 'backbone', *SIZE, '--out', tmp_path / 'swin.pt2', *run.options)
     code, output = tool('deployment/export.py', run.config, run.checkpoint, *words)
@@ -174,7 +174,7 @@ def test_an_examples_backbone_is_exported(name, trained, tool, tmp_path):
 
 
 @each_example
-def test_an_examples_receptive_field_and_attention_are_drawn(name, trained, tool, tmp_path):
+def test_erf_and_attention_of_example_are_plotted(name, trained, tool, tmp_path):
     run = trained(name, tool)
     common = (run.config, run.checkpoint, '--images', 'val', '--num', 1)
     code, output = tool(
@@ -193,7 +193,7 @@ def test_an_examples_receptive_field_and_attention_are_drawn(name, trained, tool
 
 
 @pytest.mark.parametrize('words', [(), ('--run-config', '--images', 'noise', '--num', 1)])
-def test_an_examples_training_is_reported(words, trained, tool, tmp_path):
+def test_report_of_example_is_written(words, trained, tool, tmp_path):
     run = trained('retinanet_swin_gab_nuclei', tool)
     out = tmp_path / 'report.html'
     code, output = tool('analysis_tools/report.py', run.work_dir, '-o', out, *words)
@@ -203,7 +203,7 @@ def test_an_examples_training_is_reported(words, trained, tool, tmp_path):
     assert ('The receptive field' not in page) if words else ('--run-config allows it' in page)
 
 
-def test_masks_of_an_example_are_not_augmented(settings, tool, tmp_path):
+def test_tta_of_masks_raises(settings, tool, tmp_path):
     name = 'mask_rcnn_swin_gab_nuclei'
     words = ('--work-dir', tmp_path, '--tta', '--cfg-options', *settings[name])
     code, output = tool('test.py', CONFIGS / f'{name}.py', 'none.pth', *words)
@@ -212,7 +212,7 @@ def test_masks_of_an_example_are_not_augmented(settings, tool, tmp_path):
 
 
 def plain(settings):
-    """Settings with names for types, so that both forms can be compared."""
+    """Replace classes by their names, so that both config styles can be compared."""
     if isinstance(settings, dict):
         return {
             key: type_name(settings) if key == 'type' else plain(value)
@@ -223,14 +223,14 @@ def plain(settings):
 
 
 @pytest.mark.parametrize('name', ['mask_rcnn_swin_gab_nuclei', 'upernet_swin_gab_nuclei'])
-def test_an_example_says_the_same_as_its_text_config(name):
+def test_example_equals_its_text_config(name):
     text, pure = (load_config(str(folder / f'{name}.py')) for folder in (CONFIGS.parent, CONFIGS))
     assert kind_of_model(text) == kind_of_model(pure)
-    # All that is built; the rest are variables of the file, and where it lies.
+    # Everything that is built; the rest are variables and the path of the file.
     for key in text.keys() - {'data_root', 'default_scope', 'vis_backends', 'norm_cfg'}:
         if not key.startswith('_'):
             assert plain(pure[key]) == plain(text[key]), key
 
 
-def test_the_examples_are_those_that_are_tested(settings):
+def test_every_example_is_tested(settings):
     assert {path.stem for path in CONFIGS.glob('*.py')} == settings.keys()

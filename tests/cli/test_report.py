@@ -62,7 +62,7 @@ def page(work_dir):
     return out.read_text()
 
 
-def test_the_page_needs_nothing_but_itself(page):
+def test_page_is_self_contained(page):
     addresses = re.findall(r'(?:src|href|url)\s*[=(]\s*["\']?([^"\'\s>)]+)', page)
     elsewhere = [a for a in addresses if not a.startswith(('#', 'data:'))]
     assert len(addresses) > 10
@@ -70,30 +70,30 @@ def test_the_page_needs_nothing_but_itself(page):
     assert '<script' not in page
 
 
-def test_the_page_says_what_was_trained_and_how_it_did(page, work_dir):
+def test_page_has_settings_and_metrics(page, work_dir):
     assert '<h2>nuclei &lt;segmentor&gt;</h2>' in page
     results = json.loads((work_dir / 'test' / 'results.json').read_text())
     for name, value in results['metrics'].items():
         shown = re.search(rf'{name}</th><td class="number">([^<]+)</td>', page)[1]
-        assert shown == 'no such objects' if value < 0 else float(shown) == pytest.approx(value)
+        assert shown == 'no ground truth' if value < 0 else float(shown) == pytest.approx(value)
     for line in ('python tools/train.py configs/', 'python tools/test.py configs/'):
         assert line in page.replace(f'{ROOT}/', '')
     for name in ('PyTorch', 'MMEngine', 'its SHA-256'):
         assert f'>{name}</th>' in page
     for caption in (
-        'Loss and its terms', 'Learning rate', 'Amplitude of the Gaussians', 'Their width',
-        'Share of the bias in the scores',
+        'Loss and its terms', 'Learning rate', 'Amplitude of the Gaussians',
+        'Sigma of the Gaussians', 'Share of the bias in the scores',
         'Position bias over the offset of key from query: stages.0.blocks.0',
-        'What the centre of the last map answers to; at the start: half of it within',
+        'Receptive field of the central unit of the last feature map. At the start: r50 ',
     ):  # fmt: skip
         assert f'<figcaption>{caption}' in page
-    assert 'was not measured' not in page
+    assert 'not be measured' not in page
 
 
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason='needs a browser: apt-get install chromium')
 @pytest.mark.parametrize(('width', 'theme'), [(400, 'light'), (1400, 'dark')])
-def test_a_browser_shows_all_of_it(page, tmp_path, width, theme):
+def test_browser_renders_page(page, tmp_path, width, theme):
     file = tmp_path / 'page.html'
     file.write_text(page.replace('</body>', f'{MEASURE}</body>'))
     # A window cannot be as narrow as a phone, but a frame can.
@@ -137,7 +137,7 @@ def find_runs(work_dir, starts):
     return report_runs.find_runs(work_dir)
 
 
-def test_a_resumed_run_is_one_curve(tmp_path, monkeypatch):
+def test_resumed_run_is_one_curve(tmp_path, monkeypatch):
     first, second = train_records(1, 2, 3, 4, loss=1), train_records(3, 4, 5, loss=2)
     (run,) = find_runs(tmp_path, [first, second])
     with (run.starts[-1] / 'vis_data' / 'scalars.json').open('a') as torn:
@@ -145,7 +145,7 @@ def test_a_resumed_run_is_one_curve(tmp_path, monkeypatch):
     assert [(r['iter'], r['loss']) for r in run.scalars] == [(1, 1), (2, 1), (3, 2), (4, 2), (5, 2)]
 
 
-def test_a_run_from_scratch_in_the_same_folder_is_alone(tmp_path, monkeypatch):
+def test_run_from_scratch_in_same_folder_has_its_own_curve(tmp_path, monkeypatch):
     def monitor(step, value):
         return {'gab/layer/A': value, 'step': step}
 
@@ -157,7 +157,7 @@ def test_a_run_from_scratch_in_the_same_folder_is_alone(tmp_path, monkeypatch):
     assert run.starts[-1].name == '20260101_000000'
 
 
-def test_a_validation_stands_at_the_iteration_that_it_followed(tmp_path, monkeypatch):
+def test_validation_is_plotted_at_its_iteration(tmp_path, monkeypatch):
     records = [*train_records(9, loss=1), dict(mIoU=1, step=1), *train_records(18, loss=1),
                dict(mIoU=2, step=2)]  # fmt: skip
     (run,) = find_runs(tmp_path, [records])
@@ -168,9 +168,9 @@ def test_a_validation_stands_at_the_iteration_that_it_followed(tmp_path, monkeyp
 
 @pytest.mark.parametrize(
     ('content', 'note'),
-    [(None, 'There is no checkpoint'), (b'torn', 'The last checkpoint cannot be read')],
+    [(None, 'has no checkpoint; position bias'), (b'torn', 'The last checkpoint cannot be read')],
 )
-def test_a_run_without_a_sound_checkpoint_has_a_page(
+def test_run_without_valid_checkpoint_has_page(
     detector, tmp_path, capsys, monkeypatch, content, note
 ):
     folder = tmp_path / 'run'
@@ -212,7 +212,7 @@ def not_lines(folder):
 
 ALL_ELSE = {
     'settings': '<tr><th scope="row">model</th><td>EncoderDecoder</td>',
-    'weights': ' million numbers</td>',
+    'weights': ' million tensor elements</td>',
     'metrics': '<h3>Metrics of iter_3.pth',
     'pictures': '<figcaption>tile.png',
     'curves': '<figcaption>Loss and its terms',
@@ -243,23 +243,24 @@ DAMAGE = {
             ('torn results', 'torn picture', 'no settings'),
             ['metrics', 'pictures'],
             ['results.json cannot be read: JSONDecodeError', 'tile.png is not shown: ',
-             '>optimizer</th><td>not known: AttributeError'],
+             '>optimizer</th><td>unknown: AttributeError'],
         ),
         (
             ('nameless results', 'odd records', 'no model'),
             ['settings', 'metrics', 'curves', 'gaussians', 'config'],
             ["results.json cannot be read: KeyError: 'checkpoint'", "No curves: KeyError: 'step'",
-             '>model</th><td>not known: AttributeError'],
+             '>model</th><td>unknown: AttributeError'],
         ),
         (
             ('no logs', 'odd note'),
             ['weights', 'curves', 'gaussians', 'tables', 'commands', 'environment'],
-            ['No curves: [Errno 2]', 'The log of the last start does not say it', 'No weights: '],
+            ['No curves: [Errno 2]', 'last start is missing or does not contain it',
+             'No weights: '],
         ),
     ],
     ids=lambda value: '-'.join(value) if isinstance(value, tuple) else '',
 )  # fmt: skip
-def test_a_part_that_fails_says_why_and_all_else_is_there(
+def test_failed_section_shows_reason(
     damage, missing, reasons, work_dir, tmp_path, capsys, monkeypatch
 ):
     run = tmp_path / 'run'
@@ -274,9 +275,7 @@ def test_a_part_that_fails_says_why_and_all_else_is_there(
     assert [part for part, text in ALL_ELSE.items() if text not in page] == missing
 
 
-def test_a_network_that_cannot_be_built_costs_its_receptive_fields(
-    work_dir, tmp_path, capsys, monkeypatch
-):
+def test_unbuildable_network_skips_receptive_fields(work_dir, tmp_path, capsys, monkeypatch):
     run = tmp_path / 'run'
     shutil.copytree(work_dir, run)
 
@@ -289,13 +288,11 @@ def test_a_network_that_cannot_be_built_costs_its_receptive_fields(
     assert code == 0, output
     page = (tmp_path / 'out.html').read_text()
     for when in ('at the start', 'after training'):
-        assert f'The receptive field {when} was not measured. KeyError: ' in page
+        assert f'The receptive field {when} could not be measured. KeyError: ' in page
     assert all(text in page for text in ALL_ELSE.values())
 
 
-def test_without_matplotlib_there_are_no_figures_and_all_else(
-    work_dir, tmp_path, capsys, monkeypatch
-):
+def test_page_without_matplotlib_lacks_only_figures(work_dir, tmp_path, capsys, monkeypatch):
     monkeypatch.delitem(sys.modules, 'mmgab.inspection.report_figures', raising=False)
     monkeypatch.setitem(sys.modules, 'mmgab.analysis.plots', None)
     code, output = call(TOOL, (work_dir, '-o', tmp_path / 'out.html'), capsys, monkeypatch)
@@ -307,7 +304,7 @@ def test_without_matplotlib_there_are_no_figures_and_all_else(
     assert all(text in page for part, text in ALL_ELSE.items() if part not in drawn)
 
 
-def test_one_run_of_several_that_fails_leaves_the_others(work_dir, tmp_path, capsys, monkeypatch):
+def test_failed_run_leaves_other_runs_on_page(work_dir, tmp_path, capsys, monkeypatch):
     shutil.copytree(work_dir, tmp_path / 'all' / 'good')
     shutil.copytree(work_dir, tmp_path / 'all' / 'bad')
     (max((tmp_path / 'all' / 'bad').glob('2*')) / 'vis_data' / 'config.py').write_text('import os')
@@ -340,9 +337,7 @@ def hostile(segmentor, tmp_path):
 
 @pytest.mark.parametrize('how', ['run', 'built'])
 @pytest.mark.parametrize('asked', [False, True])
-def test_code_of_the_work_dir_is_run_only_where_that_is_asked_for(
-    how, asked, hostile, tmp_path, capsys, monkeypatch
-):
+def test_config_code_runs_only_with_run_config(how, asked, hostile, tmp_path, capsys, monkeypatch):
     folder, made = hostile(how)
     words = (folder, '-o', tmp_path / 'out.html', *(['--run-config'] if asked else []))
     code, output = call(TOOL, words, capsys, monkeypatch)
@@ -353,8 +348,8 @@ def test_code_of_the_work_dir_is_run_only_where_that_is_asked_for(
     page = (tmp_path / 'out.html').read_text()
     if how == 'run':
         for said in (output, html.unescape(page)):
-            assert 'line 1 would have to be run: __import__(' in said
-            assert '--run-config runs it' in said
+            assert 'line 1 is not a literal: __import__(' in said
+            assert '--run-config executes it' in said
     assert 'Receptive fields were not measured' in page
     assert '--run-config' in page
     assert '<figcaption>Position bias over the offset' in page
@@ -373,21 +368,21 @@ def test_code_of_the_work_dir_is_run_only_where_that_is_asked_for(
     ],
     ids=lambda text: text[:20],
 )  # fmt: skip
-def test_a_config_that_is_no_data_is_refused_by_name(text, tmp_path):
+def test_config_with_code_raises(text, tmp_path):
     file = tmp_path / 'config.py'
     file.write_text(text)
     with pytest.raises(NotDataError, match=str(file)):
         read_config(file)
 
 
-def test_a_dumped_config_reads_as_if_it_were_run(tmp_path):
+def test_dumped_config_reads_as_executed(tmp_path):
     file = tmp_path / 'config.py'
     for source in sorted(ROOT.glob('configs/*.py'))[::6]:
         load_config(str(source)).dump(file)
         assert read_config(file).to_dict() == Config.fromfile(file).to_dict(), source
 
 
-def test_what_a_dump_may_hold_beside_literals_is_read(tmp_path):
+def test_dump_with_all_kinds_of_literals_is_read(tmp_path):
     file = tmp_path / 'config.py'
     settings = dict(
         infinite=-math.inf, nothing=None, one=(1,), kinds={1, 'b'}, raw=b'b', empty={}, number=1e-5,
@@ -397,7 +392,7 @@ def test_what_a_dump_may_hold_beside_literals_is_read(tmp_path):
     assert read_config(file).to_dict() == settings
 
 
-def test_a_dump_with_classes_is_read_with_their_names(tmp_path):
+def test_dump_with_classes_is_read_as_names(tmp_path):
     config = Config(dict(where=[dict(type=Path), int]))
     if IS_ORIGINAL:
         # MMEngine 0.10.7 writes "<class 'int'>", which no parser takes.
@@ -424,7 +419,7 @@ def test_scores_have_one_unit(tmp_path):
     assert report_runs.in_percent(given) == percent
 
 
-def test_the_page_says_how_a_checkpoint_was_tested(page, work_dir):
+def test_page_has_settings_of_test(page, work_dir):
     results = json.loads((work_dir / 'test' / 'results.json').read_text())
     assert f'<td>{results["checkpoint_sha256"]}</td>' in page
     assert f'torch {results["versions"]["torch"]}' in page
@@ -432,7 +427,7 @@ def test_the_page_says_how_a_checkpoint_was_tested(page, work_dir):
     assert 'in percent' in page
 
 
-def test_tests_with_and_without_augmentation_are_both_there_with_their_pictures(tmp_path):
+def test_results_with_and_without_tta_are_both_shown(tmp_path):
     (run,) = find_runs(tmp_path, [train_records(1, loss=1)])
     result = dict(checkpoint='a.pth', metrics=dict(mIoU=50), show_dir='shown')
     other = dict(result, tta=True, metrics=dict(mIoU=60), show_dir='../../outside')
@@ -447,9 +442,9 @@ def test_tests_with_and_without_augmentation_are_both_there_with_their_pictures(
 
 @pytest.mark.parametrize(
     ('folder', 'complaint'),
-    [('nowhere', 'nowhere is no folder'), ('.', 'nothing was trained here')],
+    [('nowhere', 'nowhere is not a folder'), ('.', 'no training run found')],
 )
-def test_a_folder_without_a_run_is_refused(folder, complaint, tmp_path, capsys, monkeypatch):
+def test_folder_without_run_raises(folder, complaint, tmp_path, capsys, monkeypatch):
     words = (tmp_path / folder, '-o', tmp_path / 'out.html')
     code, output = call(TOOL, words, capsys, monkeypatch)
     assert code == 2

@@ -1,4 +1,4 @@
-"""Shell scripts refuse what they cannot start with in one sentence, and start nothing."""
+"""Shell scripts report invalid arguments with one message, and start nothing."""
 
 import os
 
@@ -12,8 +12,8 @@ CONFIG = ROOT / 'configs' / 'upernet_swin_gab_nuclei.py'
 URL = 'https://127.0.0.1:9/a.pth'
 
 
-def refusal(script, *words, **variables):
-    """The sentence of a script that must refuse."""
+def error_message(script, *words, **variables):
+    """Run a script that must reject its arguments; returns its message."""
     # MMEngine 0.10.7 warns of a package that it imports.
     done = start_tool(f'tools/{script}', *words, env={'PYTHONWARNINGS': 'ignore', **variables})
     assert done.returncode == 2, done.stdout
@@ -23,7 +23,7 @@ def refusal(script, *words, **variables):
 
 @pytest.fixture
 def stand_ins(tmp_path):
-    """Variables with which srun and python leave a trace, and the trace."""
+    """Return variables that replace srun and python by stubs, and the file the stubs write."""
     for name in ('srun', 'python'):
         path = tmp_path / 'bin' / name
         path.parent.mkdir(exist_ok=True)
@@ -34,11 +34,11 @@ def stand_ins(tmp_path):
 
 @pytest.mark.parametrize('value', ['0', '-1', 'abc', '', '1.5', '2 '])
 @pytest.mark.parametrize('variable', ['GPUS', 'GPUS_PER_NODE', 'CPUS_PER_TASK'])
-def test_slurm_scripts_name_a_number_that_is_none(variable, value, stand_ins):
+def test_slurm_scripts_reject_invalid_numbers(variable, value, stand_ins):
     variables, trace = stand_ins
     words = ['part', 'job', CONFIG, URL]
-    sentence = refusal('slurm_test.sh', *words, **variables, **{variable: value})
-    assert sentence == f"{variable} is '{value}'; allowed is a whole number from 1 on"
+    sentence = error_message('slurm_test.sh', *words, **variables, **{variable: value})
+    assert sentence == f"{variable} is '{value}'; it must be an integer >= 1"
     assert not trace.exists()
 
 
@@ -56,11 +56,11 @@ def test_slurm_scripts_name_a_number_that_is_none(variable, value, stand_ins):
         ('slurm_run.sh', ['part', 'job', 'nowhere.py'], "SCRIPT is 'nowhere.py'"),
     ],
 )
-def test_scripts_name_a_file_that_does_not_exist(script, words, found, stand_ins):
+def test_scripts_reject_missing_files(script, words, found, stand_ins):
     variables, trace = stand_ins
-    sentence = refusal(script, *words, **variables)
+    sentence = error_message(script, *words, **variables)
     assert found in sentence
-    assert str(ROOT) in sentence  # where it was looked for
+    assert str(ROOT) in sentence  # the current folder
     assert not trace.exists()
 
 
@@ -72,18 +72,18 @@ def test_scripts_name_a_file_that_does_not_exist(script, words, found, stand_ins
         ({}, '', "GPUS is ''"),
     ],
 )
-def test_the_launcher_names_what_it_cannot_start_with(variables, gpus, found, tmp_path):
+def test_launcher_rejects_invalid_values(variables, gpus, found, tmp_path):
     words = [CONFIG, gpus, '--work-dir', tmp_path / 'run']
-    assert found in refusal('dist_train.sh', *words, **variables)
+    assert found in error_message('dist_train.sh', *words, **variables)
     assert not (tmp_path / 'run').exists()
 
 
-def test_a_script_that_does_not_exist_is_named():
-    assert "script 'nowhere.py' does not exist" in refusal('dist_run.sh', '2', 'nowhere.py')
+def test_launcher_rejects_missing_script():
+    assert "script 'nowhere.py' does not exist" in error_message('dist_run.sh', '2', 'nowhere.py')
 
 
 @pytest.mark.parametrize('tool', ['train', 'test'])
-def test_a_config_that_does_not_exist_is_named_in_a_sentence(tool, tmp_path):
+def test_missing_config_prints_one_message(tool, tmp_path):
     words = ['nowhere.py'] if tool == 'train' else ['nowhere.py', URL]
-    sentence = refusal(f'{tool}.py', *words)
+    sentence = error_message(f'{tool}.py', *words)
     assert 'config nowhere.py does not exist' in sentence

@@ -24,7 +24,7 @@ from ..test_configs import WHOLE, shrunk
 
 pytestmark = pytest.mark.slow
 
-CONFIGS = [*WHOLE, *sorted(ROOT.glob('configs/study/*.py'))]  # twins have the same but the Gaussian
+CONFIGS = [*WHOLE, *sorted(ROOT.glob('configs/study/*.py'))]  # baselines: the same
 # One of each base of models and data.
 DETECTORS = (
     'mask_rcnn_swin_gab_nuclei',
@@ -88,7 +88,7 @@ def types(pipeline):
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_every_config_has_what_the_toolboxes_read(path):
+def test_config_has_settings_of_toolboxes(path):
     config = Config.fromfile(path)
     pipeline = config.test_dataloader.dataset.pipeline
     # Inferencers look for the loader by this name, and put their own first.
@@ -108,7 +108,7 @@ def test_every_config_has_what_the_toolboxes_read(path):
 
 @pytest.mark.parametrize('name', DETECTORS)
 @pytest.mark.filterwarnings('ignore')
-def test_mmdet_infers_with(name, image, tmp_path):
+def test_mmdet_infers(name, image, tmp_path):
     apis = import_module('mmdet.apis')
     model = apis.init_detector(small(name), None, device='cpu')
     file, array = image
@@ -124,7 +124,7 @@ def test_mmdet_infers_with(name, image, tmp_path):
 
 @pytest.mark.parametrize('name', SEGMENTORS)
 @pytest.mark.filterwarnings('ignore')
-def test_mmseg_infers_with(name, image, tmp_path):
+def test_mmseg_infers(name, image, tmp_path):
     apis = import_module('mmseg.apis')
     model = apis.init_model(small(name), None, device='cpu')
     file, array = image
@@ -143,7 +143,7 @@ def test_mmseg_infers_with(name, image, tmp_path):
 
 @pytest.mark.parametrize('name', CLASSIFIERS)
 @pytest.mark.filterwarnings('ignore')
-def test_mmpretrain_infers_with(name, image):
+def test_mmpretrain_infers(name, image):
     apis = import_module('mmpretrain.apis')
     config = small(name)
     inferencer = apis.ImageClassificationInferencer(config, pretrained=None, device='cpu')
@@ -209,7 +209,7 @@ def test_stock_tools_read_a_run(
 
 @TRAINED
 @pytest.mark.filterwarnings('ignore')
-def test_stock_test_script_and_apis_take_our_checkpoint(
+def test_stock_tools_accept_mmgab_checkpoint(
     package, fixture, name, checkpoint, request, stock_tool, tmp_path, image
 ):
     folder = request.getfixturevalue(fixture)
@@ -259,7 +259,7 @@ def pure(head):
 
 
 @pytest.mark.filterwarnings('ignore')
-def test_mmdet_infers_with_a_pure_python_config_by_its_functions_alone(image):
+def test_mmdet_functions_accept_pure_python_config(image):
     apis = import_module('mmdet.apis')
     model = apis.init_detector(pure('retinanet'), None, device='cpu')
     for given in image:
@@ -270,7 +270,7 @@ def test_mmdet_infers_with_a_pure_python_config_by_its_functions_alone(image):
 
 
 @pytest.mark.filterwarnings('ignore')
-def test_mmseg_does_not_infer_with_a_pure_python_config():
+def test_mmseg_functions_reject_pure_python_config():
     apis = import_module('mmseg.apis')
     with pytest.raises(AssertionError, match='type of name should be str'):  # default_scope is None
         apis.init_model(pure('upernet'), None, device='cpu')

@@ -1,4 +1,4 @@
-"""The command lines as users type them, on the real nuclei, in processes of their own."""
+"""Training and test command lines on real nuclei, in subprocesses."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.process
 
 
 def scalars(work_dir):
-    """Logged training values of the latest run."""
+    """Return the logged training values of the latest run."""
     files = sorted(Path(work_dir).glob('*/vis_data/scalars.json'), key=os.path.getmtime)
     lines = [json.loads(line) for line in files[-1].read_text().splitlines()]
     return [line for line in lines if 'loss' in line]
@@ -34,7 +34,7 @@ def free_port():
         return str(listener.getsockname()[1])
 
 
-def test_a_detector_trains_tests_and_leaves_metrics_and_predictions(nuclei, detector, tmp_path):
+def test_detector_trains_and_tests(nuclei, detector, tmp_path):
     output = run_tool(
         'tools/test.py', 'configs/mask_rcnn_swin_gab_nuclei.py', detector / 'epoch_1.pth',
         '--work-dir', tmp_path, '--out', tmp_path / 'out.pkl', '--show-dir', 'shown',
@@ -46,11 +46,11 @@ def test_a_detector_trains_tests_and_leaves_metrics_and_predictions(nuclei, dete
     assert 0 <= results['metrics']['coco/segm_mAP'] <= 1
     assert len(pickle.loads((tmp_path / 'out.pkl').read_bytes())) == 4
     assert len(list(tmp_path.glob('shown/*.png'))) == 4
-    assert f'Drawn predictions are in {tmp_path / "shown"}' in output
+    assert f'Visualized predictions written to {tmp_path / "shown"}' in output
     assert re.search(r'Loaded (\d+) of \1 tensors from .*epoch_1\.pth', output)
 
 
-def test_a_segmentor_trains_tests_and_leaves_metrics_and_predictions(nuclei, segmentor, tmp_path):
+def test_segmentor_trains_and_tests(nuclei, segmentor, tmp_path):
     output = run_tool(
         'tools/test.py', 'configs/upernet_swin_gab_nuclei.py', segmentor / 'iter_3.pth',
         '--work-dir', tmp_path, '--out', tmp_path / 'maps', '--show-dir', 'shown',
@@ -60,10 +60,10 @@ def test_a_segmentor_trains_tests_and_leaves_metrics_and_predictions(nuclei, seg
     assert {'mIoU', 'mAcc', 'aAcc'} <= set(metrics)
     assert len(list((tmp_path / 'maps').glob('*.png'))) == 4
     assert len(list(tmp_path.glob('shown/*.png'))) == 4
-    assert f'Drawn predictions are in {tmp_path / "shown"}' in output
+    assert f'Visualized predictions written to {tmp_path / "shown"}' in output
 
 
-def test_augmented_testing_leaves_results_beside_the_others(nuclei, segmentor, tmp_path):
+def test_tta_writes_separate_results(nuclei, segmentor, tmp_path):
     (tmp_path / 'results.json').write_text('{}')
     run_tool(
         'tools/test.py', 'configs/upernet_swin_gab_nuclei.py', segmentor / 'iter_3.pth',
@@ -75,7 +75,7 @@ def test_augmented_testing_leaves_results_beside_the_others(nuclei, segmentor, t
     assert (tmp_path / 'results.json').read_text() == '{}'
 
 
-def test_results_say_what_was_tested_and_how(tested_segmentor, segmentor, nuclei):
+def test_results_json_has_checkpoint_and_settings(tested_segmentor, segmentor, nuclei):
     results = json.loads((tested_segmentor / 'results.json').read_text())
     digest = hashlib.sha256((segmentor / 'iter_3.pth').read_bytes()).hexdigest()
     assert results['checkpoint_sha256'] == digest
@@ -97,8 +97,8 @@ model = dict(
 """
 
 
-def test_augmented_testing_of_boxes_runs(nuclei, tmp_path):
-    """An untrained RetinaNet on the nuclei: its own loaders take the place of COCO's."""
+def test_tta_of_box_detector_runs(nuclei, tmp_path):
+    """An untrained RetinaNet on the nuclei, with the dataloaders of COCO replaced."""
     path = tmp_path / 'boxes.py'
     text = (ROOT / 'configs' / '_base_' / 'nuclei_instance.py').read_text()
     nuclei_loaders = text.replace("metric=['bbox', 'segm']", "metric='bbox'")
@@ -118,7 +118,7 @@ def test_augmented_testing_of_boxes_runs(nuclei, tmp_path):
 
 
 def test_resume_continues_where_it_stopped(nuclei, segmentor):
-    """Iteration, learning rate and optimizer state; bit-identity is another matter."""
+    """Iteration, learning rate and optimizer state; bit-identity is tested elsewhere."""
     before = torch.load(segmentor / 'iter_3.pth', weights_only=False)
     first = scalars(segmentor)
     output = run_tool(
@@ -137,7 +137,7 @@ def test_resume_continues_where_it_stopped(nuclei, segmentor):
     assert {int(state['step']) for state in steps.values()} == {5}
 
 
-def test_mixed_precision_without_an_accelerator_says_so_and_trains(nuclei, tmp_path):
+def test_amp_on_cpu_is_disabled_with_a_message(nuclei, tmp_path):
     if torch.cuda.is_available():
         pytest.skip('this machine has an accelerator, on which --amp is really used')
     output = run_tool(
@@ -147,7 +147,7 @@ def test_mixed_precision_without_an_accelerator_says_so_and_trains(nuclei, tmp_p
             nuclei, SEGMENTATION, 'train_cfg.max_iters=1', 'auto_scale_lr.base_batch_size=16'
         ),
     )  # fmt: skip
-    assert 'Mixed precision is left out' in output
+    assert 'AMP disabled: MMEngine does not support mixed precision' in output
     assert scalars(tmp_path)[0]['lr'] == pytest.approx(0.5e-3)  # 8 images for a base of 16
 
 
@@ -170,7 +170,7 @@ class MeanLossHook(Hook):
             Path(runner.work_dir, 'losses.json').write_text(json.dumps(self.losses))
 """
 
-# Nothing random and nothing that is normalised over a batch, so that only the splitting differs.
+# No randomness and no batch normalization, so that only the split over processes differs.
 PLAIN_CONFIG = """
 _base_ = '{config}'
 _norm = dict(_delete_=True, type='GN', num_groups=8)
@@ -186,8 +186,8 @@ custom_hooks = [dict(type='MeanLossHook')]
 """
 
 
-def test_two_processes_on_the_cpu_give_the_losses_of_one(nuclei, tmp_path):
-    """Eight images a step, in one process or four in each of two: to 1e-4 in every loss.
+def test_two_cpu_processes_give_the_losses_of_one(nuclei, tmp_path):
+    """Eight images per step, in one process or four in each of two; losses agree to 1e-4.
 
     With all methods and with checkpointing: each has its own parameters, and none may be unused.
     """
@@ -210,10 +210,12 @@ def test_two_processes_on_the_cpu_give_the_losses_of_one(nuclei, tmp_path):
     one, two = (json.loads((tmp_path / n / 'losses.json').read_text()) for n in ('one', 'two'))
     assert len(one) == len(two) == 4
     assert one == pytest.approx(two, abs=1e-4)
-    assert len({round(loss, 4) for loss in one}) == 4  # it learns: the agreement is no accident
+    assert (
+        len({round(loss, 4) for loss in one}) == 4
+    )  # the losses change, so that equality is meaningful
 
 
-def test_two_processes_test_a_detector_to_the_same_metrics(nuclei, detector, tmp_path):
+def test_two_processes_give_the_test_metrics_of_one(nuclei, detector, tmp_path):
     arguments = [detector / 'epoch_1.pth']
     for name, script, count in (('one', 'test.py', []), ('two', 'dist_test.sh', [2])):
         run_tool(
@@ -242,8 +244,8 @@ def test_two_processes_test_a_detector_to_the_same_metrics(nuclei, detector, tmp
         ),
     ],
 )  # fmt: skip
-def test_slurm_scripts_hand_everything_to_srun(script, arguments, expected, tmp_path):
-    """A stand-in that prints what it is given: there is no Slurm to run here."""
+def test_slurm_scripts_pass_all_arguments_to_srun(script, arguments, expected, tmp_path):
+    """A stub of srun prints its arguments, as Slurm is not available."""
     srun = tmp_path / 'srun'
     srun.write_text('#!/bin/sh\necho "$@"\n')
     srun.chmod(0o755)
@@ -256,7 +258,7 @@ def test_slurm_scripts_hand_everything_to_srun(script, arguments, expected, tmp_
 @pytest.mark.parametrize(
     'script', ['dist_train', 'dist_test', 'dist_run', 'slurm_train', 'slurm_test', 'slurm_run']
 )
-def test_a_script_without_arguments_says_how_it_is_called(script):
+def test_script_without_arguments_prints_usage(script):
     done = start_tool(f'tools/{script}.sh')
     assert done.returncode == 2
     assert f'tools/{script}.sh' in done.stdout

@@ -1,4 +1,4 @@
-"""A work dir that is trained into, or cannot be written, when another command wants it."""
+"""Work dirs that another run uses or that cannot be written."""
 
 import io
 import json
@@ -35,7 +35,7 @@ def contents(folder):
 
 @pytest.fixture
 def short_config(nuclei, tmp_path):
-    """A config file of a long run with a small model, into the folder ``run``."""
+    """Write a config of a long run with a small model; its work dir is the folder ``run``."""
     settings = config(tmp_path / 'run', nuclei, **{'train_cfg.max_epochs': 1000})
     settings.custom_imports = dict(imports=['tests.faults.training'])
     settings.dump(tmp_path / 'config.py')
@@ -44,7 +44,7 @@ def short_config(nuclei, tmp_path):
 
 @pytest.fixture
 def stopped_run(short_config, tmp_path):
-    """A run that trains, and is stopped so that nothing in its folder changes."""
+    """Start a run and suspend it, so that nothing in its folder changes."""
     command = [sys.executable, '-W', 'ignore', 'tools/train.py', short_config]
     journal, log = tmp_path / 'run' / 'journal', tmp_path / 'log'
     with open(log, 'w') as file:
@@ -60,9 +60,7 @@ def stopped_run(short_config, tmp_path):
     run.wait()
 
 
-def test_a_second_launcher_is_refused_before_it_changes_anything(
-    stopped_run, short_config, tmp_path
-):
+def test_second_launcher_is_rejected_and_changes_nothing(stopped_run, short_config, tmp_path):
     before = contents(tmp_path / 'run')
     done = start_tool('tools/dist_train.sh', short_config, 2, env=ENV, timeout=60)
     assert done.returncode == 2
@@ -74,15 +72,15 @@ def test_a_second_launcher_is_refused_before_it_changes_anything(
     assert 'Traceback' not in done.stdout
 
 
-def test_a_second_run_that_is_forced_trains(stopped_run, short_config):
+def test_second_run_with_force_trains(stopped_run, short_config):
     length = ['--cfg-options', 'train_cfg.max_epochs=1']
     output = run_tool('tools/train.py', short_config, '--force', *length, env=ENV)
     assert f'process {stopped_run.pid} on' in output
-    assert '--force: this run does too' in output
+    assert 'this run trains there too because of --force' in output
 
 
-def test_metrics_that_cannot_be_written_are_printed(nuclei, segmentor, tmp_path):
-    """In a folder that is trained into, which may be tested into all the same."""
+def test_metrics_are_printed_if_they_cannot_be_written(nuclei, segmentor, tmp_path):
+    """The work dir is used by a training; testing into it is allowed."""
     (tmp_path / 'results.json').mkdir()
     with work_dir_lock(str(tmp_path)):
         done = start_tool(
@@ -99,12 +97,12 @@ def test_metrics_that_cannot_be_written_are_printed(nuclei, segmentor, tmp_path)
 
 @pytest.fixture
 def write(tmp_path):
-    """The tool's function, for metrics of a run in the folder."""
+    """Return a function that writes metrics to the folder with the tool's function."""
     return lambda metrics: write_results(tmp_path / 'results.json', dict(metrics=metrics))
 
 
-def test_results_that_fail_half_way_leave_those_of_before(write, tmp_path):
-    """Where a file may have ten bytes, as a disk that is full."""
+def test_failed_write_keeps_previous_results(write, tmp_path):
+    """A file size limit of ten bytes stands in for a full disk."""
     (tmp_path / 'results.json').write_text('before')
 
     def fail():
@@ -120,7 +118,7 @@ def test_results_that_fail_half_way_leave_those_of_before(write, tmp_path):
     assert (tmp_path / 'results.json').read_text() == 'before'
 
 
-def test_metrics_of_any_kind_are_written(write, tmp_path):
+def test_metrics_of_any_type_are_written(write, tmp_path):
     write(dict(a=1, b=np.float32(0.5), c=np.arange(2), d=torch.ones(1), e=Path('f')))
     found = json.loads((tmp_path / 'results.json').read_text())['metrics']
     assert found == dict(a=1, b=0.5, c=[0, 1], d=[1.0], e='f')

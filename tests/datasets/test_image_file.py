@@ -1,4 +1,4 @@
-"""Image files that are something else, or more than they seem, are refused before they are read."""
+"""Non-regular, oversized and non-image files are rejected before decoding."""
 
 import io
 import os
@@ -18,7 +18,7 @@ from mmgab.datasets.image_file import bounded, check_image, pillow_limit, read_r
 
 
 def png(width, height):
-    """A PNG of a few bytes that claims any size."""
+    """Return a small PNG file whose header claims the given size."""
 
     def chunk(name, content):
         checksum = zlib.crc32(name + content)
@@ -39,7 +39,7 @@ def encoded(image, kind, **settings):
 
 @pytest.fixture(params=['fifo', 'socket', 'device', 'endless'])
 def irregular(request, tmp_path):
-    """A path of what is no regular file; most of them would never end."""
+    """Return a path that is not a regular file."""
     path = tmp_path / 'image.png'
     if request.param == 'fifo':
         os.mkfifo(path)
@@ -61,72 +61,74 @@ def test_only_regular_files_are_read(irregular):
     ['folder', 'missing', 'loop', 'nul\0.png', '\ud800.png'],
     ids=['folder', 'missing', 'loop', 'nul', 'surrogate'],
 )
-def test_a_path_that_is_no_file_raises_an_error_of_its_own(name, tmp_path):
+def test_path_without_a_file_raises_an_error(name, tmp_path):
     (tmp_path / 'folder').mkdir()
     (tmp_path / 'loop').symlink_to('loop')
     with pytest.raises((OSError, ValueError)):
         read_regular_file(tmp_path / name)
 
 
-def test_a_file_is_read_to_its_end_up_to_the_bound(tmp_path):
+def test_max_bytes_limits_file_size(tmp_path):
     path, link = tmp_path / 'file', tmp_path / 'link'
     path.write_bytes(b'content')
     link.symlink_to(path)
     assert read_regular_file(path, 7) == read_regular_file(link, None) == b'content'
-    with pytest.raises(ValueError, match='7 bytes, more than the 6 of max_bytes'):
+    with pytest.raises(ValueError, match='7 bytes exceed max_bytes=6'):
         read_regular_file(path, 6)
 
 
-def test_a_sparse_file_is_refused_by_its_size(tmp_path):
+def test_sparse_file_is_rejected_by_its_size(tmp_path):
     path = tmp_path / 'image.png'
     path.touch()
     os.truncate(path, 2**40)
-    with pytest.raises(ValueError, match=f'{2**40} bytes, more than'):
+    with pytest.raises(ValueError, match=f'{2**40} bytes exceed max_bytes='):
         read_regular_file(path)
 
 
-def test_a_decompression_bomb_is_refused_by_its_header():
-    with pytest.raises(ValueError, match='50000 x 50000 pixels, more than the'):
+def test_decompression_bomb_is_rejected_by_its_header():
+    with pytest.raises(ValueError, match='50000 x 50000 pixels exceed max_pixels='):
         check_image(png(50_000, 50_000))
     check_image(png(50_000, 50_000), None)
 
 
 @pytest.mark.parametrize('kind', ['PNG', 'JPEG', 'BMP', 'TIFF', 'WEBP', 'PPM'])
-def test_the_bound_is_on_pixels_exactly_and_as_given(kind):
+def test_max_pixels_is_an_exact_limit(kind):
     content = encoded(Image.new('RGB', (30, 20)), kind)
     check_image(content, 600)
-    with pytest.raises(ValueError, match='30 x 20 pixels, more than the 599 of max_pixels'):
+    with pytest.raises(ValueError, match='30 x 20 pixels exceed max_pixels=599'):
         check_image(content, 599)
 
 
-def test_a_bound_above_pillows_own_holds():
+def test_max_pixels_above_pillows_limit_is_applied():
     pixels = 2 * Image.MAX_IMAGE_PIXELS + 30_000
     check_image(png(pixels // 10_000, 10_000), 10 * pixels)
 
 
-def test_what_pillow_does_not_know_is_left_to_the_decoder_without_a_bound_only():
+def test_unknown_format_needs_max_pixels_none():
     content = cv2.imencode('.hdr', np.ones((4, 4, 3), np.float32))[1].tobytes()
-    with pytest.raises(ValueError, match='max_pixels=None leaves it to the decoder'):
+    with pytest.raises(
+        ValueError, match='max_pixels=None skips this check and leaves the file to the decoder'
+    ):
         check_image(content)
     check_image(content, None)
 
 
-def test_a_header_that_pillow_refuses_is_left_to_the_decoder_without_a_bound_only():
-    """Pillow has a limit on texts in a PNG, of which OpenCV takes no notice."""
+def test_header_rejected_by_pillow_needs_max_pixels_none():
+    """Pillow limits the size of text chunks in a PNG, OpenCV does not."""
     texts = PngInfo()
     texts.add_text('workflow', 'x' * 10**7, zip=True)
     content = encoded(Image.new('RGB', (8, 8)), 'PNG', pnginfo=texts)
-    with pytest.raises(ValueError, match=r'Pillow refuses its header .* max_pixels=None'):
+    with pytest.raises(ValueError, match=r'Pillow rejects its header .* max_pixels=None'):
         check_image(content)
     check_image(content, None)
 
 
-def test_a_program_that_passes_for_an_image_is_not_executed():
+def test_eps_file_is_rejected():
     with pytest.raises(ValueError, match='EPS'):
         check_image(encoded(Image.new('RGB', (8, 8)), 'EPS'))
 
 
-def test_pillow_does_not_warn_of_images_within_the_bound_nor_decode_those_beyond_it():
+def test_pillow_limit_replaces_pillows_warning_and_limit():
     content = encoded(Image.new('1', (10_000, 10_000)), 'PNG')
     before = Image.MAX_IMAGE_PIXELS
     with warnings.catch_warnings():
@@ -135,18 +137,18 @@ def test_pillow_does_not_warn_of_images_within_the_bound_nor_decode_those_beyond
             image.load()
     with pytest.raises(Image.DecompressionBombError), pillow_limit(10**7):
         Image.open(io.BytesIO(content))
-    assert before == Image.MAX_IMAGE_PIXELS  # after an error too
+    assert before == Image.MAX_IMAGE_PIXELS  # also after an error
 
 
 @register_backend('test_archive', force=True)
 class Archive(LocalBackend):
-    """A store whose paths are no files, though it is called local."""
+    """Backend derived from LocalBackend whose paths are not files."""
 
     def get(self, filepath):
         return png(30, 20)
 
 
-def test_other_backends_read_what_is_no_file_and_have_the_bound_on_pixels(tmp_path):
+def test_other_backends_have_only_the_pixel_limit(tmp_path):
     path = tmp_path / 'images.zip' / '1.png'
     given = dict(backend='test_archive')
     assert get(path, backend_args=bounded(given, 1, 600)) == png(30, 20)
@@ -155,7 +157,7 @@ def test_other_backends_read_what_is_no_file_and_have_the_bound_on_pixels(tmp_pa
 
 
 @pytest.mark.parametrize('given', [None, dict(backend='local')])
-def test_local_files_have_both_bounds(given, tmp_path):
+def test_local_files_have_both_limits(given, tmp_path):
     path = tmp_path / '1.png'
     path.write_bytes(png(30, 20))
     size = path.stat().st_size

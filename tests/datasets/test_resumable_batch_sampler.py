@@ -11,7 +11,7 @@ from mmgab.datasets import ResumableBatchSampler
 
 
 class Noise(Dataset):
-    """Samples of random numbers; wide and high ones in turn."""
+    """Dataset of random numbers, alternately landscape and portrait."""
 
     def __len__(self):
         return 11
@@ -24,7 +24,7 @@ class Noise(Dataset):
 
 
 def batches(workers=0, start=0, kind=DefaultSampler, epoch=0, seed=5, **settings):
-    """Samples of the first four batches from a place on."""
+    """Return the samples of four batches, from batch ``start`` on."""
     sampler = kind(Noise(), shuffle=True, seed=seed)
     sampler.set_epoch(epoch)
     resumable = ResumableBatchSampler(sampler, 2, **settings)
@@ -40,9 +40,9 @@ def assert_equal(one, other):
 
 @pytest.mark.parametrize('kind', [DefaultSampler, InfiniteSampler])
 @pytest.mark.parametrize('grouped', [None, dict(type='mmdet.AspectRatioBatchSampler')])
-def test_a_pass_that_begins_later_has_the_same_samples_from_there_on(kind, grouped):
-    whole = batches(kind=kind, batches=grouped)
-    assert_equal(batches(kind=kind, batches=grouped, start=2)[:2], whole[2:])
+def test_resumed_epoch_has_the_same_remaining_samples(kind, grouped):
+    complete = batches(kind=kind, batches=grouped)
+    assert_equal(batches(kind=kind, batches=grouped, start=2)[:2], complete[2:])
 
 
 @pytest.mark.parametrize('kind', [DefaultSampler, InfiniteSampler])
@@ -52,18 +52,18 @@ def test_the_number_of_workers_does_not_change_samples(kind):
         assert_equal(batches(workers, kind=kind), alone)
 
 
-def test_epochs_and_seeds_have_other_random_numbers():
+def test_random_numbers_differ_between_epochs_and_seeds():
     numbers = {
         tuple(torch.cat(batches(epoch=epoch, seed=seed))[:, 1].tolist())
         for epoch in (0, 1)
         for seed in (5, 6)
     }
     assert len(numbers) == 4
-    alike = torch.cat(batches())[:, 1:]
-    assert len(alike.unique()) == alike.numel()
+    numbers_of_epoch = torch.cat(batches())[:, 1:]
+    assert len(numbers_of_epoch.unique()) == numbers_of_epoch.numel()
 
 
-def test_the_random_numbers_of_the_process_are_left_as_they_were():
+def test_random_state_of_the_process_is_restored():
     torch.manual_seed(0)
     np.random.seed(0)
     expected = torch.rand(()), np.random.rand()
@@ -74,29 +74,32 @@ def test_the_random_numbers_of_the_process_are_left_as_they_were():
     assert (torch.rand(()), np.random.rand()) == expected
 
 
-def test_the_pass_after_one_that_began_later_is_whole():
+def test_epoch_after_a_resumed_one_is_complete():
     resumable = ResumableBatchSampler(DefaultSampler(Noise(), seed=1), 2)
     resumable.start = 4
     assert [len(list(resumable)) for _ in range(2)] == [2, 6]
     assert len(resumable) == 6
 
 
-def test_a_last_batch_that_is_not_full_can_be_left_out():
+def test_drop_last_drops_an_incomplete_batch():
     assert len(list(ResumableBatchSampler(DefaultSampler(Noise(), seed=1), 2, drop_last=True))) == 5
 
 
-def test_samplers_and_datasets_that_cannot_be_seeded_are_named():
+def test_unseedable_samplers_and_datasets_raise_an_error():
     plain = torch.utils.data.SequentialSampler(Noise())
     with pytest.raises(TypeError, match="SequentialSampler has no 'dataset'"):
         ResumableBatchSampler(plain, 2)
     sampler = DefaultSampler(Noise(), seed=1)
     sampler.dataset.__getitems__ = lambda indices: []
-    with pytest.raises(TypeError, match='Noise fetches batches by itself'):
+    with pytest.raises(
+        TypeError,
+        match='Noise defines __getitems__, so its random numbers cannot be seeded per sample',
+    ):
         ResumableBatchSampler(sampler, 2)
 
 
-def test_indices_are_ints_and_keep_their_seed_on_the_way_to_a_worker():
-    """As those of PyTorch's samplers are, for whoever looks at them between."""
+def test_indices_are_ints_and_keep_their_seed_when_pickled():
+    """Other code may use the indices as those of PyTorch's samplers."""
     sampler = DefaultSampler(Noise(), shuffle=False, seed=5)
     indices = [index for batch in ResumableBatchSampler(sampler, 2) for index in batch]
     assert indices == list(range(11))

@@ -35,7 +35,7 @@ def test_a_graph_traced_with_two_images_serves_one_and_three(swin, tmp_path):
     assert verify(swin, run, [(1, 3, 45, 70), (3, 3, 45, 70)], print) < 1e-5
 
 
-def test_a_graph_that_is_wrong_for_another_batch_is_found(swin):
+def test_verify_detects_a_wrong_batch(swin):
     def forgets_the_second_image(images):
         return [out[:1].expand_as(out) for out in swin(images)]
 
@@ -44,7 +44,7 @@ def test_a_graph_that_is_wrong_for_another_batch_is_found(swin):
         verify(swin, forgets_the_second_image, [(2, 3, 32, 32)], print)
 
 
-def test_a_graph_that_gives_nan_is_found(swin):
+def test_verify_detects_nan(swin):
     def broken(images):
         return [out * float('nan') for out in swin(images)]
 
@@ -53,7 +53,9 @@ def test_a_graph_that_gives_nan_is_found(swin):
 
 
 @pytest.mark.parametrize('name', ['onnxruntime', 'onnxscript'])
-def test_a_missing_library_is_named_with_the_cure(swin, tmp_path, monkeypatch, name):
+def test_missing_library_error_says_how_to_install_it(swin, tmp_path, monkeypatch, name):
     monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ExportError, match=rf'{name} is not installed.*requirements/deployment.txt'):
+    with pytest.raises(
+        ExportError, match=rf'{name}, which is not installed.*requirements/deployment.txt'
+    ):
         export_onnx(swin, torch.randn(2, 3, 32, 32), OpenSizes(False), tmp_path / 'swin.onnx')

@@ -1,4 +1,4 @@
-"""What a folder of downloads holds."""
+"""Inspect a folder of downloads."""
 
 import hashlib
 

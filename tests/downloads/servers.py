@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers with the file, or as the server was told to for the path; logs the requests."""
+    """Answer with the file, or as configured for the path; record the requests."""
 
     def do_GET(self):
         self.server.requests.append(self)
@@ -15,7 +15,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.answers.get(path, send_file)(self)
 
     def send(self, body=b'', status=200, **headers):
-        """A whole answer; the keywords are headers, with _ for -."""
+        """A complete answer; the keywords are headers, with _ for -."""
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace('_', '-'), str(value))
@@ -157,7 +157,7 @@ SILENT = [silent, stops]
 ENDLESS = [endless, endless_chunks, endless_chunk, endless_trailers, endless_headers]
 SLOW = [drips, drips_headers, drips_chunk_size, drips_trailers]
 ANSWERS = {
-    'a file cut in half': (half, r'\d+ bytes of \d+ came'),
+    'a file cut in half': (half, r'only \d+ of \d+ bytes were received'),
     'a chunk cut': (cut_chunks, 'IncompleteRead'),
     'nothing': (lambda handler: None, 'closed connection without response'),
     'no HTTP': (no_http, 'not valid HTTP'),
@@ -179,9 +179,9 @@ ANSWERS = {
     'a part': (sends(b'\0', 206, Content_Range='bytes 0-0/2'), 'status 206'),
     'a redirect to nowhere': (sends(b'', 302), 'status 302'),
     'a redirect in a loop': (redirects('/swin.pth'), 'status 302.*a redirect in a loop'),
-    'a redirect to a file': (redirects('file:///etc/passwd'), 'to no http.s. URL'),
+    'a redirect to a file': (redirects('file:///etc/passwd'), r'to a URL that is not http\(s\)'),
     'a redirect to FTP': (redirects('ftp://127.0.0.1/x.pth'), 'redirects from http to ftp'),
-    'a redirect to data': (redirects('data:text/plain,hello'), 'to no http.s. URL'),
+    'a redirect to data': (redirects('data:text/plain,hello'), r'to a URL that is not http\(s\)'),
     'an endless redirect': (redirects('ftp://127.0.0.1/', bytes(1 << 16)), 'redirects from'),
     'a file too large': (sends(b'\0', Content_Length=10**15), 'the limit is 34.4 GB'),
 }

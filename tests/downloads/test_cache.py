@@ -1,4 +1,4 @@
-"""A file is downloaded once, checked, kept under a harmless name, and found again."""
+"""Downloads are checked and cached under safe names."""
 
 import re
 
@@ -12,7 +12,7 @@ from .cached_files import is_here, names, sha256
 from .servers import sends
 
 
-def test_a_url_is_downloaded_once_with_one_request(server, hub, content):
+def test_url_is_downloaded_once_with_one_request(server, hub, content):
     for _ in range(2):
         path = download(f'{server.url}/swin.pth')
         assert path.read_bytes() == content
@@ -21,7 +21,7 @@ def test_a_url_is_downloaded_once_with_one_request(server, hub, content):
     assert server.requests[0].headers['Accept-Encoding'] == 'identity'
 
 
-def test_a_checkpoint_behind_a_url_is_read(server, content):
+def test_checkpoint_is_read_from_url(server, content):
     url = f'{server.url}/swin.pth'
     assert len(read_checkpoint(url)['state_dict']['weight']) == 5000
     for digits in (sha256(content)[:8], sha256(content), sha256(content).upper()):
@@ -29,7 +29,7 @@ def test_a_checkpoint_behind_a_url_is_read(server, content):
         read_checkpoint(f'{url}#sha256={digits}')
 
 
-def test_two_urls_never_share_a_file(server, content):
+def test_different_urls_have_different_cache_files(server, content):
     for folder in 'ab':
         answer = content + folder.encode()
         server.answers[f'/{folder}/x.pth'] = lambda handler, answer=answer: handler.send(answer)
@@ -39,14 +39,14 @@ def test_two_urls_never_share_a_file(server, content):
     assert download(f'{server.url}/x.pth?v=1') != download(f'{server.url}/x.pth?v=2')
 
 
-def test_a_file_that_version_0_1_0_downloaded_is_found(hub):
+def test_cache_file_of_version_0_1_0_is_found(hub):
     hub.mkdir(parents=True)
     path = hub / '85b63cc16873-swin.pth'  # of sha256sum
     path.write_bytes(b'old')
     assert download('http://127.0.0.1:9/swin.pth') == path
 
 
-def test_the_check_sees_the_complete_file_before_it_is_kept(server, hub, content):
+def test_check_runs_on_complete_file_before_caching(server, hub, content):
     seen = []
 
     def check(path):
@@ -57,13 +57,13 @@ def test_the_check_sees_the_complete_file_before_it_is_kept(server, hub, content
     assert names(hub) == [path.name]
 
 
-def test_a_download_that_the_check_refuses_is_not_kept(server, hub):
+def test_download_rejected_by_check_is_not_kept(server, hub):
     with pytest.raises(ValueError, match='is damaged'):
         download(f'{server.url}/swin.pth', check=is_here('another'))
     assert names(hub) == []
 
 
-def test_a_cached_file_with_another_hash_is_replaced_by_the_right_one_only(server, hub, content):
+def test_cached_file_with_wrong_hash_is_replaced_only_by_right_one(server, hub, content):
     url = f'{server.url}/swin.pth'
     path = download(url)
     path.write_bytes(b'damaged')
@@ -80,7 +80,7 @@ def test_a_cached_file_with_another_hash_is_replaced_by_the_right_one_only(serve
     assert (len(server.requests), names(hub)) == (sent, [path.name])
 
 
-def test_a_cached_file_that_is_damaged_is_replaced(server, hub, content):
+def test_damaged_cached_file_is_replaced(server, hub, content):
     url, check = f'{server.url}/swin.pth', is_here(sha256(content))
     path = download(url, check=check)
     path.write_bytes(b'damaged')
@@ -108,7 +108,7 @@ def test_a_cached_file_that_is_damaged_is_replaced(server, hub, content):
         ('\u00fc' * 200 + '.pth', '%C3%BC.pth'),
     ],
 )
-def test_names_of_files_are_harmless_and_keep_their_suffix(name, end, server, hub, content):
+def test_cache_file_names_are_safe_and_keep_suffix(name, end, server, hub, content):
     path = download(f'{server.url}/{name}')
     assert path.read_bytes() == content
     assert path.parent == hub
@@ -118,7 +118,7 @@ def test_names_of_files_are_harmless_and_keep_their_suffix(name, end, server, hu
     assert len(path.name) <= 255
 
 
-def test_progress_is_shown_of_slow_downloads_only(server, capfd, monkeypatch):
+def test_progress_is_shown_only_for_slow_downloads(server, capfd, monkeypatch):
     download(f'{server.url}/quick.pth')
     assert capfd.readouterr() == ('', '')
     monkeypatch.setattr(http_transfer, 'SILENT_SECONDS', 0)

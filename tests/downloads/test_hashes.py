@@ -1,4 +1,4 @@
-"""Hashes that a URL or an argument names: how they are written, and when they are compared."""
+"""Hashes in URLs and arguments: spelling and verification."""
 
 import hashlib
 import re
@@ -15,7 +15,7 @@ from .cached_files import names, sha256
 
 @pytest.mark.parametrize('digits', ['01234567', '0123abcd' * 8, '0123ABCD', 'abcdef01234'])
 @pytest.mark.parametrize('key', ['sha256=', 'SHA256=', 'Sha256:', 'sha256:', 'sha256-', 'sHA256-'])
-def test_a_hash_in_a_url_is_read_in_any_spelling(key, digits):
+def test_hash_in_url_is_read_in_any_spelling(key, digits):
     url = 'https://host/a.pth?b=c'
     assert split_hash(f'{url}#{key}{digits}') == (url, digits.lower())
     assert split_hash(url) == (url, None)
@@ -30,29 +30,31 @@ def test_a_hash_in_a_url_is_read_in_any_spelling(key, digits):
         '\u017fha256=01234567', 'sha256=0123456\u0967', '01234567', 'sha256-vmg5q0hUPC0=',
     ],
 )  # fmt: skip
-def test_another_fragment_is_an_error_that_names_it(fragment):
+def test_other_url_fragment_raises(fragment):
     with pytest.raises(ValueError, match=r'is followed by .*; only #sha256=DIGITS') as caught:
         split_hash(f'https://host/a.pth#{fragment}')
     assert repr(f'#{fragment}') in str(caught.value)
 
 
-def test_a_hash_in_a_url_is_never_ignored(server):
-    with pytest.raises(ValueError, match='has a fragment; split_hash takes it off'):
+def test_hash_in_url_is_never_ignored(server):
+    with pytest.raises(ValueError, match='has a fragment; remove it with split_hash'):
         download(f'{server.url}/swin.pth#SHA256=00000000')
     assert not server.requests
 
 
 @pytest.mark.parametrize('wanted', ['', 'abc', '0123456', '0' * 65, '0123456g', ' 01234567', 1234])
-def test_a_hash_that_is_none_is_an_error_before_anything_is_sent(wanted, server, hub, tmp_path):
-    with pytest.raises(ValueError, match=r'8 digits at least.* got ' + re.escape(repr(wanted))):
+def test_invalid_hash_raises_before_any_request(wanted, server, hub, tmp_path):
+    with pytest.raises(
+        ValueError, match=r'8 to 64 hexadecimal digits; got ' + re.escape(repr(wanted))
+    ):
         download(f'{server.url}/swin.pth', wanted)
     assert not server.requests
     (tmp_path / 'file').write_bytes(b'')
-    with pytest.raises(ValueError, match='8 digits at least'):
+    with pytest.raises(ValueError, match='8 to 64 hexadecimal digits'):
         check_hash(tmp_path / 'file', 'file', wanted)
 
 
-def test_a_digest_is_compared_in_any_case(tmp_path):
+def test_digest_comparison_ignores_case(tmp_path):
     check_digest('ab' * 32, 'x', tmp_path, 'ABABABAB')
     check_digest('AB' * 32, 'x', tmp_path, 'ab' * 32)
     with pytest.raises(ValueError, match=f'its sha256 is {"ab" * 32}, wanted ababababac') as caught:
@@ -60,17 +62,17 @@ def test_a_digest_is_compared_in_any_case(tmp_path):
     assert 'name.pth' in str(caught.value)
 
 
-def test_a_download_with_another_hash_is_not_kept(server, hub, content):
+def test_download_with_wrong_hash_is_not_kept(server, hub, content):
     url, found, wanted = f'{server.url}/swin.pth', sha256(content), '0' * 64
     for source, arguments in ((url, dict(sha256=wanted)), (f'{url}#sha256={wanted}', {})):
         with pytest.raises(ValueError, match=f'its sha256 is {found}, wanted {wanted}'):
             read_checkpoint(source, **arguments)
         assert names(hub) == []
-    with pytest.raises(ValueError, match='is given two hashes'):
+    with pytest.raises(ValueError, match='has two hashes'):
         read_checkpoint(f'{url}#sha256={found}', sha256=wanted)
 
 
-def test_the_hash_is_compared_before_the_check(server):
+def test_hash_is_compared_before_check(server):
     def check(path):
         raise AssertionError('it was called')
 
@@ -79,16 +81,16 @@ def test_the_hash_is_compared_before_the_check(server):
 
 
 @pytest.mark.parametrize('key', ['#sha256=', '#SHA256=', '#Sha256:', '#sha256-'])
-def test_a_hash_behind_a_url_is_compared_in_any_spelling(key, server):
+def test_hash_in_url_is_compared_in_any_spelling(key, server):
     digits = hashlib.sha256(server.content).hexdigest()
     read_checkpoint(f'{server.url}/a.pth{key}{digits.upper()}')
-    with pytest.raises(ValueError, match='is not the one that was asked for'):
+    with pytest.raises(ValueError, match='has the wrong hash'):
         read_checkpoint(f'{server.url}/b.pth{key}{digits[::-1]}')
     with pytest.raises(ValueError, match='only #sha256=DIGITS may follow'):
         read_checkpoint(f'{server.url}/a.pth{key}')
 
 
-def test_what_was_hashed_is_what_is_read(tmp_path):
+def test_hashed_content_is_the_content_read(tmp_path):
     """A file that is exchanged again and again while it is read with the hash of one of the two."""
     path, contents = tmp_path / 'a.pth', []
     for value in (1.0, 2.0):
@@ -110,7 +112,7 @@ def test_what_was_hashed_is_what_is_read(tmp_path):
             try:
                 outcomes.add(float(read_checkpoint(path, sha256=wanted)['a'].mean()))
             except ValueError as error:
-                is_named = 'is not the file that was asked for' in str(error)
+                is_named = 'has the wrong hash' in str(error)
                 outcomes.add('refused' if is_named else str(error))
     finally:
         is_over.set()

@@ -52,7 +52,7 @@ def meeting(server):
 
 
 @pytest.mark.process
-def test_a_killed_download_leaves_nothing_behind_the_next_one(meeting, server, hub, content):
+def test_next_download_removes_files_of_killed_download(meeting, server, hub, content):
     client = run_download(DOWNLOAD, hub, f'{server.url}/swin.pth')
     assert meeting.wait(timeout=60)
     client.kill()
@@ -66,7 +66,7 @@ def test_a_killed_download_leaves_nothing_behind_the_next_one(meeting, server, h
 
 
 @pytest.mark.process
-def test_two_processes_that_download_at_once_have_the_complete_file(meeting, server, hub, content):
+def test_concurrent_downloads_give_complete_file(meeting, server, hub, content):
     url = f'{server.url}/swin.pth'
     client = run_download(DOWNLOAD, hub, url)
     assert meeting.wait(timeout=60)
@@ -78,7 +78,7 @@ def test_two_processes_that_download_at_once_have_the_complete_file(meeting, ser
     assert len(server.requests) == 2
 
 
-def test_a_process_that_is_not_the_first_downloads_nothing(server, hub, content, monkeypatch):
+def test_only_first_process_downloads(server, hub, content, monkeypatch):
     monkeypatch.setenv('LOCAL_RANK', '1')
     url = f'{server.url}/swin.pth'
     with pytest.raises(ConnectionError, match='could not be downloaded by the first process'):
@@ -111,7 +111,7 @@ torch.distributed.destroy_process_group()
 
 @pytest.mark.process
 @pytest.mark.parametrize(('name', 'word'), [('swin.pth', 'tensors: '), ('none.pth', 'refused: ')])
-def test_all_processes_of_a_run_get_the_download_or_the_error(name, word, server, tmp_path):
+def test_all_ranks_get_download_or_error(name, word, server, tmp_path):
     server.answers['/none.pth'] = sends(b'', 404)
     (tmp_path / 'all.py').write_text(ALL_READ)
     torchrun = (sys.executable, '-m', 'torch.distributed.run', '--standalone')
@@ -129,7 +129,7 @@ def test_all_processes_of_a_run_get_the_download_or_the_error(name, word, server
 
 
 @pytest.mark.process
-def test_a_disk_that_is_full_is_named(server, hub):
+def test_full_disk_error_has_path(server, hub):
     """In a process that may write 1000 bytes."""
     done = run_download(FULL_DISK, hub, f'{server.url}/swin.pth')
     _, error = done.communicate(timeout=60)

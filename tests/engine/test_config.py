@@ -15,7 +15,7 @@ def write(tmp_path, text, name='mine.py'):
     return str(path)
 
 
-def test_work_dir_is_the_arguments_then_the_configs_then_named_after_the_config(tmp_path):
+def test_work_dir_precedence(tmp_path):
     path = write(tmp_path, 'a = 1')
     assert load_config(path).work_dir == './work_dirs/mine'
     assert load_config(path, {'work_dir': 'from_config'}).work_dir == 'from_config'
@@ -44,12 +44,12 @@ def test_configs_of_all_three_packages_can_be_inherited(tmp_path, base, type_):
     assert config.model.backbone.type == type_
 
 
-def test_a_missing_config_is_named():
+def test_missing_config_error_has_its_path():
     with pytest.raises(FileNotFoundError, match=r'config configs/nowhere\.py does not exist'):
         load_config('configs/nowhere.py')
 
 
-def test_a_base_that_this_package_lacks_is_named(tmp_path):
+def test_missing_base_config_error_has_its_path(tmp_path):
     path = write(tmp_path, "_base_ = 'mmgab::mask_rcnn_swin_xl.py'")
     with pytest.raises(FileNotFoundError, match=r"'mmgab::mask_rcnn_swin_xl\.py' of .*mine\.py"):
         load_config(path)
@@ -63,7 +63,7 @@ def test_types_of_an_inherited_config_keep_the_scope_of_their_toolbox(tmp_path):
 
 
 @pytest.mark.process
-def test_openmmlabs_own_tools_find_bases_after_ours_is_inherited(tmp_path):
+def test_openmmlab_tools_find_inherited_package_bases(tmp_path):
     """In a process that reads a config as they do; it knows nothing of this package."""
     base = ROOT / 'configs' / '_base_' / 'package_bases.py'
     bases = [str(base), 'mmseg::_base_/models/upernet_swin.py', 'mmgab::_base_/nuclei_semantic.py']
@@ -73,7 +73,7 @@ def test_openmmlabs_own_tools_find_bases_after_ours_is_inherited(tmp_path):
     assert done.stdout.split() == [b'EncoderDecoder'], done.stderr.decode()
 
 
-def test_what_a_run_wrote_of_a_pure_python_config_stands_for_the_same(tmp_path):
+def test_dumped_pure_python_config_is_equivalent(tmp_path):
     """MMEngine writes classes and functions by their full names."""
     text = 'from mmcv.ops import RoIAlign, nms\nsteps = [dict(type=nms), dict(type=RoIAlign)]'
     load_config(write(tmp_path, text)).dump(tmp_path / 'written.py')
@@ -82,7 +82,7 @@ def test_what_a_run_wrote_of_a_pure_python_config_stands_for_the_same(tmp_path):
     assert "type='mmcv.ops.nms'" in written.pretty_text  # it is written again in the same way
 
 
-def test_names_that_are_no_modules_stay_names(tmp_path):
+def test_names_that_are_not_modules_stay_strings(tmp_path):
     names = ['mmgab.SwinGAB', 'SwinGAB', 'no.such.Thing', 'mmcv.ops.Nowhere', 'os.path']
     config = load_config(write(tmp_path, f'steps = [dict(type=name) for name in {names}]'))
     assert [step.type for step in config.steps] == names

@@ -1,4 +1,4 @@
-"""--cfg-options: what nothing reads is an error that names the nearest key."""
+"""--cfg-options: an unknown key is an error that suggests the nearest key."""
 
 import copy
 import functools
@@ -98,7 +98,7 @@ def test_a_key_of_a_toolbox_that_is_read_is_set(name, key):
         ('param_scheduler.0.gama', 'param_scheduler.0'),
     ],
 )
-def test_a_key_that_nothing_reads_is_refused_with_the_nearest_one(key, nearest, name):
+def test_unknown_key_error_suggests_the_nearest_key(key, nearest, name):
     with pytest.raises(OptionError, match='the nearest key is ') as caught:
         merged(name, {key: 5})
     assert f'the nearest key is {nearest}' in str(caught.value)
@@ -118,13 +118,13 @@ def test_a_key_that_nothing_reads_is_refused_with_the_nearest_one(key, nearest, 
         (DETECTOR, 'test_evaluator.annfile', 'test_evaluator.ann_file'),
     ],
 )
-def test_a_key_of_a_toolbox_that_nothing_reads_is_refused(name, key, nearest):
+def test_unknown_toolbox_key_is_rejected(name, key, nearest):
     with pytest.raises(OptionError, match=f'the nearest key is {nearest}'):
         merged(name, {key: 5})
 
 
 @pytest.mark.parametrize('key', ['data_root', 'img_scale', 'norm_cfg.type'])
-def test_a_variable_of_the_file_is_refused_where_it_would_change_nothing(key, tmp_path):
+def test_override_of_a_substituted_variable_is_rejected(key, tmp_path):
     """MMEngine sets it, and the settings that it was written into keep their values."""
     path = tmp_path / 'config.py'
     path.write_text(
@@ -150,7 +150,7 @@ def test_a_variable_of_the_file_is_refused_where_it_would_change_nothing(key, tm
         ('model.backbone.embed_dims.sigma', 'model.backbone.embed_dims is 32'),
     ],
 )
-def test_a_key_below_something_else_than_a_dict_is_refused_in_a_sentence(key, reason):
+def test_key_below_a_non_dict_is_rejected(key, reason):
     with pytest.raises(OptionError, match=reason):
         merged(SEGMENTOR, {key: 5})
 
@@ -167,7 +167,7 @@ def test_a_key_below_something_else_than_a_dict_is_refused_in_a_sentence(key, re
         (CLASSIFIER, 'model.backbone.depths.0.a', 'whole tuple: "model.backbone.depths='),
     ],
 )
-def test_an_entry_of_a_list_or_tuple_is_refused_with_what_to_give(name, key, whole, plus):
+def test_list_or_tuple_entry_error_shows_the_syntax(name, key, whole, plus):
     with pytest.raises(OptionError, match='Give the ') as caught:
         merged(name, {plus + key: 'bbox'})
     assert whole in str(caught.value)
@@ -182,7 +182,7 @@ def test_an_entry_of_a_list_is_not_deleted(plus):
         merged(SEGMENTOR, options)
 
 
-def test_what_a_classifier_reads_of_its_training_is_set():
+def test_train_cfg_of_a_classifier_is_set():
     augments = [dict(type='Mixup', alpha=0.8)]
     config = copy.deepcopy(loaded(CLASSIFIER))
     config.model.train_cfg = {}
@@ -191,7 +191,7 @@ def test_what_a_classifier_reads_of_its_training_is_set():
 
 
 @pytest.mark.parametrize('name', EVERYWHERE)
-def test_a_checkpoint_hook_takes_its_arguments_and_no_more(name):
+def test_checkpoint_hook_accepts_only_its_arguments(name):
     key = 'default_hooks.checkpoint.save_param_scheduler'
     assert value_at(merged(name, {key: False}), key) is False
     with pytest.raises(
@@ -200,7 +200,7 @@ def test_a_checkpoint_hook_takes_its_arguments_and_no_more(name):
         merged(name, {'default_hooks.checkpoint.intervall': 1})
 
 
-def test_a_filter_takes_the_keys_that_datasets_read():
+def test_filter_cfg_accepts_keys_that_datasets_read():
     key = 'train_dataloader.dataset.filter_cfg'
     config = copy.deepcopy(loaded(DETECTOR))
     config.train_dataloader.dataset.pop('filter_cfg', None)
@@ -211,7 +211,7 @@ def test_a_filter_takes_the_keys_that_datasets_read():
 
 
 @pytest.mark.parametrize('name', EVERYWHERE)
-def test_a_custom_key_takes_multipliers_and_arguments_of_the_optimizer(name):
+def test_custom_keys_accept_multipliers_and_optimizer_args(name):
     key = 'optim_wrapper.paramwise_cfg.custom_keys.mine'
     options = {f'{key}.lr_mult': 0.1, f'{key}.decay_mult': 0, f'{key}.weight_decay': 0}
     assert len(value_at(merged(name, options), key)) == 3
@@ -220,7 +220,7 @@ def test_a_custom_key_takes_multipliers_and_arguments_of_the_optimizer(name):
     merged(name, {'optim_wrapper.constructor': 'Mine', f'{key}.lr_mul': 0.1})
 
 
-def test_another_object_is_checked_by_its_own_type():
+def test_replaced_object_is_checked_by_its_new_type():
     options = {'model.backbone._delete_': True, 'model.backbone.type': 'ResNet'}
     with pytest.raises(OptionError, match=r'model\.backbone \(ResNet\) has no embed_dims'):
         merged(SEGMENTOR, {**options, 'model.backbone.embed_dims': 18})
@@ -236,12 +236,12 @@ def test_another_object_is_checked_by_its_own_type():
         (CLASSIFIER, 'model.train_cfg.rcnn'),
     ],
 )
-def test_a_key_that_models_of_another_kind_read_is_refused(name, key):
+def test_key_of_another_model_kind_is_rejected(name, key):
     with pytest.raises(OptionError, match='has no '):
         merged(name, {key: 5})
 
 
-def test_a_sampler_that_reads_others_by_name_takes_no_more():
+def test_sampler_with_kwargs_accepts_only_known_names():
     key = 'model.train_cfg.rcnn.sampler'
     with pytest.raises(OptionError, match=r'sampler \(RandomSampler\) has no nums'):
         merged(DETECTOR, {f'{key}.nums': 3})
@@ -254,13 +254,13 @@ def test_a_key_with_a_plus_is_added():
     assert config.model.test_cfg.mine == 6
 
 
-def test_another_object_in_the_place_of_one_has_keys_of_its_own():
+def test_deleted_and_replaced_object_has_its_own_keys():
     options = {'model.backbone._delete_': True, 'model.backbone.type': 'ResNet'}
     config = merged(SEGMENTOR, {**options, 'model.backbone.depth': 18})
     assert config.model.backbone == dict(type='ResNet', depth=18)
 
 
-def test_a_new_hook_is_added_whole():
+def test_new_hook_is_added():
     hook = {'default_hooks.ema.type': 'EMAHook', 'default_hooks.ema.momentum': 0.1}
     assert merged(SEGMENTOR, hook).default_hooks.ema == dict(type='EMAHook', momentum=0.1)
 
@@ -281,7 +281,7 @@ def test_a_key_of_another_type_is_that_types():
         ('tools/analysis_tools/attention_maps.py', ('--images', 'noise', '--out', 'out')),
     ],
 )
-def test_every_tool_refuses_it_before_it_does_anything(tool, words, tmp_path, capsys, monkeypatch):
+def test_every_tool_rejects_unknown_keys_first(tool, words, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = ROOT / 'configs' / f'{SEGMENTOR}.py'
     words = (config, *words, '--cfg-options', 'model.backbone.depht=1')
@@ -292,7 +292,7 @@ def test_every_tool_refuses_it_before_it_does_anything(tool, words, tmp_path, ca
 
 
 @pytest.mark.process
-def test_the_sentence_is_the_last_line_of_several_processes_too(tmp_path):
+def test_error_is_the_last_line_with_several_processes(tmp_path):
     done = start_tool(
         'tools/dist_train.sh', f'configs/{SEGMENTOR}.py', 2, '--work-dir', tmp_path,
         '--cfg-options', 'train_cfg.max_iter=1',

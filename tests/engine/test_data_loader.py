@@ -1,4 +1,4 @@
-"""A run that has nothing to load is refused, with what was found and how it was to be loaded."""
+"""A loader without batches raises an error with the images found and its settings."""
 
 import pytest
 from mmengine.dataset import BaseDataset
@@ -39,7 +39,7 @@ RESUMABLE = dict(type='mmgab.ResumableBatchSampler', drop_last=True)
     'settings',
     [dict(drop_last=True), dict(batch_sampler=RESUMABLE), dict(drop_last=True, num_workers=1)],
 )
-def test_an_epoch_without_a_batch_is_refused_with_its_settings(settings):
+def test_epoch_without_batches_is_rejected(settings):
     with pytest.raises(ValueError, match='0 batches') as refused:
         build(3, **settings)
     for words in ('Numbers', '3 images', 'batch_size=8', 'drop_last=True', 'processes=1'):
@@ -52,13 +52,13 @@ def test_an_epoch_without_a_batch_is_refused_with_its_settings(settings):
     'data',
     [dict(count=0), dict(count=3, filter_cfg=dict(all=True)), dict(count=0, serialize_data=False)],
 )
-def test_an_empty_data_set_is_refused_by_its_name(sampler, settings, data):
+def test_empty_dataset_is_rejected(sampler, settings, data):
     with pytest.raises(ValueError, match='0 images') as refused:
         build(sampler=sampler, **data, **settings)
     assert "Numbers(ann_file='of_the_numbers.json'" in str(refused.value)
 
 
-def test_an_empty_data_set_inside_wrappers_is_refused():
+def test_empty_dataset_inside_wrappers_is_rejected():
     inner = dict(type='Numbers', count=0, serialize_data=False)
     wrapped = dict(
         type='RepeatDataset', times=5, dataset=dict(type='ConcatDataset', datasets=[inner])
@@ -86,7 +86,7 @@ def test_an_endless_sampler_fills_a_batch_from_few_images(settings):
     assert len(batch['sample_idx']) == 8
 
 
-def test_data_of_unknown_length_is_taken():
+def test_data_of_unknown_length_is_accepted():
     class Stream(IterableDataset):
         def __iter__(self):
             return iter(range(3))
@@ -95,7 +95,7 @@ def test_data_of_unknown_length_is_taken():
     assert CheckedRunner.build_dataloader(loader) is loader
 
 
-def test_an_error_of_a_data_set_is_its_own():
+def test_dataset_errors_are_raised_unchanged():
     with pytest.raises(ValueError, match='no such folder'):
         CheckedRunner.build_dataloader(
             dict(dataset=dict(type='Broken'), batch_size=1, sampler=None)

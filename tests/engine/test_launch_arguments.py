@@ -1,4 +1,4 @@
-"""Words and variables that the launcher cannot start with are named in a sentence."""
+"""Invalid arguments and variables of the launcher are reported in one sentence."""
 
 import pytest
 import torch
@@ -23,24 +23,22 @@ def script(tmp_path):
         ('--master_port=0', "PORT is '0'", 'from 1 to 65535'),
         ('--master_port=-1', "PORT is '-1'", 'from 1 to 65535'),
         ('--master-port=8.5', "PORT is '8.5'", 'from 1 to 65535'),
-        ('--nproc_per_node=0', "GPUS is '0'", 'from 1 on'),
-        ('--nproc_per_node=-1', "GPUS is '-1'", 'from 1 on'),
-        ('--nproc_per_node=abc', "GPUS is 'abc'", 'from 1 on, auto, cpu'),
-        ('--nproc_per_node=', "GPUS is ''", 'from 1 on'),
-        ('--nproc-per-node=1.5', "GPUS is '1.5'", 'from 1 on'),
-        ('--nnodes=0', "NNODES is '0'", 'from 1 on'),
-        ('--nnodes=abc', "NNODES is 'abc'", 'from 1 on'),
+        ('--nproc_per_node=0', "GPUS is '0'", '>= 1'),
+        ('--nproc_per_node=-1', "GPUS is '-1'", '>= 1'),
+        ('--nproc_per_node=abc', "GPUS is 'abc'", '>= 1, auto, cpu'),
+        ('--nproc_per_node=', "GPUS is ''", '>= 1'),
+        ('--nproc-per-node=1.5', "GPUS is '1.5'", '>= 1'),
+        ('--nnodes=0', "NNODES is '0'", '>= 1'),
+        ('--nnodes=abc', "NNODES is 'abc'", '>= 1'),
         ('--nnodes=2:1', "NNODES is '2:1'", 'FEWEST:MOST'),
         ('--nnodes=1:2:3', "NNODES is '1:2:3'", 'FEWEST:MOST'),
-        ('--node_rank=-1', "NODE_RANK is '-1'", 'from 0 on'),
-        ('--node_rank=x', "NODE_RANK is 'x'", 'from 0 on'),
+        ('--node_rank=-1', "NODE_RANK is '-1'", '>= 0'),
+        ('--node_rank=x', "NODE_RANK is 'x'", '>= 0'),
         ('--node_rank=1', 'NODE_RANK is 1 and NNODES is 1', 'from 0 to 0'),
         ('--nnodes=2 --node_rank=2', 'NODE_RANK is 2 and NNODES is 2', 'from 0 to 1'),
     ],
 )
-def test_a_value_that_is_not_allowed_is_named_and_nothing_starts(
-    words, found, allowed, script, tmp_path, capsys
-):
+def test_invalid_value_is_rejected_before_launch(words, found, allowed, script, tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         main([*words.split(), script])
     (sentence,) = capsys.readouterr().err.splitlines()
@@ -50,14 +48,14 @@ def test_a_value_that_is_not_allowed_is_named_and_nothing_starts(
     assert not (tmp_path / 'trace').exists()
 
 
-def test_the_variables_of_torchrun_are_checked_too(script, monkeypatch, capsys):
+def test_torchrun_variables_are_checked(script, monkeypatch, capsys):
     monkeypatch.setenv('PET_NNODES', 'many')
     with pytest.raises(SystemExit):
         main([script])
     assert "NNODES is 'many'" in capsys.readouterr().err
 
 
-def test_a_script_that_does_not_exist_is_named(tmp_path, monkeypatch, capsys):
+def test_missing_script_error_has_its_path(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as ended:
         main(['--nproc_per_node=2', 'nowhere.py'])
@@ -68,11 +66,11 @@ def test_a_script_that_does_not_exist_is_named(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize('word', ['1', ' 2', '3', 'auto', 'cpu'])
-def test_numbers_and_words_of_torchrun_are_taken(word, script):
+def test_torchrun_values_are_accepted(word, script):
     assert parse_arguments([f'--nproc_per_node={word}', script]).nproc_per_node == word
 
 
-def test_one_machine_takes_a_free_port_and_several_take_the_one_that_they_are_given(script):
+def test_port_is_free_on_one_machine_and_fixed_on_several(script):
     assert parse_arguments([script]).standalone
     assert parse_arguments(['--nnodes=1', script]).standalone
     several = parse_arguments(['--nnodes=2', '--node_rank=1', script])
@@ -90,10 +88,10 @@ def test_modules_and_commands_need_no_file():
     ('devices', 'processes', 'is_refused'),
     [(2, '3', True), (2, '2', False), (0, '3', False), (1, 'cpu', False)],
 )
-def test_more_processes_than_gpus_are_refused(
+def test_more_processes_than_gpus_are_rejected(
     devices, processes, is_refused, script, monkeypatch, capsys
 ):
-    """With a count of GPUs that is made up: a machine has one number of them."""
+    """Uses a mocked GPU count."""
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: devices)
     words = [f'--nproc_per_node={processes}', script]
     if not is_refused:

@@ -25,7 +25,7 @@ def config_of(**optim_wrapper):
 
 
 @pytest.mark.parametrize('type_', [None, 'OptimWrapper', OptimWrapper, 'mmengine.OptimWrapper'])
-def test_amp_is_enabled_for_plain_wrappers(type_):
+def test_amp_is_enabled_for_optim_wrappers(type_):
     config = config_of(optimizer=SGD, **({} if type_ is None else dict(type=type_)))
     enable_mixed_precision(config)
     assert config.optim_wrapper.type == 'AmpOptimWrapper'
@@ -40,8 +40,8 @@ def test_amp_of_the_config_keeps_its_settings(type_):
     assert config.optim_wrapper.to_dict() == before
 
 
-def test_amp_refuses_a_wrapper_that_it_would_replace():
-    with pytest.raises(ValueError, match='--amp cannot replace OwnWrapper'):
+def test_amp_rejects_a_custom_optim_wrapper():
+    with pytest.raises(ValueError, match='--amp cannot replace the optim_wrapper type OwnWrapper'):
         enable_mixed_precision(config_of(type=OwnWrapper, optimizer=SGD))
     with pytest.raises(ValueError, match='--amp needs an optim_wrapper'):
         enable_mixed_precision(Config(dict()))
@@ -49,7 +49,7 @@ def test_amp_refuses_a_wrapper_that_it_would_replace():
 
 @pytest.mark.parametrize('type_', ['AmpOptimWrapper', AmpOptimWrapper, OwnAmp])
 @pytest.mark.parametrize('dtype', ['bfloat16', torch.bfloat16])
-def test_without_an_accelerator_amp_is_left_out_and_the_rest_kept(type_, dtype, monkeypatch):
+def test_amp_is_removed_without_an_accelerator(type_, dtype, monkeypatch):
     monkeypatch.setattr('mmgab.engine.mixed_precision.get_device', lambda: 'cpu')
     config = config_of(
         type=type_, optimizer=SGD, dtype=dtype, loss_scale='dynamic', use_fsdp=False, extra=1,
@@ -66,7 +66,7 @@ def test_without_an_accelerator_amp_is_left_out_and_the_rest_kept(type_, dtype, 
     assert {group['lr'] for group in wrapper.optimizer.param_groups} == {0.1, 0.2}
 
 
-def test_a_constructor_of_several_wrappers_has_each_of_them_changed(monkeypatch):
+def test_amp_changes_each_of_several_wrappers(monkeypatch):
     config = config_of(
         constructor='Own', generator=dict(type=OptimWrapper, optimizer=SGD),
         critic=dict(type=AmpOptimWrapper, optimizer=SGD, loss_scale=4.0), steps=3,
@@ -81,7 +81,7 @@ def test_a_constructor_of_several_wrappers_has_each_of_them_changed(monkeypatch)
     assert config.optim_wrapper.steps == 3
 
 
-def test_on_a_gpu_and_without_amp_nothing_is_left_out(monkeypatch):
+def test_settings_are_unchanged_on_a_gpu_or_without_amp(monkeypatch):
     plain = config_of(type=OptimWrapper, optimizer=SGD)
     assert not leave_out_mixed_precision(plain)
     monkeypatch.setattr('mmgab.engine.mixed_precision.get_device', lambda: 'cuda')

@@ -1,4 +1,4 @@
-"""What a config's model is, told by its class."""
+"""The kind of a config's model, from its class."""
 
 import pytest
 from mmdet.models import MaskRCNN, SemiBaseDetector
@@ -40,11 +40,11 @@ def kind(model, **settings):
         (built_by_a_function, 'mmseg', 'segmentor'),
     ],
 )
-def test_a_model_is_what_its_class_is_whatever_the_scope(type_, scope, expected):
+def test_model_kind_depends_on_the_class_not_the_scope(type_, scope, expected):
     assert kind(dict(type=type_), default_scope=scope) == expected
 
 
-def test_a_wrapped_model_is_what_is_wrapped():
+def test_model_kind_of_a_wrapper_is_the_inner_models():
     inner = dict(type=MaskRCNN)
     assert kind(dict(type='mmdet.DetTTAModel', module=inner)) == 'detector'
     assert kind(dict(type=SemiBaseDetector, detector=inner)) == 'detector'

@@ -1,4 +1,4 @@
-"""The wrapper that a config names is the one that its model gets, on CPUs too."""
+"""The model wrapper of a config is used, on CPUs too."""
 
 import pytest
 import torch
@@ -50,7 +50,7 @@ def model():
         (dict(type=OwnWrapper, rate=2.0), OwnWrapper),
     ],
 )
-def test_wrapper_is_the_configs(settings, kind):
+def test_model_wrapper_comes_from_the_config(settings, kind):
     wrapped = wrap_on_cpu(settings, model(), find_unused_parameters=True)
     assert type(wrapped) is kind
     assert not [m for m in wrapped.modules() if isinstance(m, nn.SyncBatchNorm)]
@@ -68,6 +68,6 @@ def test_wrapped_model_trains():
     assert all(p.grad is not None for p in wrapped.parameters())
 
 
-def test_unknown_wrapper_is_an_error_that_names_it():
+def test_unknown_wrapper_error_has_its_name():
     with pytest.raises(KeyError, match='NoWrapper'):
         wrap_on_cpu(dict(type='NoWrapper'), model(), False)

@@ -6,20 +6,18 @@ from mmgab.engine import check_data, check_work_dir, load_config
 from ..conftest import ROOT
 
 
-def test_a_missing_data_folder_is_named_with_the_page_that_tells_how_to_get_it(
-    monkeypatch, tmp_path
-):
+def test_missing_data_folder_error_links_the_docs(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     config = load_config(str(ROOT / 'configs' / 'mask_rcnn_swin_s_gab_coco.py'))
     with pytest.raises(FileNotFoundError) as caught:
         check_data(config, ('train_dataloader',))
-    cure = 'train_dataloader.dataset.data_root=FOLDER'
-    for word in ('train_dataloader', 'data/coco/', str(tmp_path), 'docs/datasets.md', cure):
+    fix = 'train_dataloader.dataset.data_root=FOLDER'
+    for word in ('train_dataloader', 'data/coco/', str(tmp_path), 'docs/datasets.md', fix):
         assert word in str(caught.value)
     assert (ROOT / 'docs' / 'datasets.md').is_file()
 
 
-def test_every_folder_and_annotation_file_is_looked_for(tmp_path):
+def test_every_folder_and_annotation_file_is_checked(tmp_path):
     dataset = dict(
         data_root=str(tmp_path), ann_file='annotations/a.json', data_prefix=dict(img='train/')
     )
@@ -38,7 +36,7 @@ def test_every_folder_and_annotation_file_is_looked_for(tmp_path):
     check_data(config, ('train_dataloader',))
 
 
-def test_remote_data_and_absent_loaders_are_left_alone():
+def test_remote_data_and_absent_loaders_are_skipped():
     remote = dict(data_root='s3://bucket/coco/', ann_file='a.json')
     mapped = dict(data_root='data/nowhere', backend_args=dict(backend='petrel'))
     datasets = dict(type='ConcatDataset', datasets=[remote, mapped])
@@ -46,7 +44,7 @@ def test_remote_data_and_absent_loaders_are_left_alone():
     check_data(config, ('train_dataloader', 'val_dataloader', 'test_dataloader'))
 
 
-def test_a_work_dir_that_cannot_be_written_is_named(tmp_path):
+def test_unwritable_work_dir_error_has_its_path(tmp_path):
     (tmp_path / 'file').touch()
     with pytest.raises(OSError, match=r'work dir .*file/run cannot be written: Not a directory'):
         check_work_dir(str(tmp_path / 'file' / 'run'))
@@ -54,18 +52,18 @@ def test_a_work_dir_that_cannot_be_written_is_named(tmp_path):
         check_work_dir('/proc/run')
 
 
-def test_a_work_dir_is_made_and_left_empty(tmp_path):
+def test_work_dir_is_created_empty(tmp_path):
     check_work_dir(str(tmp_path / 'a' / 'b'))
     assert list((tmp_path / 'a' / 'b').iterdir()) == []
 
 
-def test_an_argument_named_dataset_makes_no_wrapper():
+def test_dataset_argument_alone_is_not_a_wrapper():
     for value in ('a folder', ['a', 'b'], 3, None):
         config = Config(dict(train_dataloader=dict(dataset=dict(type='Own', dataset=value))))
         check_data(config, ('train_dataloader',))
 
 
-def test_a_list_of_datasets_is_refused_with_what_makes_one_of_them():
+def test_list_of_datasets_error_suggests_concat_dataset():
     config = Config(dict(train_dataloader=dict(dataset=[dict(type='A'), dict(type='B')])))
-    with pytest.raises(ValueError, match=r'list of 2, and must be one: .*ConcatDataset'):
+    with pytest.raises(ValueError, match=r'list of 2, expected one dict; use .*ConcatDataset'):
         check_data(config, ('train_dataloader',))

@@ -89,11 +89,9 @@ def warnings_of(nuclei, tmp_path):
         ),
     ],
 )  # fmt: skip
-def test_a_setting_that_the_checkpoint_replaces_is_reported_with_both_values(
-    before, after, reported, begun, warnings_of
-):
+def test_replaced_setting_is_logged_with_both_values(before, after, reported, begun, warnings_of):
     log, _ = warnings_of(begun(**before), **{**before, **after})
-    assert 'Settings of the checkpoint are in force: ' in log
+    assert 'Settings restored from the checkpoint: ' in log
     assert reported in log
     assert 'load_from=' in log
 
@@ -112,46 +110,46 @@ def test_a_setting_that_the_checkpoint_replaces_is_reported_with_both_values(
     ],
     ids=str,
 )
-def test_a_run_that_is_resumed_as_it_was_reports_nothing(settings, begun, warnings_of):
+def test_unchanged_settings_log_nothing(settings, begun, warnings_of):
     log, _ = warnings_of(begun(**settings), **settings)
-    assert 'in force' not in log
+    assert 'restored from the checkpoint' not in log
     assert 'EMAHook' not in log
 
 
-def test_the_value_that_is_reported_as_in_force_is_in_force(begun, warnings_of):
+def test_logged_values_are_the_restored_ones(begun, warnings_of):
     _, runner = warnings_of(begun(), **{'optim_wrapper.optimizer.weight_decay': 0.3})
     assert {group['weight_decay'] for group in runner.optim_wrapper.param_groups} == {0.01}
 
 
-def test_the_checkpoints_seed_is_that_of_the_samplers_too(begun, warnings_of):
+def test_samplers_use_the_checkpoints_seed(begun, warnings_of):
     """MMEngine's own resuming sets it after the samplers are built."""
     _, runner = warnings_of(begun(**{'randomness.seed': 5}), **{'randomness.seed': 7})
     assert runner.train_dataloader.batch_sampler.sampler.seed == runner.seed == 5
 
 
-def test_another_batch_size_is_reported(begun, warnings_of):
+def test_changed_batch_size_is_logged(begun, warnings_of):
     log, _ = warnings_of(begun(), **{'train_dataloader.batch_size': 2})
-    assert 'A step trains 2 samples now, and trained 4 before' in log
+    assert 'The total batch size is 2; it was 4 in the checkpoint' in log
 
 
-def test_another_accumulation_is_reported(begun, warnings_of):
+def test_changed_accumulation_is_logged(begun, warnings_of):
     log, _ = warnings_of(begun(), **{'optim_wrapper.accumulative_counts': 2})
-    assert 'A step trains 8 samples now, and trained 4 before' in log
+    assert 'The total batch size is 8; it was 4 in the checkpoint' in log
 
 
-def test_a_schedule_of_another_type_is_reported(begun, warnings_of):
+def test_changed_schedule_type_is_logged(begun, warnings_of):
     log, _ = warnings_of(begun(), param_scheduler=POLY)
-    assert 'is no PolyLR, as the config has it' in log
+    assert 'is not a PolyLR, as the config has it' in log
     assert 'power' in log
 
 
-def test_a_schedule_that_is_new_is_reported(begun, warnings_of):
+def test_new_schedule_is_logged(begun, warnings_of):
     new = [dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=20)] * 2
     log, _ = warnings_of(begun(), param_scheduler=new)
     assert 'has 1 schedules (param_scheduler), the config has 2' in log
 
 
-def test_averaged_weights_without_their_hook_are_reported(begun, warnings_of):
+def test_ema_weights_without_ema_hook_are_logged(begun, warnings_of):
     log, _ = warnings_of(begun(custom_hooks=AVERAGED))
     assert 'was saved with an EMAHook, and the config has none' in log
 
@@ -169,14 +167,14 @@ def test_averaged_weights_without_their_hook_are_reported(begun, warnings_of):
         ),
     ],
 )
-def test_a_state_of_another_optimizer_is_refused_by_name(after, reason, begun, warnings_of):
+def test_state_of_another_optimizer_is_rejected(after, reason, begun, warnings_of):
     with pytest.raises(ValueError, match='cannot be resumed from') as caught:
         warnings_of(begun(), **after)
     assert reason in str(caught.value)
     assert 'load_from' in str(caught.value)
 
 
-def test_what_older_versions_noted_is_not_logged_among_the_metrics(begun):
+def test_notes_of_older_versions_are_not_logged_as_metrics(begun):
     checkpoint = torch.load(begun(), weights_only=False)
     for part in ('runtime_info', 'resumed_keys'):
         checkpoint['message_hub'][part]['validation_owed'] = False
@@ -186,12 +184,12 @@ def test_what_older_versions_noted_is_not_logged_among_the_metrics(begun):
     assert 'validation_owed' not in hub['resumed_keys']
 
 
-def test_values_of_a_file_are_shown_short_and_in_one_line(begun, warnings_of):
+def test_logged_values_are_truncated_to_one_line(begun, warnings_of):
     path = begun()
     checkpoint = torch.load(path, weights_only=False)
     checkpoint['optimizer']['param_groups'][0]['eps'] = ['\n\x1b[31m' * 1000] * 1000
     torch.save(checkpoint, path)
     log, _ = warnings_of(path)
-    line = next(line for line in log.splitlines() if 'in force' in line)
+    line = next(line for line in log.splitlines() if 'restored from the checkpoint' in line)
     assert '(config: 1e-08)' in line
     assert len(line) < 1000

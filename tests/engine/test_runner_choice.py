@@ -1,4 +1,4 @@
-"""The runner that a config names."""
+"""The runner type of a config."""
 
 import pytest
 from mmengine.config import Config
@@ -36,15 +36,15 @@ def test_a_runner_is_built_by_class_or_name(settings, expected, config):
 
 
 @pytest.mark.parametrize('kind', ['FlexibleRunner', FlexibleRunner, nn.Identity])
-def test_a_runner_of_another_kind_is_refused_with_what_to_do(kind, config):
+def test_unsupported_runner_is_rejected(kind, config):
     with pytest.raises(ValueError, match=r'--cfg-options runner_type=mmgab\.CheckedRunner'):
         build_runner(config(runner_type=kind))
 
 
-def test_an_unknown_runner_is_named(config):
-    with pytest.raises(ValueError, match="runner_type 'Nowhere' is in no registry"):
+def test_unknown_runner_error_has_its_name(config):
+    with pytest.raises(ValueError, match="runner_type 'Nowhere' is not registered"):
         build_runner(config(runner_type='Nowhere'))
 
 
-def test_openmmlabs_own_tools_can_have_the_checked_runner(config):
+def test_openmmlab_tools_can_use_checked_runner(config):
     assert type(RUNNERS.build(config(runner_type='mmgab.CheckedRunner'))) is CheckedRunner

@@ -14,13 +14,13 @@ def config(name):
     return load_config(str(ROOT / 'configs' / f'{name}.py'))
 
 
-def test_masks_cannot_be_augmented_and_the_error_says_so():
+def test_tta_of_masks_is_rejected():
     for name in ('mask_rcnn_swin_s_gab_coco', 'cascade_mask_rcnn_swin_s_gab_coco'):
         with pytest.raises(ValueError, match=r'--tta cannot merge the masks of'):
             enable_tta(config(name))
 
 
-def test_masks_of_a_query_model_cannot_be_augmented_either(tmp_path):
+def test_tta_of_query_model_masks_is_rejected(tmp_path):
     path = tmp_path / 'mine.py'
     path.write_text("_base_ = 'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py'")
     with pytest.raises(ValueError, match=r'--tta cannot merge the masks of Mask2Former'):
@@ -43,7 +43,7 @@ def test_pixels_are_augmented_by_the_configs_scales_and_flips():
     assert (len(scales), len(flips)) == (6, 2)
 
 
-def test_a_segmentor_without_a_tta_pipeline_is_refused():
+def test_segmentor_without_tta_pipeline_is_rejected():
     segmentor = config('upernet_swin_gab_nuclei')
     segmentor.pop('tta_pipeline')
     with pytest.raises(ValueError, match='tta_model and tta_pipeline'):
@@ -57,7 +57,7 @@ def test_a_segmentor_without_a_tta_pipeline_is_refused():
         ('upernet_swin_gab_nuclei', 'a.pkl', r'folder for a segmentor, got a\.pkl'),
     ],
 )
-def test_the_wrong_kind_of_output_is_refused(name, out, words):
+def test_wrong_output_type_is_rejected(name, out, words):
     with pytest.raises(ValueError, match=words):
         dump_predictions(config(name), out)
 
@@ -106,21 +106,21 @@ def test_mixed_images_are_augmented_after_they_are_mixed():
     assert 'TestTimeAug' not in str(dataset.dataset)
 
 
-def test_masks_are_told_by_the_metric_where_no_head_has_their_name(tmp_path):
+def test_masks_are_detected_from_the_metric(tmp_path):
     path = tmp_path / 'mine.py'
     path.write_text("_base_ = 'mmdet::rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py'")
     with pytest.raises(ValueError, match=r'--tta cannot merge the masks of RTMDet'):
         enable_tta(load_config(str(path)))
 
 
-def test_masks_of_a_semi_supervised_model_cannot_be_augmented_either():
+def test_tta_of_semi_supervised_masks_is_rejected():
     detector = dict(type='mmdet.MaskRCNN', roi_head=dict(mask_head=dict(num_convs=4)))
     model = dict(type='mmdet.SemiBaseDetector', detector=detector)
     with pytest.raises(ValueError, match=r'--tta cannot merge the masks of MaskRCNN'):
         enable_tta(Config(dict(model=model, test_evaluator=dict(metric='bbox'))))
 
 
-def test_predictions_of_a_classifier_are_kept_in_one_file():
+def test_classifier_predictions_are_saved_in_one_file():
     classifier = Config(dict(model=dict(type=ImageClassifier), test_evaluator=[dict(type='A')]))
     dump_predictions(classifier, 'kept.pkl')
     assert classifier.test_evaluator[-1] == dict(type='DumpResults', out_file_path='kept.pkl')
@@ -136,7 +136,7 @@ def test_predictions_of_a_classifier_are_kept_in_one_file():
         (dict(type='mmpretrain.VisualizationHook'), 'out_dir'),
     ],
 )
-def test_a_hook_draws_where_its_own_argument_says(hook, setting):
+def test_hook_draws_into_its_output_argument(hook, setting):
     config = Config(dict(default_hooks=dict(visualization=hook), work_dir='run'))
     enable_drawing(config, False, 'drawn', 1.0)
     hook = config.default_hooks.visualization
@@ -144,9 +144,9 @@ def test_a_hook_draws_where_its_own_argument_says(hook, setting):
     assert hook.get('draw') or hook.get('enable')
 
 
-def test_a_hook_that_does_not_exist_is_named():
+def test_unknown_hook_error_has_its_name():
     config = Config(dict(default_hooks=dict(visualization=dict(type='Nowhere'))))
-    with pytest.raises(ValueError, match=r"visualization: there is no hook 'Nowhere'"):
+    with pytest.raises(ValueError, match=r"visualization: hook 'Nowhere' is not registered"):
         enable_drawing(config, False, 'drawn', 1.0)
 
 
@@ -154,11 +154,11 @@ def test_augmented_predictions_of_a_classifier_are_not_drawn():
     hook = dict(type='mmpretrain.VisualizationHook')
     config = Config(dict(default_hooks=dict(visualization=hook), work_dir='run'))
     enable_drawing(config, False, 'drawn', 1.0)
-    with pytest.raises(ValueError, match='cannot draw what a classifier predicts with --tta'):
+    with pytest.raises(ValueError, match='cannot draw predictions of a classifier with --tta'):
         enable_tta(config)
 
 
-def test_a_segmentor_that_is_a_class_is_no_detector():
+def test_segmentor_given_as_a_class_is_recognized():
     segmentor = Config(dict(model=dict(type=EncoderDecoder), test_evaluator=dict(type='A')))
     dump_predictions(segmentor, 'maps')
     assert segmentor.test_evaluator.output_dir == 'maps'

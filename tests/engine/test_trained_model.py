@@ -1,4 +1,4 @@
-"""Models of configs, built to look at, in whatever scope the process was before."""
+"""Models of configs are built for inference in any previous default scope."""
 
 from mmengine.config import Config
 from mmengine.registry import TASK_UTILS, DefaultScope, init_default_scope
@@ -8,7 +8,7 @@ from mmgab.engine import build_model, load_config, set_default_scope
 from ..conftest import ROOT
 
 
-def test_a_pure_python_config_is_built_whatever_was_built_before():
+def test_pure_python_config_builds_after_other_configs():
     """MMDetection's own defaults are names: they are found where no scope is set."""
     config = load_config(str(ROOT / 'configs' / 'pure_python' / 'retinanet_swin_gab_nuclei.py'))
     config.model.backbone.update(embed_dims=16, depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8))
@@ -18,7 +18,7 @@ def test_a_pure_python_config_is_built_whatever_was_built_before():
     assert DefaultScope.get_current_instance() is None
 
 
-def test_a_scope_of_the_config_is_set_and_one_that_it_lacks_is_mmengines():
+def test_default_scope_is_the_configs_or_mmengine():
     set_default_scope(Config(dict(default_scope='mmdet')))
     assert DefaultScope.get_current_instance().scope_name == 'mmdet'
     assert type(TASK_UTILS.build(dict(type='BboxOverlaps2D'))).__module__.startswith('mmdet.')
@@ -26,7 +26,7 @@ def test_a_scope_of_the_config_is_set_and_one_that_it_lacks_is_mmengines():
     assert DefaultScope.get_current_instance().scope_name == 'mmengine'
 
 
-def test_a_preprocessor_beside_the_model_is_the_models():
+def test_top_level_data_preprocessor_is_used():
     config = load_config(str(ROOT / 'configs' / 'pure_python' / 'swin_t_gab_pets.py'))
     config.model.backbone.update(embed_dims=16, depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8))
     config.model.head.in_channels = 128

@@ -1,4 +1,4 @@
-"""Before the first step: built data sets have something to learn, and evaluators that fit."""
+"""Datasets must have instances and matching evaluators before the first step."""
 
 import json
 
@@ -73,7 +73,7 @@ NOTHING = [
 
 
 @pytest.mark.parametrize('values', NOTHING, ids=str)
-def test_a_training_set_without_an_instance_is_refused(values, tmp_path):
+def test_training_set_without_instances_is_rejected(values, tmp_path):
     empty = dataset(file(tmp_path, **values))
     with pytest.raises(ValueError, match=r'train\.json\) with 2 images: .*nothing to learn'):
         check_targets(RepeatDataset(empty, times=2))
@@ -96,7 +96,7 @@ class Segments(Pixels):
 
 
 @pytest.mark.parametrize('kind', [Pixels, Segments])
-def test_other_data_sets_are_taken_to_have_something(kind, tmp_path):
+def test_other_datasets_are_assumed_non_empty(kind, tmp_path):
     check_targets(kind())
     check_targets(TensorDataset())
     check_targets(Subset(dataset(file(tmp_path, area=0)), [0]))
@@ -105,13 +105,13 @@ def test_other_data_sets_are_taken_to_have_something(kind, tmp_path):
 @pytest.mark.parametrize(
     ('classes', 'message'),
     [
-        ('cat', r"classes='cat' is a text.* add a comma: classes=\('cat',\)"),
+        ('cat', r"classes='cat' is a string.* add a comma: classes=\('cat',\)"),
         ({'cat', 'dog'}, 'classes is a set'),
         (('Cat', 'Dog'), r"none of the 2 classes 'Cat', 'Dog' .* which has 'cat', 'dog'"),
     ],
 )
 @pytest.mark.parametrize('is_built', [True, False])
-def test_classes_that_do_not_fit_are_refused_with_the_loader(classes, message, is_built, tmp_path):
+def test_mismatched_classes_error_names_the_loader(classes, message, is_built, tmp_path):
     settings = dict(
         type='CocoDataset', ann_file=file(tmp_path), metainfo=dict(classes=classes),
         data_prefix=dict(img=''),
@@ -122,34 +122,34 @@ def test_classes_that_do_not_fit_are_refused_with_the_loader(classes, message, i
         build_data_loader(dict(dataset=wrapped, sampler=dict(type='DefaultSampler'), batch_size=1))
 
 
-def test_what_the_filter_leaves_of_the_images_is_said(tmp_path):
+def test_error_reports_images_left_after_filtering(tmp_path):
     settings = dict(
         type='CocoDataset', ann_file=file(tmp_path), metainfo=dict(classes=CLASSES),
         data_prefix=dict(img=''), filter_cfg=dict(min_size=65),
     )  # fmt: skip
-    message = r"filter_cfg={'min_size': 65}, 2 classes: \['cat', 'dog'\]\): 2 images are found"
+    message = r"filter_cfg={'min_size': 65}, 2 classes: \['cat', 'dog'\]\): 2 images found"
     with pytest.raises(ValueError, match=message):
         build_data_loader(dict(dataset=settings, sampler=dict(type='DefaultSampler'), batch_size=1))
 
 
-def test_the_suffix_of_images_that_are_not_found_is_said(tmp_path):
+def test_error_reports_the_suffix_of_missing_images(tmp_path):
     (tmp_path / 'a.png').touch()
     settings = dict(
         type='mmseg.BaseSegDataset', data_prefix=dict(img_path=str(tmp_path)),
         metainfo=dict(classes=CLASSES),
     )  # fmt: skip
-    message = r"img_suffix='\.jpg', 2 classes: .*: 0 images are found"
+    message = r"img_suffix='\.jpg', 2 classes: .*: 0 images found"
     with pytest.raises(ValueError, match=message):
         build_data_loader(dict(dataset=settings, sampler=dict(type='DefaultSampler'), batch_size=1))
 
 
-def test_classes_of_which_a_file_has_some_or_no_categories_pass(tmp_path):
+def test_files_with_some_or_no_categories_pass(tmp_path):
     check_classes(dataset(file(tmp_path, order=['cat'])))
     check_classes(dataset(file(tmp_path, order=[])))
     check_classes(TensorDataset())
 
 
-def test_an_evaluator_that_does_not_know_an_image_is_refused(tmp_path):
+def test_image_id_unknown_to_the_evaluator_is_rejected(tmp_path):
     given = dataset(file(tmp_path, 'val'), test_mode=True)
     other = file(tmp_path, 'old', first=2)
     with pytest.raises(ValueError, match=r'1 of 2 image ids .*val\.json.*: 1; it has 2, 3'):
@@ -160,7 +160,7 @@ def test_an_evaluator_that_does_not_know_an_image_is_refused(tmp_path):
     check_images(evaluator(other), Subset(given, [0]))
 
 
-def test_images_that_only_the_evaluator_has_are_a_warning(tmp_path, caplog):
+def test_images_only_in_the_evaluator_give_a_warning(tmp_path, caplog):
     path = file(tmp_path, 'val')
     warned(caplog)
     check_images(evaluator(path), dataset(path, indices=1, test_mode=True))
@@ -168,7 +168,7 @@ def test_images_that_only_the_evaluator_has_are_a_warning(tmp_path, caplog):
 
 
 def warned(caplog):
-    """Have warnings of MMEngine's logger recorded."""
+    """Record warnings of MMEngine's logger."""
     MMLogger.get_current_instance().addHandler(caplog.handler)
 
 
@@ -177,11 +177,11 @@ def warned(caplog):
     [
         (dict(iscrowd=None), '4 x annotation without iscrowd.* iscrowd is None'),
         (dict(segmentation=[]), r'4 x annotation without segmentation.* is \[\]'),
-        (dict(id='a'), 'the id is no number'),
+        (dict(id='a'), 'the id is not a number'),
         (dict(area=None), 'annotation without area'),
     ],
 )
-def test_annotations_that_cannot_be_scored_are_refused(values, message, tmp_path, caplog):
+def test_unscorable_annotations_are_rejected(values, message, tmp_path, caplog):
     metric = ['bbox', 'segm'] if 'segmentation' in values else 'bbox'
     if 'id' in values:  # all have it: the file has one annotation
         message = f'1 x .*{message}'
@@ -192,7 +192,7 @@ def test_annotations_that_cannot_be_scored_are_refused(values, message, tmp_path
     check_scored(evaluator(path, classes=('fish',), metric=metric))
 
 
-def test_an_annotation_id_of_0_is_a_warning(tmp_path, caplog):
+def test_annotation_id_0_gives_a_warning(tmp_path, caplog):
     warned(caplog)
     check_scored(evaluator(file(tmp_path, id=0)))
     assert 'id 0 counts as missed' in caplog.text
@@ -219,7 +219,7 @@ def test_labels_of_training_and_evaluator_must_agree(learned, scored, has_file, 
             assert ('predictions will have wrong names' in caplog.text) == (learned != CLASSES)
 
 
-def test_a_missing_category_moves_labels_and_an_extra_one_does_not(tmp_path):
+def test_missing_category_shifts_labels_extra_one_does_not(tmp_path):
     classes = ('cat', 'cow', 'dog')
     metric = evaluator(file(tmp_path, 'val', order=classes), classes)
     with pytest.raises(ValueError, match="label 1 is 'dog'"):
@@ -228,7 +228,7 @@ def test_a_missing_category_moves_labels_and_an_extra_one_does_not(tmp_path):
     check_labels(dataset(file(tmp_path, order=('bee', *classes)), classes), metric, None)
 
 
-def test_labels_are_unknown_where_they_are_texts_or_of_a_data_set_of_somebodys_own(tmp_path):
+def test_text_labels_and_custom_datasets_are_not_compared(tmp_path):
     class Own(CocoDataset):
         def load_data_list(self):
             return super().load_data_list()
@@ -241,7 +241,7 @@ def test_labels_are_unknown_where_they_are_texts_or_of_a_data_set_of_somebodys_o
 
 
 @pytest.mark.parametrize('before', ['', '"categories": []', 'x' * 2**21])
-def test_categories_are_found_wherever_they_are_in_a_file(before, tmp_path):
+def test_categories_are_found_anywhere_in_the_file(before, tmp_path):
     path = tmp_path / 'file.json'
     names = {i: f'name {i} ü' for i in range(9)}
     categories = [dict(id=i, name=name) for i, name in names.items()]
@@ -292,7 +292,7 @@ def run(folder, train, val, evaluated):
     ],
     ids=['instances', 'images', 'labels', 'iscrowd'],
 )
-def test_a_run_ends_before_the_first_step(role, values, message, tmp_path):
+def test_run_stops_before_the_first_step(role, values, message, tmp_path):
     files = dict.fromkeys(('train', 'val', 'evaluated'), file(tmp_path))
     files[role] = file(tmp_path, 'other', **values)
     with pytest.raises(ValueError, match=message):
@@ -300,14 +300,14 @@ def test_a_run_ends_before_the_first_step(role, values, message, tmp_path):
 
 
 @pytest.mark.parametrize('has_file', [True, False])
-def test_a_metric_of_fewer_classes_than_training_is_refused(has_file, tmp_path):
+def test_metric_with_fewer_classes_is_rejected(has_file, tmp_path):
     train, path = dataset(file(tmp_path)), file(tmp_path, 'val')
     with pytest.raises(ValueError, match=r'CocoMetric scores 1 classes, 2 are learned'):
         check_labels(train, evaluator(path if has_file else None, CLASSES[:1]), dataset(path))
     check_labels(dataset(path, CLASSES[:1]), evaluator(path), dataset(path))
 
 
-def test_images_that_are_evaluated_twice_are_refused(tmp_path):
+def test_images_evaluated_twice_are_rejected(tmp_path):
     path = file(tmp_path, 'val')
     given = dataset(path, test_mode=True)
     for twice in (ConcatDataset([given, given]), RepeatDataset(given, times=2)):
@@ -316,6 +316,6 @@ def test_images_that_are_evaluated_twice_are_refused(tmp_path):
     check_images(evaluator(path), RepeatDataset(given, times=1))
 
 
-def test_a_class_that_is_there_twice_is_refused(tmp_path):
+def test_duplicate_class_is_rejected(tmp_path):
     with pytest.raises(ValueError, match="'cat' twice"):
         check_classes(dataset(file(tmp_path), ('cat', 'dog', 'cat')))

@@ -1,4 +1,4 @@
-"""A training of no length is refused; one that is over says so."""
+"""A training length of zero raises an error; a finished run is logged."""
 
 import pytest
 
@@ -30,9 +30,7 @@ TOO_FEW = {
         ({**TOO_FEW, 'train_cfg': BY_ITERATION}, '0 batches an epoch: 3 images'),
     ],
 )
-def test_a_run_that_has_nothing_to_train_is_refused_before_its_first_step(
-    changes, reason, nuclei, tmp_path
-):
+def test_training_length_below_one_is_rejected(changes, reason, nuclei, tmp_path):
     code, log = train(config(tmp_path, nuclei, **changes))
     assert code == 1
     assert reason in log.strip().splitlines()[-1]
@@ -49,7 +47,7 @@ def iterations(folder):
     ('changes', 'last', 'reached'),
     [({}, 'epoch_3.pth', '3 of 3 epochs'), (SAVED_BY_ITERATION, 'iter_3.pth', '3 of 3 iters')],
 )
-def test_a_run_that_is_over_says_so_and_succeeds(changes, last, reached, nuclei, tmp_path):
+def test_resuming_a_finished_run_logs_it_and_succeeds(changes, last, reached, nuclei, tmp_path):
     code, log = train(config(tmp_path, nuclei, **changes))
     assert code == 0, log
     assert 'Nothing is left' not in log
@@ -60,7 +58,7 @@ def test_a_run_that_is_over_says_so_and_succeeds(changes, last, reached, nuclei,
     assert (iterations(tmp_path), (tmp_path / last).read_bytes()) == before
 
 
-def test_a_run_that_is_over_can_be_made_longer(nuclei, tmp_path):
+def test_finished_run_can_be_extended(nuclei, tmp_path):
     assert train(config(tmp_path, nuclei))[0] == 0
     code, log = train(config(tmp_path, nuclei, resume=True, **{'train_cfg.max_epochs': 4}))
     assert code == 0, log

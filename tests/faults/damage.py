@@ -1,4 +1,4 @@
-"""Damage a checkpoint at random, and see that it is refused or reads as what was saved."""
+"""Damage a checkpoint at random, and check that it is rejected or reads as saved."""
 
 import random
 from collections import Counter
@@ -10,7 +10,7 @@ from mmgab.checkpoints import read_checkpoint
 
 
 def equal(one, other):
-    """Whether two things that a checkpoint holds are the same, tensors bit by bit."""
+    """Return whether two things that a checkpoint holds are the same, tensors bit by bit."""
     if isinstance(one, torch.Tensor):
         return isinstance(other, torch.Tensor) and torch.equal(one, other)
     if isinstance(one, dict):

@@ -1,4 +1,4 @@
-"""Kill real training runs at random instants, resume each time, and look at what is left."""
+"""Kill real training runs at random instants, resume each time, and check the files left."""
 
 import json
 import os
@@ -55,7 +55,7 @@ class Figures:
         )
 
     def is_sound(self):
-        """Whether nothing was lost or left."""
+        """Return whether nothing was lost or left."""
         return self.same and not (self.torn or self.lost or self.orphans or self.missing)
 
 

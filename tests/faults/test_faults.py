@@ -19,7 +19,7 @@ from .training import config, start, train, wait_for
 pytestmark = pytest.mark.process
 
 
-def test_killed_runs_lose_nothing_and_end_with_the_weights_of_one_that_was_not(nuclei, tmp_path):
+def test_killed_runs_match_uninterrupted_runs(nuclei, tmp_path):
     figures = kill_repeatedly(tmp_path, nuclei, kills=5, seed=0)
     assert figures.kills == 5
     assert figures.while_saving > 0
@@ -28,7 +28,7 @@ def test_killed_runs_lose_nothing_and_end_with_the_weights_of_one_that_was_not(n
     assert figures.same
 
 
-def test_a_damaged_checkpoint_is_refused_or_reads_as_what_was_saved(nuclei, tmp_path):
+def test_damaged_checkpoint_is_rejected_or_intact(nuclei, tmp_path):
     assert train(config(tmp_path, nuclei, **{'train_cfg.max_epochs': 1}))[0] == 0
     outcomes = damage_repeatedly(tmp_path / 'epoch_1.pth', 150, seed=0)
     assert outcomes['loaded though damaged'] == 0
@@ -59,15 +59,13 @@ def sized(nuclei, work_dir, on_failure):
     )  # fmt: skip
 
 
-def test_a_full_disk_ends_the_run_with_its_name_and_leaves_what_is_there(
-    small_disk, nuclei, tmp_path
-):
+def test_full_disk_stops_the_run_and_keeps_files(small_disk, nuclei, tmp_path):
     code, log = train(sized(nuclei, tmp_path, 'stop'))
     assert code == 1
     last = log.strip().splitlines()[-1]
 
     assert re.search(r'checkpoint epoch_3.pth cannot be written to .*disk/\S+: No space left', last)
-    assert 'epoch_2.pth is untouched' in last
+    assert 'epoch_2.pth is unchanged' in last
     path, skipped = newest_checkpoint(tmp_path, out_dir=str(small_disk))
     assert path.endswith('epoch_2.pth')
     assert skipped == []
@@ -75,18 +73,16 @@ def test_a_full_disk_ends_the_run_with_its_name_and_leaves_what_is_there(
     assert not list(small_disk.rglob('.partial*'))
 
 
-def test_a_full_disk_can_be_survived_until_the_end_which_has_no_checkpoint(
-    small_disk, nuclei, tmp_path
-):
+def test_full_disk_with_go_on_fails_only_at_the_end(small_disk, nuclei, tmp_path):
     code, log = train(sized(nuclei, tmp_path, 'go_on'))
     assert code == 1, log
-    assert 'Training goes on without it' in log
+    assert 'Training continues without it' in log
     assert 'iter 27' in (tmp_path / 'journal').read_text()
     last = log.strip().splitlines()[-1]
-    assert re.search(r'last checkpoint epoch_3.pth could not be .*epoch_2.pth is untouched', last)
+    assert re.search(r'last checkpoint epoch_3.pth could not be .*epoch_2.pth is unchanged', last)
 
 
-def test_a_folder_that_cannot_be_written_is_named(small_disk, nuclei, tmp_path):
+def test_unwritable_folder_error_has_its_path(small_disk, nuclei, tmp_path):
     (small_disk / tmp_path.name).mkdir()
     subprocess.run(['mount', '-o', 'remount,ro', small_disk], check=True)
     code, log = train(sized(nuclei, tmp_path, 'stop'))
@@ -94,8 +90,8 @@ def test_a_folder_that_cannot_be_written_is_named(small_disk, nuclei, tmp_path):
     assert 'Read-only file system' in log.strip().splitlines()[-1]
 
 
-def test_a_file_larger_than_is_allowed_leaves_the_run_as_it_was(nuclei, tmp_path):
-    """As a quota does; not even a user with all rights may write more."""
+def test_file_size_limit_leaves_the_run_unchanged(nuclei, tmp_path):
+    """Limits the file size as a quota does, also for root."""
     limit = (resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
     settings = config(
         tmp_path, nuclei, **{
@@ -109,7 +105,7 @@ def test_a_file_larger_than_is_allowed_leaves_the_run_as_it_was(nuclei, tmp_path
     assert list(tmp_path.glob('*.pth')) == []
 
 
-def test_a_second_signal_ends_a_run_at_once(nuclei, tmp_path):
+def test_second_signal_stops_a_run_at_once(nuclei, tmp_path):
     """While the first one still waits for an iteration that takes long."""
     slow = {'custom_hooks': [dict(type='Journal', path=str(tmp_path / 'journal'), pause=60)]}
     process = start(config(tmp_path, nuclei, **slow))

@@ -67,7 +67,7 @@ def wait_for(line, launcher, folder):
 
 
 @pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGHUP])
-def test_ranks_that_train_save_and_end(number, launch, nuclei, tmp_path):
+def test_training_ranks_save_and_exit(number, launch, nuclei, tmp_path):
     launcher = launch(PROGRAM, tmp_path / 'run', nuclei, 'training')
     wait_for('iter 2', launcher, tmp_path)
     processes = ranks_and_workers(launcher)
@@ -79,7 +79,7 @@ def test_ranks_that_train_save_and_end(number, launch, nuclei, tmp_path):
     assert f'launcher {launcher.pid} has ended' in (tmp_path / 'log').read_text()
 
 
-def test_ranks_that_validate_save_and_end(launch, nuclei, tmp_path):
+def test_validating_ranks_save_and_exit(launch, nuclei, tmp_path):
     launcher = launch(PROGRAM, tmp_path / 'run', nuclei, 'validation')
     wait_for('validating', launcher, tmp_path)
     processes = ranks_and_workers(launcher)
@@ -98,7 +98,7 @@ def test_ranks_that_hang_in_a_collective_are_killed(launch, nuclei, tmp_path):
     assert seconds_until_ended(processes, GRACE + SLACK) > GRACE / 2
 
 
-def test_ranks_that_import_end_before_they_touch_anything(launch, nuclei, tmp_path):
+def test_importing_ranks_exit_without_changes(launch, nuclei, tmp_path):
     """With the tool that users start."""
     settings = config(tmp_path / 'run', nuclei)
     settings.custom_imports = dict(imports=['tests.faults.training'])
@@ -114,7 +114,7 @@ def test_ranks_that_import_end_before_they_touch_anything(launch, nuclei, tmp_pa
     assert not (tmp_path / 'run').exists()
 
 
-def test_ranks_of_a_launcher_that_lives_are_left_alone(launch, tmp_path):
+def test_ranks_of_a_running_launcher_continue(launch, tmp_path):
     """A process between the two is not taken for it: profilers and shells start ranks too."""
     rank = tmp_path / 'rank.py'
     rank.write_text(

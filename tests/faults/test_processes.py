@@ -1,4 +1,4 @@
-"""Several processes on CPUs: they do what one does, and end as one."""
+"""Several processes on CPUs give the results of a single one and stop together."""
 
 import json
 import os
@@ -55,9 +55,7 @@ def end(launcher, timeout=90):
         ('hangs', 1, r'(?i)timed out|timeout'),
     ],
 )
-def test_a_rank_that_ends_or_hangs_ends_all_soon_with_the_reason_at_the_end(
-    kind, code, reason, nuclei, tmp_path
-):
+def test_dead_or_hanging_rank_stops_the_job(kind, code, reason, nuclei, tmp_path):
     begun = time.monotonic()
     limit = {'env_cfg.dist_cfg.timeout': 10}
     launcher = launch(2, tmp_path, nuclei, kind, **limit)
@@ -69,7 +67,7 @@ def test_a_rank_that_ends_or_hangs_ends_all_soon_with_the_reason_at_the_end(
     assert re.search(reason, last), last
 
 
-def test_a_signal_to_the_launcher_saves_and_ends_all_and_another_number_goes_on(nuclei, tmp_path):
+def test_launcher_signal_saves_and_world_size_may_change(nuclei, tmp_path):
     launcher = launch(2, tmp_path, nuclei)
     while not (tmp_path / 'journal').exists() or 'iter 2' not in (tmp_path / 'journal').read_text():
         assert launcher.poll() is None, launcher.communicate()[0][-3000:]
@@ -80,14 +78,14 @@ def test_a_signal_to_the_launcher_saves_and_ends_all_and_another_number_goes_on(
     assert (tmp_path / 'interrupted.pth').exists()
     code, output = end(launch(3, tmp_path, nuclei, resume=True))
     assert code == 0, output[-3000:]
-    assert '2 processes saved their random numbers, there are 3 now' in output
+    assert '2 processes saved their random states, this run has 3' in output
     assert (tmp_path / 'epoch_3.pth').exists()
     assert not (tmp_path / 'interrupted.pth').exists()
 
 
 @pytest.mark.parametrize('processes', [2, 4])
-def test_several_processes_end_with_the_weights_of_one(processes, nuclei, tmp_path):
-    """With checkpointing in two of them, which DDP has to bear."""
+def test_ranks_end_with_the_weights_of_a_single_process(processes, nuclei, tmp_path):
+    """Activation checkpointing is enabled in the multi-process run, together with DDP."""
     alone, several = tmp_path / 'alone', tmp_path / 'several'
     one = {**ALIKE, 'train_dataloader.batch_size': 8}
     assert train(config(alone, nuclei, **one))[0] == 0
@@ -101,7 +99,7 @@ def test_several_processes_end_with_the_weights_of_one(processes, nuclei, tmp_pa
     assert any(not torch.allclose(before[n], expected[n], atol=50 * BOUND) for n in expected)
 
 
-def test_processes_agree_that_nothing_could_be_written_and_go_on_to_the_end(nuclei, tmp_path):
+def test_ranks_continue_together_on_a_full_disk(nuclei, tmp_path):
     """Only the first knows by itself; the others would wait for it to save what they think best."""
     best = {
         'default_hooks.checkpoint.on_failure': 'go_on',
@@ -116,7 +114,7 @@ def test_processes_agree_that_nothing_could_be_written_and_go_on_to_the_end(nucl
     assert not list(tmp_path.glob('*.pth'))
 
 
-def test_a_port_that_another_has_is_named_before_anything_starts(nuclei, tmp_path):
+def test_used_port_is_reported_before_launch(nuclei, tmp_path):
     with socket.socket() as taken:
         taken.bind(('', 0))
         taken.listen()

@@ -47,9 +47,7 @@ def in_operator(qkv, padding, bias, grid, window, shift):
 
 @pytest.mark.parametrize('with_padding', [True, False])
 @pytest.mark.parametrize(('grid', 'window', 'shift'), LAYOUTS)
-def test_the_operator_is_softmax_attention_in_values_and_gradients(
-    grid, window, shift, with_padding
-):
+def test_operator_equals_softmax_attention(grid, window, shift, with_padding):
     tensors = inputs(grid, window, with_padding)
     learned = [tensor for tensor in tensors if tensor is not None]
     direction = torch.randn(len(tensors[0]), CHANNELS, dtype=torch.float64)
@@ -63,14 +61,14 @@ def test_the_operator_is_softmax_attention_in_values_and_gradients(
         torch.testing.assert_close(ours, theirs)
 
 
-def test_gradients_of_the_operator_are_those_of_finite_differences():
+def test_operator_passes_gradcheck():
     qkv, padding, bias = inputs((1, 3), (2, 2))
     run = partial(in_operator, grid=(1, 3), window=(2, 2), shift=(1, 1))
     assert torch.autograd.gradcheck(run, (qkv, padding, bias), fast_mode=True)
 
 
 @pytest.mark.parametrize('shift', [(0, 0), (1, 1)])
-def test_scores_too_large_for_their_exponentials_do_no_harm(shift):
+def test_huge_scores_stay_finite(shift):
     qkv, padding, bias = inputs((5, 7), (3, 2), dtype=torch.float32)
     out = in_operator(qkv, padding, 1000 * bias, (5, 7), (3, 2), shift)
     expected = in_windows(qkv, padding, 1000 * bias, (5, 7), (3, 2), shift)
@@ -80,16 +78,14 @@ def test_scores_too_large_for_their_exponentials_do_no_harm(shift):
 
 
 @pytest.mark.parametrize('with_padding', [True, False])
-def test_the_operator_is_registered_as_torch_wants_it(with_padding):
+def test_operator_passes_opcheck(with_padding):
     tensors = inputs((5, 7), (3, 2), with_padding, torch.float32)
     torch.library.opcheck(window_attention, (*tensors, [BATCH, 5, 7], [3, 2], [1, 1], SCALE))
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize('with_padding', [True, False])
-def test_compilers_are_told_the_shapes_types_and_strides_that_operators_really_return(
-    with_padding, dtype
-):
+def test_fake_kernels_match_shapes_dtypes_and_strides(with_padding, dtype):
     """Torch's own check of operators does not look at strides."""
     tensors = [t if t is None else t.detach() for t in inputs((5, 7), (3, 2), with_padding, dtype)]
     grad, geometry = torch.randn(len(tensors[0]), CHANNELS, dtype=dtype), ([BATCH, 5, 7], [3, 2])
@@ -103,7 +99,7 @@ def test_compilers_are_told_the_shapes_types_and_strides_that_operators_really_r
 
 
 @pytest.mark.parametrize('shift', [(0, 0), (1, 1)])
-def test_the_operator_keeps_its_inputs_for_backward_and_nothing_else(shift):
+def test_operator_saves_only_its_inputs(shift):
     tensors = inputs((5, 7), (3, 2))
     run = partial(in_operator, *tensors, (5, 7), (3, 2), shift)
     assert saved_bytes(run, nn.Module()) == sum(t.numel() * t.element_size() for t in tensors)
@@ -111,7 +107,7 @@ def test_the_operator_keeps_its_inputs_for_backward_and_nothing_else(shift):
 
 @pytest.mark.parametrize('with_padding', [True, False])
 @pytest.mark.parametrize('frozen', [(), (0,), (2,)])
-def test_second_derivatives_of_the_operator_are_those_of_softmax_attention(frozen, with_padding):
+def test_operator_double_backward_equals_softmax_attention(frozen, with_padding):
     tensors, found = inputs((5, 7), (3, 2), with_padding), []
     for index in frozen:
         tensors[index].requires_grad_(False)
@@ -125,7 +121,7 @@ def test_second_derivatives_of_the_operator_are_those_of_softmax_attention(froze
         torch.testing.assert_close(ours, theirs)
 
 
-def test_batches_of_gradients_are_those_of_one_by_one():
+def test_batched_gradients_equal_single_gradients():
     tensors = inputs((5, 7), (3, 2))
     out = in_operator(*tensors, (5, 7), (3, 2), (1, 1))
     directions = torch.randn(3, *out.shape, dtype=out.dtype)

@@ -10,7 +10,7 @@ from mmgab.functional import to_exported_tokens, to_exported_windows, window_att
     ('grid', 'window'),
     [((4, 6), (2, 3)), ((5, 7), (3, 2)), ((7, 5), (4, 4)), ((1, 2), (4, 4)), ((3, 9), (1, 5))],
 )
-def test_what_is_exported_is_attention_in_windows(grid, window, is_shifted, with_padding):
+def test_exported_windows_equal_window_attention(grid, window, is_shifted, with_padding):
     shift = (window[0] // 2, window[1] // 2) if is_shifted else (0, 0)
     size = window[0] * window[1]
     qkv, bias = torch.randn(2, grid[0] * grid[1], 12), torch.randn(2, size, size)

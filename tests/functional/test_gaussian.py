@@ -25,7 +25,7 @@ def table_of(window, amplitude, sigma, heads=3, seed=0):
 
 @given(windows, amplitudes, sigmas)
 @settings(max_examples=40, deadline=None)
-def test_a_gaussian_is_found_whatever_constants_the_heads_have(window, amplitude, sigma):
+def test_fit_ignores_constants_of_heads(window, amplitude, sigma):
     fit = fit_gaussian(table_of(window, amplitude, sigma), relative_offsets(window))
     # Beyond twice the window the search does not go, nor does the fit get better.
     accuracy = 1e-6 if sigma < 2 * max(window) else 1e-3
@@ -36,7 +36,7 @@ def test_a_gaussian_is_found_whatever_constants_the_heads_have(window, amplitude
         assert fit.sigma.item() == pytest.approx(sigma, rel=2e-3)
 
 
-def test_each_head_can_have_its_own():
+def test_per_head_fit_recovers_each_gaussian():
     window = (7, 7)
     offsets = relative_offsets(window)
     amplitude, sigma = torch.tensor([0.5, 1.0, 2.0]), torch.tensor([1.0, 2.5, 4.0])
@@ -46,7 +46,7 @@ def test_each_head_can_have_its_own():
 
 
 @pytest.mark.parametrize('seed', range(6))
-def test_no_other_least_squares_solver_finds_a_better_fit(seed):
+def test_fit_is_as_good_as_scipy(seed):
     """Beside scipy's, from several starts, on tables with noise."""
     window = (7, 7)
     offsets = relative_offsets(window).double()
@@ -91,7 +91,7 @@ RIDGES = {
 
 @pytest.mark.parametrize('shape', RIDGES)
 @pytest.mark.parametrize('per_head', [False, True])
-def test_a_table_without_a_gaussian_leaves_one_that_can_still_learn(shape, per_head):
+def test_split_without_gaussian_leaves_a_trainable_one(shape, per_head):
     offsets = relative_offsets((7, 7))
     table = RIDGES[shape](offsets.square().sum(dim=1, keepdim=True)).expand(-1, 2)
     fit = fit_gaussian(table, offsets, per_head)
@@ -99,7 +99,7 @@ def test_a_table_without_a_gaussian_leaves_one_that_can_still_learn(shape, per_h
     assert (fit.r_squared == 0).all()
     split = split_gaussian(table, offsets, per_head)
     assert (split.amplitude > 0).all()
-    assert 'no Gaussian to speak of' in str(split)
+    assert 'no clear Gaussian' in str(split)
     amplitude, sigma = (p.clone().requires_grad_() for p in (split.amplitude, split.sigma))
     (gaussian_table(offsets, amplitude, sigma) * offsets[:, :1]).square().sum().backward()
     assert (amplitude.grad.abs() > 0).all()
@@ -112,7 +112,7 @@ def test_a_window_of_one_token_has_no_gaussian():
     assert split.remainder.isfinite().all()
 
 
-def test_the_line_of_a_good_fit_says_nothing_of_weakness():
+def test_good_fit_line_has_no_warning():
     offsets = relative_offsets((7, 7))
     split = split_gaussian(gaussian_table(offsets, torch.ones(1), torch.tensor([2.0])), offsets)
     assert str(split) == 'A 1.000 logits, sigma 2.000 tokens, R^2 1.000'

@@ -16,7 +16,7 @@ def test_the_mean_cosine_is_that_of_all_pairs():
     torch.testing.assert_close(cosine_diversity(x), torch.stack(expected).mean())
 
 
-def test_the_contrast_is_the_papers_of_inner_products():
+def test_contrastive_loss_matches_the_paper():
     """Version 1: a token's own patch against the mean over all tokens."""
     first, last = torch.randn(3, 17, 8), torch.randn(3, 17, 8)
     expected = []
@@ -36,7 +36,7 @@ def test_the_contrast_stays_finite_for_tokens_of_any_length():
     assert torch.isfinite(loss)
 
 
-def test_tokens_that_are_all_the_same_are_the_worst():
+def test_equal_tokens_have_the_highest_loss():
     same, other = torch.randn(1, 1, 8).expand(2, 17, 8), torch.randn(2, 17, 8)
     assert cosine_diversity(same) == pytest.approx(1)
     assert cosine_diversity(other) < 0.5
@@ -45,21 +45,21 @@ def test_tokens_that_are_all_the_same_are_the_worst():
     assert contrastive_diversity(other, other) < contrastive_diversity(other, same)
 
 
-def test_padding_is_left_out_and_images_of_one_token_have_no_pairs():
+def test_padding_and_single_tokens_are_ignored():
     first, last = torch.randn(2, 17, 8), torch.randn(2, 17, 8)
-    is_real = torch.ones(2, 17, dtype=torch.bool)
-    is_real[0, 11:] = False
-    is_real[1, 1:] = False
-    torch.testing.assert_close(cosine_diversity(last, is_real), cosine_diversity(last[:1, :11]))
+    is_valid = torch.ones(2, 17, dtype=torch.bool)
+    is_valid[0, 11:] = False
+    is_valid[1, 1:] = False
+    torch.testing.assert_close(cosine_diversity(last, is_valid), cosine_diversity(last[:1, :11]))
     torch.testing.assert_close(
-        contrastive_diversity(first, last, is_real),
+        contrastive_diversity(first, last, is_valid),
         contrastive_diversity(first[:1, :11], last[:1, :11]),
     )
     assert cosine_diversity(last[:, :1]) == 0
     assert contrastive_diversity(first[:, :1], last[:, :1]) == 0
 
 
-def test_the_late_layer_learns_and_the_early_one_does_not():
+def test_only_the_late_layer_gets_gradients():
     first, last = (torch.randn(2, 17, 8, requires_grad=True) for _ in range(2))
     (cosine_diversity(last) + contrastive_diversity(first, last)).backward()
     assert first.grad is None
@@ -67,7 +67,7 @@ def test_the_late_layer_learns_and_the_early_one_does_not():
     assert last.grad.abs().max() > 0
 
 
-def test_as_many_tokens_as_a_large_image_has_fit():
+def test_memory_is_linear_in_tokens():
     # All pairs of them would be 17 GB.
     tokens = torch.randn(1, 65536, 4, requires_grad=True)
     (cosine_diversity(tokens) + contrastive_diversity(tokens, tokens)).backward()

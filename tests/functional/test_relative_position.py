@@ -69,12 +69,12 @@ def test_resized_table_keeps_a_constant_and_gets_the_rows_of_its_window(target):
 
 @pytest.mark.parametrize('window', [(7, 7), (3, 5), (5, 3), (1, 7), (2, 2), (1, 1)])
 @pytest.mark.parametrize('flat', [False, True])
-def test_an_index_tells_its_window(window, flat):
+def test_window_is_inferred_from_index(window, flat):
     index = relative_position_index(window)
     assert window_of_index(index.flatten() if flat else index) == window
 
 
-def test_the_window_of_a_table_is_what_was_noted_the_indexs_or_a_square():
+def test_table_window_prefers_metadata_then_index():
     index, table = relative_position_index((3, 5)), torch.zeros(5 * 9, 2)
     assert table_window(table, index, noted=(5, 3)) == (5, 3)
     assert table_window(table, index) == (3, 5)
@@ -84,7 +84,7 @@ def test_the_window_of_a_table_is_what_was_noted_the_indexs_or_a_square():
 
 @pytest.mark.parametrize('index', [torch.zeros(0), torch.zeros(3), torch.zeros(49, 49).long()])
 @pytest.mark.parametrize('noted', [None, (3, 5), 'seven', (7.0, 7.0), [7, 7, 7]])
-def test_claims_that_do_not_fit_the_table_are_not_believed(index, noted):
+def test_mismatched_window_candidates_are_ignored(index, noted):
     assert table_window(torch.zeros(13 * 13, 2), index, noted) == (7, 7)
 
 

@@ -9,14 +9,14 @@ def ones(length):
     return torch.ones(length)
 
 
-def test_what_is_made_once_is_handed_out_again_until_newer_things_take_its_place():
+def test_cache_returns_results_until_evicted():
     first = ones(1)
     assert ones(1) is first
     ones(2), ones(3)
     assert ones(1) is not first
 
 
-def test_what_inference_mode_makes_serves_a_training_step():
+def test_inference_mode_results_serve_training():
     ones.cache_clear()
     with torch.inference_mode():
         ones(4)
@@ -25,7 +25,7 @@ def test_what_inference_mode_makes_serves_a_training_step():
     assert torch.equal(x.grad, torch.ones(4))
 
 
-def test_tensors_without_values_are_not_remembered_nor_real_ones_handed_to_who_wants_none():
+def test_fake_tensors_bypass_the_cache():
     ones.cache_clear()
     real = ones(4)
     with FakeTensorMode():

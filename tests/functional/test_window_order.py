@@ -32,9 +32,7 @@ def windows_by_steps(grid, window, shift, filling):
 
 @pytest.mark.parametrize('filling', [0, -1])
 @pytest.mark.parametrize(('grid', 'window', 'shift'), LAYOUTS)
-def test_groups_hold_the_windows_of_pad_roll_and_partition_with_their_masks(
-    grid, window, shift, filling
-):
+def test_groups_match_pad_roll_partition_and_masks(grid, window, shift, filling):
     order = window_order(BATCH, grid, window, shift)
     numbers = torch.arange(1, BATCH * grid[0] * grid[1] + 1)[:, None]
     padding = torch.tensor([filling]) if filling else None
@@ -48,7 +46,7 @@ def test_groups_hold_the_windows_of_pad_roll_and_partition_with_their_masks(
 
 
 @pytest.mark.parametrize(('grid', 'window', 'shift'), LAYOUTS)
-def test_putting_tokens_in_windows_is_undone_exactly(grid, window, shift):
+def test_window_partition_is_exactly_reversible(grid, window, shift):
     order = window_order(BATCH, grid, window, shift)
     tokens = torch.randn(BATCH * grid[0] * grid[1], 3)
     assert torch.equal(order.to_tokens(order.to_windows(tokens, torch.randn(3))), tokens)

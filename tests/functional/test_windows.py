@@ -26,7 +26,7 @@ def test_windows_of_an_image_stand_together_and_keep_their_channels(window):
 @pytest.mark.parametrize(
     ('window', 'shift'), [((4, 4), (2, 2)), ((3, 5), (1, 2)), ((3, 4), (0, 2))]
 )
-def test_tokens_of_a_window_see_each_other_only_if_they_are_neighbours_in_the_image(window, shift):
+def test_shift_mask_allows_only_image_neighbours(window, shift):
     """By definition: after the roll, neighbours in a window keep their distance in the image."""
     grid = (3 * window[0], 2 * window[1])
     rows, cols = torch.meshgrid(torch.arange(grid[0]), torch.arange(grid[1]), indexing='ij')

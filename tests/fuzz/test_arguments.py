@@ -1,4 +1,4 @@
-"""SwinGAB with arguments and images as they come: it works, or says which argument is wrong."""
+"""SwinGAB accepts arbitrary arguments and inputs, or raises an error that names the argument."""
 
 import inspect
 import math
@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from mmgab.models import SwinGAB
 
 NAMES = set(inspect.signature(SwinGAB).parameters)
-# Words for arguments in messages about keys inside them, and about the image.
+# Names in error messages: arguments, keys inside them, and the input.
 KNOWN = NAMES | {'image', 'amplitude', 'sigma', 'gate', 'stages', 'type', 'per_head', 'learnable'}
 
 odd = st.sampled_from([None, 'a', -1, 0, 1.5, True, (), (1, 2, 3), {}, math.nan, math.inf, 10**9])
 few = st.integers(-1, 3)
-# Sizes that are sound, and larger than any memory, are no argument's fault.
+# Exclude valid sizes that exceed the memory.
 odd_size = odd.filter(lambda value: value != 10**9)
 pairs = st.one_of(few, st.tuples(few, few), odd_size)
 lists = st.one_of(st.lists(st.integers(-1, 4), max_size=5), odd)
@@ -68,13 +68,13 @@ some_arguments = st.lists(st.sampled_from(sorted(ARGUMENTS)), max_size=3, unique
 
 
 def assert_names_an_argument(error, words):
-    """An error that a user can act on: it says which argument it is about."""
+    """Assert that an error names the argument."""
     assert any(word in str(error) for word in words), f'{type(error).__name__}: {error}'
 
 
 @given(some_arguments)
 @example(dict(depths=()))
-def test_arguments_work_or_are_named(arguments):
+def test_arguments_work_or_are_named_in_the_error(arguments):
     try:
         backbone = SwinGAB(**{**SOUND, **arguments})
         image = torch.randn(1, backbone.patch_embed.projection.in_channels, 9, 14)
@@ -98,14 +98,14 @@ dtypes = st.sampled_from(
 
 
 @given(shapes, dtypes, st.booleans())
-@example((), torch.float32, False)  # each of them was an error of torch's that named nothing
+@example((), torch.float32, False)  # each was once an unspecific error of torch
 @example((3, 8, 8), torch.float32, False)
 @example((1, 2, 8, 8), torch.float32, False)
 @example((1, 3, 0, 8), torch.float32, False)
 @example((1, 3, 8, 8), torch.int64, False)
 @example((1, 3, 8, 8), torch.float64, False)
 @example((0, 3, 8, 8), torch.float32, True)
-def test_images_work_or_are_named(shape, dtype, learns):
+def test_inputs_work_or_are_named_in_the_error(shape, dtype, learns):
     torch.manual_seed(0)
     backbone = SwinGAB(**SOUND).train(learns)
     try:

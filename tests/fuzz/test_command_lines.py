@@ -1,4 +1,4 @@
-"""Command lines as they come: a tool does what it was asked, or says in a sentence why not."""
+"""Tools accept arbitrary command lines, or exit with 2 and a message."""
 
 import contextlib
 import io
@@ -21,7 +21,7 @@ MMGAB = 'mmgab.cli.commands'
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """A sound checkpoint, one that is torn, another's, and an empty file."""
+    """Return a folder with a valid, a truncated, an unrelated and an empty checkpoint."""
     path = tmp_path_factory.mktemp('words')
     torch.manual_seed(0)
     torch.save(dict(state_dict=SwinGAB(**SWIN).state_dict()), path / 'sound.pth')
@@ -48,7 +48,7 @@ words = st.lists(
 
 @contextlib.contextmanager
 def working_in(folder):
-    """What contextlib has from Python 3.11 on."""
+    """Change the working directory, as contextlib.chdir of Python 3.11 does."""
     before = os.getcwd()
     os.chdir(folder)
     try:
@@ -58,7 +58,7 @@ def working_in(folder):
 
 
 def run(tool, arguments, folder):
-    """Run a tool in this process, in a folder; returns exit code and output."""
+    """Run a tool in this process, in a folder; return exit code and output."""
     output, before = io.StringIO(), sys.argv
     sys.argv = [tool, *arguments]
     try:
@@ -81,11 +81,11 @@ def run(tool, arguments, folder):
 @example(arguments=['inspect', 'sound.pth'])
 @example(arguments=['fold', 'sound.pth', '--to', 'timm', '-o', 'out.pth', '--force'])
 @example(arguments=['inspect', 'torn.pth'])
-def test_words_work_or_are_refused_in_a_sentence(tool, arguments, folder):
+def test_arbitrary_arguments_work_or_exit_with_a_message(tool, arguments, folder):
     sound = (folder / 'sound.pth').read_bytes()
     code, output = run(tool, arguments, folder)
     assert (folder / 'sound.pth').read_bytes() == sound
     if code:
         assert code == 2
-        assert output.strip(), 'it failed and said nothing'
+        assert output.strip(), 'exit code 2 without a message'
         assert 'Traceback' not in output or '--debug' in arguments

@@ -1,4 +1,4 @@
-"""Checkpoint files as they come: they load what they say, or are refused by name."""
+"""Arbitrary checkpoint files load completely, or raise an error with the file name."""
 
 import random
 from collections import OrderedDict
@@ -27,7 +27,7 @@ def swin(**changes):
 
 
 def assert_named(error):
-    """An error that says which file it is about."""
+    """Assert that an error names the file."""
     assert 'fuzzed' in str(error)
 
 
@@ -43,7 +43,7 @@ changes = st.lists(
 
 
 def change(tensors, kind, number):
-    """One thing that may be wrong with a file."""
+    """Apply one defect to a state dict."""
     name = sorted(tensors)[number % len(tensors)]
     tensor = tensors[name]
     if not isinstance(tensor, torch.Tensor):
@@ -70,9 +70,7 @@ def change(tensors, kind, number):
                      dict(embed_dims=16), dict(use_abs_pos_embed=True)]),
     st.booleans(),
 )  # fmt: skip
-def test_contents_load_whole_or_are_refused_and_nothing_is_loaded(
-    path, changed, wrappers, prefix, other, strict
-):
+def test_checkpoint_loads_completely_or_raises(path, changed, wrappers, prefix, other, strict):
     tensors = OrderedDict(swin(**other).state_dict())
     for kind, number in changed:
         if tensors:
@@ -99,7 +97,7 @@ def test_contents_load_whole_or_are_refused_and_nothing_is_loaded(
 @example(b'PK\x05\x06' + bytes(18), '.pth')
 @example(b'\x80\x02c__builtin__\neval\n', '.pth')
 @example(b'\x08\x00\x00\x00\x00\x00\x00\x00{"a":[]}', '.safetensors')
-def test_bytes_that_are_no_checkpoint_are_refused_by_name(path, content, suffix):
+def test_invalid_bytes_raise_an_error_with_the_file_name(path, content, suffix):
     file = path.with_suffix(suffix)
     file.write_bytes(content)
     with pytest.raises(ValueError, match='fuzzed'):
@@ -107,8 +105,8 @@ def test_bytes_that_are_no_checkpoint_are_refused_by_name(path, content, suffix)
 
 
 @given(st.integers(0, 2**32), st.sampled_from(['.pth', '.safetensors']))
-def test_a_file_with_bytes_exchanged_reads_as_it_was_or_is_refused(path, seed, suffix):
-    """In a safetensors file, which has no check sums, only its header can be told to be wrong."""
+def test_file_with_changed_bytes_reads_unchanged_or_raises(path, seed, suffix):
+    """Safetensors files have no checksums, so only their header is changed."""
     file, chance = path.with_suffix(suffix), random.Random(seed)
     weights = {'weight': torch.arange(64.0), 'bias': torch.ones(3)}
     write_checkpoint(weights, file, force=True)

@@ -103,7 +103,7 @@ def test_tensorboard_shows_the_share_of_the_bias_in_the_scores(tmp_path, small_s
             assert 0.5 < mean.value < 1
 
 
-def test_nothing_is_looked_at_between_two_records(tmp_path, small_swin, monkeypatch):
+def test_nothing_is_measured_between_two_records(tmp_path, small_swin, monkeypatch):
     looks = []
     watch = monitor.watch_attention
     monkeypatch.setattr(
@@ -114,7 +114,7 @@ def test_nothing_is_looked_at_between_two_records(tmp_path, small_swin, monkeypa
     assert not any(module._forward_pre_hooks for module in runner.model.modules())
 
 
-def test_the_log_has_a_line_a_record(tmp_path, small_swin):
+def test_log_has_one_line_per_record(tmp_path, small_swin):
     train(tmp_path, small_swin, interval=5)
     (log,) = tmp_path.rglob('*.log')
     lines = [line for line in log.read_text().splitlines() if 'Gaussians after' in line]
@@ -122,7 +122,7 @@ def test_the_log_has_a_line_a_record(tmp_path, small_swin):
     assert 'after 0 iterations: A 1.000 to 1.000 logits, sigma 5.00 to 5.00 tokens' in lines[0]
 
 
-def test_of_a_swin_without_gaussians_shares_alone_are_recorded(tmp_path, small_swin):
+def test_swin_without_gaussians_records_only_shares(tmp_path, small_swin):
     _, events = train(tmp_path, dict(small_swin, gab_cfg=None), side=448)
     names = [name for name in events.Tags()['scalars'] if name.startswith('gab/')]
     assert len(names) == sum(small_swin['depths'])
@@ -132,7 +132,7 @@ def test_of_a_swin_without_gaussians_shares_alone_are_recorded(tmp_path, small_s
 
 
 @pytest.mark.parametrize('gab_cfg', [None, {}])
-def test_of_a_plain_vit_gaussians_alone_are_recorded(tmp_path, gab_cfg):
+def test_vit_records_only_gaussians(tmp_path, gab_cfg):
     vit = dict(type='mmgab.ViTGAB', embed_dims=16, depth=2, num_heads=2, out_indices=(1,))
     _, events = train(tmp_path, dict(vit, layer_scale=None, gab_cfg=gab_cfg))
     names = {name for name in events.Tags()['scalars'] if name.startswith('gab/')}
@@ -140,12 +140,12 @@ def test_of_a_plain_vit_gaussians_alone_are_recorded(tmp_path, gab_cfg):
     assert names == {f'gab/backbone.blocks.{i}/{kind}' for i in range(2) for kind in kinds}
 
 
-def test_a_model_without_attention_of_ours_is_refused():
+def test_model_without_mmgab_attention_is_rejected():
     runner = SimpleNamespace(model=nn.Linear(1, 1))
     with pytest.raises(ValueError, match='Linear has no attention of mmgab'):
         GABMonitorHook().before_train(runner)
 
 
-def test_an_interval_of_nothing_is_refused():
+def test_interval_zero_is_rejected():
     with pytest.raises(ValueError, match='interval must be at least 1, got 0'):
         GABMonitorHook(interval=0)

@@ -60,7 +60,7 @@ def train(model, work_dir, hooks):
     runner.train()
 
 
-def test_the_backbone_knows_the_shapes_in_a_step_and_nothing_after(tmp_path):
+def test_backbone_has_shapes_only_during_a_step(tmp_path):
     model = Model(cb_cfg=dict(type='CB'))
     train(model, tmp_path, [dict(type='mmgab.ImageShapesHook')])
     assert model.seen == [SHAPES, SHAPES]
@@ -68,7 +68,7 @@ def test_the_backbone_knows_the_shapes_in_a_step_and_nothing_after(tmp_path):
     assert model.seen[-1] is None
 
 
-def test_an_error_in_a_step_leaves_no_shapes_behind(tmp_path):
+def test_shapes_are_removed_after_an_error(tmp_path):
     model = Model(cb_cfg=dict(type='CB'))
 
     def fail(*_):
@@ -82,7 +82,7 @@ def test_an_error_in_a_step_leaves_no_shapes_behind(tmp_path):
     assert model.seen == [None]
 
 
-def test_threads_that_share_a_model_have_the_shapes_of_their_own_batches():
+def test_threads_sharing_a_model_have_separate_shapes():
     model = Model(cb_cfg=dict(type='CB')).eval()
     hook = ImageShapesHook()
     hook.before_run(SimpleNamespace(model=model))
@@ -102,8 +102,8 @@ def test_threads_that_share_a_model_have_the_shapes_of_their_own_batches():
     assert model.seen[-1] is None
 
 
-def test_a_model_with_another_backbone_is_refused(tmp_path):
+def test_model_with_another_backbone_is_rejected(tmp_path):
     model = Model()
     model.backbone.forward = lambda x: x
-    with pytest.raises(ValueError, match='no backbone takes image shapes; is it'):
+    with pytest.raises(ValueError, match='no backbone takes image shapes; use mmgab'):
         train(model, tmp_path, [dict(type='mmgab.ImageShapesHook')])

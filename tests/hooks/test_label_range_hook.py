@@ -34,7 +34,7 @@ def instances(labels):
 @pytest.mark.parametrize('sample', [semantic, instances])
 @pytest.mark.parametrize('labels', [[0, 2], [0, -1], [1, 254]])
 @pytest.mark.parametrize('when', ['train', 'val', 'test'])
-def test_a_label_out_of_range_stops_the_run_and_names_image_and_range(sample, labels, when):
+def test_label_out_of_range_error_has_image_and_range(sample, labels, when):
     check = getattr(LabelRangeHook(), f'before_{when}_iter')
     with pytest.raises(ValueError, match=r'tile_7\.png has labels .* 2 classes.* 0 to 1'):
         check(Run(('a', 'b')), 0, dict(data_samples=[sample([0, 1]), sample(labels)]))
@@ -68,7 +68,7 @@ def start(model, *parts, **metainfo):
     LabelRangeHook().before_train(run)
 
 
-def test_a_head_with_another_number_of_classes_is_named():
+def test_head_with_wrong_num_classes_is_rejected():
     head = Head(num_classes=80)
     with pytest.raises(ValueError, match=r'roi_head\.bbox_head\.num_classes is 80.*2 classes') as e:
         start(dict(roi_head=nn.ModuleDict(dict(bbox_head=head)), rpn_head=head))
@@ -84,7 +84,7 @@ def test_each_head_of_a_list_is_compared(kind):
     start({kind: nn.ModuleList(heads[:1])})
 
 
-def test_heads_whose_classes_are_their_own_are_left_alone():
+def test_heads_with_custom_classes_are_skipped():
     start(dict(mask_head=Head(num_classes=1, class_agnostic=True)))
     start(dict(bbox_head=Head(num_classes=2, reg_class_agnostic=True)))
     start(dict(decode_head=Head(num_classes=2, out_channels=1)))
@@ -97,7 +97,7 @@ THINGS = dict(thing_classes=('a',), stuff_classes=('b',))
 
 
 @pytest.mark.parametrize('metainfo', [THINGS, {}])
-def test_heads_of_panoptic_data_may_have_the_things_alone(metainfo):
+def test_panoptic_heads_may_predict_only_things(metainfo):
     both = dict(num_things_classes=1, num_stuff_classes=1)
     panoptic = dict(semantic_head=Head(**both, num_classes=2), panoptic_fusion_head=Head(**both))
     start(dict(panoptic, bbox_head=Head(num_classes=1)), **metainfo)
@@ -111,14 +111,14 @@ def test_heads_of_panoptic_data_may_have_the_things_alone(metainfo):
     start(dict(decode_head=Head(num_classes=2, num_things_classes=80, num_stuff_classes=53)))
 
 
-def test_data_sets_of_several_classes_are_read_each():
+def test_each_of_several_datasets_is_read():
     parts = [dict(classes=('a', 'b')), dict(classes=('a', 'b', 'c'))]
     start(dict(bbox_head=Head(num_classes=3)), *parts)
     with pytest.raises(ValueError, match=r'num_classes is 4.* 2 or 3 classes'):
         start(dict(bbox_head=Head(num_classes=4)), *parts)
 
 
-def test_heads_of_an_open_vocabulary_are_left_alone():
+def test_open_vocabulary_heads_are_skipped():
     dataset = CocoDataset(return_classes=True, lazy_init=True)
     run = Run((), nn.ModuleDict(dict(bbox_head=Head(num_classes=256))))
     run.train_dataloader.dataset = dataset

@@ -1,4 +1,4 @@
-"""Numbers that are not finite end a run, or a step, and what is told is where they began."""
+"""Non-finite numbers stop a run or skip a step, and their origin is reported."""
 
 import json
 import uuid
@@ -70,9 +70,7 @@ NORM = 'backbone.stages.0.blocks.1.norm1'
 
 
 @pytest.mark.parametrize('value', [NAN, INF])
-def test_the_first_module_with_a_bad_output_is_named_and_no_bad_step_is_made(
-    value, nuclei, tmp_path
-):
+def test_first_module_with_a_bad_output_is_reported(value, nuclei, tmp_path):
     with pytest.raises(FloatingPointError, match=rf'iteration 4: loss nan; .*{NORM} \(LayerNorm\)'):
         run(tmp_path, nuclei, output_of(NORM, value))
     found = diagnosis(tmp_path)
@@ -84,7 +82,7 @@ def test_the_first_module_with_a_bad_output_is_named_and_no_bad_step_is_made(
     assert found['gaussians']['backbone.stages.0.blocks.0.attn.w_msa.gaussian.sigma'][0] > 4
 
 
-def test_gradients_that_are_bad_alone_are_named(nuclei, tmp_path):
+def test_bad_gradients_with_finite_outputs_are_reported(nuclei, tmp_path):
     name = 'backbone.stages.1.blocks.0.attn.w_msa.gaussian.amplitude'
     with pytest.raises(FloatingPointError, match='outputs are finite, gradients are not'):
         run(tmp_path, nuclei, gradient_of(name, INF))
@@ -93,7 +91,7 @@ def test_gradients_that_are_bad_alone_are_named(nuclei, tmp_path):
     assert found['bad_gradients'] == [name]
 
 
-def test_steps_are_left_out_as_often_as_is_allowed_in_a_row(nuclei, tmp_path):
+def test_steps_are_skipped_at_most_max_skips_in_a_row(nuclei, tmp_path):
     poison = output_of(NORM, NAN)
     runner = run(tmp_path / 'two', nuclei, poison, at=(4, 5, 8), max_skips=2)
     assert runner.iter == 18
@@ -104,7 +102,7 @@ def test_steps_are_left_out_as_often_as_is_allowed_in_a_row(nuclei, tmp_path):
         run(tmp_path / 'three', nuclei, poison, at=(4, 5, 6), max_skips=2)
 
 
-def test_a_step_that_is_left_out_changes_no_weight(nuclei, tmp_path):
+def test_skipped_step_changes_no_weight(nuclei, tmp_path):
     class Compare(Hook):
         priority = 'LOWEST'
 
@@ -127,7 +125,7 @@ def test_a_step_that_is_left_out_changes_no_weight(nuclei, tmp_path):
     assert changed == [True, True, True, False, True, True, True, True, True]
 
 
-def test_a_run_that_is_sound_has_the_weights_that_it_has_without_a_guard(nuclei, tmp_path):
+def test_guard_does_not_change_the_weights_of_a_good_run(nuclei, tmp_path):
     run(tmp_path / 'guarded', nuclei, max_skips=1, interval=1)
     settings = config(tmp_path / 'alone', nuclei, **{'train_cfg.max_epochs': 2})
     CheckedRunner.from_cfg(settings).train()
@@ -182,9 +180,7 @@ def begun(nuclei, tmp_path_factory):
 
 @pytest.mark.parametrize('when', LOOKS)
 @pytest.mark.parametrize('what', STATE)
-def test_state_that_is_not_finite_ends_a_run_and_is_never_saved(
-    begun, what, when, nuclei, tmp_path
-):
+def test_non_finite_state_stops_the_run_and_is_not_saved(begun, what, when, nuclei, tmp_path):
     resumed = {'train_cfg.max_epochs': 2, 'load_from': str(begun), 'resume': True}
     settings = guarded(tmp_path, nuclei, **resumed)
     settings.custom_hooks.append(dict(type='Spoil', what=what, **LOOKS[when]))
@@ -197,7 +193,7 @@ def test_state_that_is_not_finite_ends_a_run_and_is_never_saved(
 
 
 @pytest.mark.parametrize('when', ['after iteration 2', 'no checkpoint is written'])
-def test_state_of_several_optimizers_and_groups_is_looked_at(when, nuclei, tmp_path):
+def test_state_of_several_optimizers_is_checked(when, nuclei, tmp_path):
     settings = guarded(tmp_path, nuclei, 'TwoOptimizers', **TWO_OPTIMIZERS)
     place = dict(stage='after_train_iter', iteration=1, priority='HIGH')
     if when.startswith('no'):
@@ -208,7 +204,7 @@ def test_state_of_several_optimizers_and_groups_is_looked_at(when, nuclei, tmp_p
     assert not list(tmp_path.glob('*.pth'))
 
 
-def test_a_bad_batch_of_several_optimizers_is_named(nuclei, tmp_path):
+def test_bad_batch_with_several_optimizers_is_reported(nuclei, tmp_path):
     settings = guarded(tmp_path, nuclei, 'TwoOptimizers', **TWO_OPTIMIZERS)
     runner = CheckedRunner.from_cfg(settings)
     runner.register_hook(Poison((2,), output_of(NORM, NAN)))
@@ -217,7 +213,7 @@ def test_a_bad_batch_of_several_optimizers_is_named(nuclei, tmp_path):
 
 
 @pytest.mark.parametrize('value', [1e25, -1e25])
-def test_finite_gradients_whose_squares_are_not_get_to_no_optimizer(value, nuclei, tmp_path):
+def test_gradients_with_infinite_squares_are_skipped(value, nuclei, tmp_path):
     """They would make Adam's second moment infinite, and leave all weights finite."""
     name = 'backbone.stages.1.blocks.0.attn.w_msa.gaussian.amplitude'
     unclipped = {'optim_wrapper.clip_grad': None, 'train_cfg.max_epochs': 2}
@@ -236,7 +232,7 @@ def test_finite_gradients_whose_squares_are_not_get_to_no_optimizer(value, nucle
     assert all(torch.isfinite(state['exp_avg_sq']).all() for state in saved.values())
 
 
-def test_a_batch_that_spoils_buffers_alone_can_be_left_out(nuclei, tmp_path):
+def test_batch_with_only_bad_buffers_can_be_skipped(nuclei, tmp_path):
     settings = guarded(tmp_path, nuclei, 'NormedCounter')
     settings.custom_hooks[-2].max_skips = 1
     place = dict(stage='after_train_iter', iteration=0, priority='HIGH')
@@ -247,15 +243,15 @@ def test_a_batch_that_spoils_buffers_alone_can_be_left_out(nuclei, tmp_path):
     assert diagnosis(tmp_path, 1)['bad_buffers'] == ['norm.running_var']
 
 
-def test_buffers_that_are_not_saved_may_be_infinite(nuclei, tmp_path):
-    """As masks of attention are."""
+def test_non_persistent_buffers_may_be_infinite(nuclei, tmp_path):
+    """Such as attention masks."""
     runner = CheckedRunner.from_cfg(guarded(tmp_path, nuclei, 'Counter'))
     runner.model.register_buffer('mask', torch.full((2, 2), -INF), persistent=False)
     runner.train()
     assert (tmp_path / 'epoch_1.pth').exists()
 
 
-def test_bad_parameters_are_found_before_training_and_never_saved(nuclei, tmp_path):
+def test_bad_parameters_are_found_before_training(nuclei, tmp_path):
     class Spoil(Hook):
         def before_run(self, runner):
             self.spoil(runner)
@@ -285,7 +281,7 @@ def test_bad_parameters_are_found_before_training_and_never_saved(nuclei, tmp_pa
 
 
 @pytest.mark.parametrize(('name', 'value'), [('max_skips', -1), ('interval', 0)])
-def test_settings_that_make_no_sense_are_named(name, value):
+def test_invalid_settings_are_rejected(name, value):
     from mmgab.reliability import NumericsGuardHook
 
     with pytest.raises(ValueError, match=f'{name} must .* got {value}'):

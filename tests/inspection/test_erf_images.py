@@ -1,7 +1,7 @@
 from mmgab.inspection.erf_images import batches
 
 
-def test_an_image_whose_error_has_no_text_is_reported_with_its_type():
+def test_error_without_text_is_reported_by_its_type():
     def read():
         raise MemoryError
 

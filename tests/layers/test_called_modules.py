@@ -51,7 +51,7 @@ def test_a_hook_on_any_layer_is_called_in_inference(layer):
 
 
 @pytest.mark.parametrize('layer', LAYERS)
-def test_a_layer_of_another_class_is_called(layer):
+def test_subclassed_layer_is_called(layer):
     """LoRA and quantisation put subclasses in the place of linear layers."""
     modules, calls = block_and_merge(), []
     original = modules.get_submodule(layer)
@@ -79,7 +79,7 @@ def test_a_hook_on_a_container_or_a_dropout_is_called(name):
     assert calls
 
 
-def test_what_stands_in_the_place_of_a_dropout_is_called():
+def test_replaced_dropout_is_called():
     model, calls = small(), []
 
     class Spy(torch.nn.Identity):
@@ -93,7 +93,7 @@ def test_what_stands_in_the_place_of_a_dropout_is_called():
     assert len(calls) == 2
 
 
-def test_a_forward_that_was_replaced_on_one_module_is_called():
+def test_patched_forward_is_called():
     model, calls = small(), []
     norm = model.stages[0].blocks[0].norm2
     norm.forward = lambda x: calls.append(True) or torch.nn.LayerNorm.forward(norm, x)
@@ -123,13 +123,13 @@ def test_norms_without_parameters_run():
 
 
 @pytest.mark.parametrize('bias', [True, False])
-def test_parts_of_a_layer_are_those_of_what_it_returns(bias):
+def test_linear_parts_equal_chunks(bias):
     linear, x = nn.Linear(6, 12, bias=bias), torch.randn(2, 5, 6)
     for part, expected in zip(linear_parts(x, linear, 3), linear(x).chunk(3, dim=-1), strict=True):
         torch.testing.assert_close(part, expected)
 
 
-def test_parts_of_a_layer_that_is_altered_are_cut_from_what_it_returns():
+def test_linear_parts_of_modified_layer_are_chunks():
     class Doubled(nn.Linear):
         def forward(self, x):
             return 2 * super().forward(x)

@@ -25,7 +25,7 @@ def swin(seed=0, **arguments):
 
 
 @pytest.mark.parametrize('kind', ['CB', 'CBS'])
-def test_tokens_that_are_all_the_same_stay_what_they_are(kind):
+def test_equal_tokens_are_unchanged(kind):
     x = torch.randn(2, 1, 6).expand(2, 35, 6)
     torch.testing.assert_close(layer(kind)(x), x)
 
@@ -48,16 +48,16 @@ def test_scales_and_gates_are_of_channels():
     torch.testing.assert_close(gated(x), x + share)
 
 
-def test_tokens_of_padding_have_no_part_in_the_mean():
+def test_padding_is_excluded_from_the_mean():
     x = torch.randn(2, 35, 6)
-    is_real = torch.ones(2, 35, dtype=torch.bool)
-    is_real[0, 20:] = False
-    means = mean_token(x, is_real)
+    is_valid = torch.ones(2, 35, dtype=torch.bool)
+    is_valid[0, 20:] = False
+    means = mean_token(x, is_valid)
     torch.testing.assert_close(means[0, 0], x[0, :20].mean(dim=0))
     torch.testing.assert_close(means[1, 0], x[1].mean(dim=0))
 
 
-def test_without_it_the_network_has_no_tensor_of_it_and_a_gate_of_zero_changes_nothing():
+def test_disabled_has_no_tensors_and_zero_gate_is_identity():
     plain, gated = swin(), swin(cb_cfg=dict(type='CBG'))
     assert not [name for name in plain.state_dict() if 'broadcast' in name]
     report = gated.load_state_dict(plain.state_dict(), strict=False)
@@ -90,14 +90,14 @@ def test_every_parameter_learns_and_checkpointing_changes_nothing(kind, with_cp)
         torch.testing.assert_close(gradient, gradients[1][name], rtol=1e-4, atol=1e-4)
 
 
-def test_the_stages_are_those_that_are_named():
+def test_only_listed_stages_have_broadcast():
     model = swin(cb_cfg=dict(type='CB', stages=(1,)))
     has = [[block.broadcast is not None for block in stage.blocks] for stage in model.stages]
     assert has == [[False], [True]]
 
 
 @pytest.mark.parametrize('kind', TYPES)
-def test_an_image_has_the_same_features_beside_a_larger_one(kind):
+def test_features_do_not_depend_on_batch_padding(kind):
     model = swin(cb_cfg=dict(type=kind)).eval()
     for module in model.modules():
         if hasattr(module, 'gate'):
@@ -116,27 +116,27 @@ def test_an_image_has_the_same_features_beside_a_larger_one(kind):
 
 
 @pytest.mark.slow
-def test_it_goes_with_any_gaussian_and_into_a_graph(tmp_path):
+def test_combines_with_gaussian_and_exports(tmp_path):
     model = swin(cb_cfg=dict(type='CBS'), gab_cfg=dict(per_head=True)).eval().requires_grad_(False)
     run = export_program(model, torch.randn(2, 3, 64, 72), OpenSizes(False), tmp_path / 'cb.pt2')
     assert verify(model, run, [(1, 3, 64, 72), (3, 3, 64, 72)], print) < 1e-5
 
 
 @pytest.mark.parametrize('kind', TYPES)
-def test_a_checkpoint_says_that_it_needs_it(kind, tmp_path):
+def test_checkpoint_requires_the_method(kind, tmp_path):
     file, plain = tmp_path / 'cb.pth', tmp_path / 'plain.pth'
     model = swin(cb_cfg=dict(type=kind))
     torch.save(model.state_dict(), file)
     torch.save(swin().state_dict(), plain)
     assert not load(swin(seed=1, cb_cfg=dict(type=kind)), str(file)).missing
-    with pytest.raises(ValueError, match=r'without a place in the model \(.*broadcast'):
+    with pytest.raises(ValueError, match=r'unexpected key\(s\) \(.*broadcast'):
         load(swin(), str(file))
     report = load(model, str(plain))
     assert report.missing
     assert all('.broadcast.' in name for name in report.missing)
     contents = Contents.of(swin(cb_cfg=dict(type=kind), gab_cfg=None).state_dict(), 'cb')
     for project in ('timm', 'mmdet'):
-        with pytest.raises(ValueError, match=f'{project} has no place for .*broadcast'):
+        with pytest.raises(ValueError, match=f'{project} does not support .*broadcast'):
             export(contents, project)
 
 
@@ -147,11 +147,15 @@ def test_a_checkpoint_says_that_it_needs_it(kind, tmp_path):
         (dict(type='cb'), ValueError, "type must be one of .*got 'cb'; did you mean 'CB'"),
         (dict(), ValueError, 'type must be one of .*got None'),
         (dict(type='CB', stage=1), ValueError, "no key 'stage'"),
-        (dict(type='CB', stages=(2,)), ValueError, r'stages must be from 0 to 1.*got \(2,\)'),
-        (dict(type='CB', stages=()), ValueError, r'at least one, got \(\)'),
+        (
+            dict(type='CB', stages=(2,)),
+            ValueError,
+            r'stages must hold at least one index from 0 to 1, got \(2,\)',
+        ),
+        (dict(type='CB', stages=()), ValueError, r'stages must hold at least one index .*got \(\)'),
     ],
 )
-def test_what_it_cannot_be_is_said(cb_cfg, error, complaint):
+def test_invalid_config_raises_error(cb_cfg, error, complaint):
     with pytest.raises(error, match=complaint):
         swin(cb_cfg=cb_cfg)
 
@@ -159,11 +163,14 @@ def test_what_it_cannot_be_is_said(cb_cfg, error, complaint):
 @pytest.mark.parametrize(
     ('shapes', 'complaint'),
     [
-        ([(32, 32)], 'those of 1 images, and the batch has 2'),
-        ([(32, 32), (0, 32)], r'image 1 of the batch has no pixels: its shape is \(0, 32\)'),
+        ([(32, 32)], 'one entry for each of the 2 images of the batch, got 1'),
+        (
+            [(32, 32), (0, 32)],
+            r'image_shapes\[1\] must have sides of at least 1 pixel, got \(0, 32\)',
+        ),
     ],
 )
-def test_shapes_that_are_not_the_batchs_are_refused(shapes, complaint):
+def test_wrong_image_shapes_raise_error(shapes, complaint):
     model = swin(cb_cfg=dict(type='CB'))
     with pytest.raises(ValueError, match=complaint):
         model(torch.randn(2, 3, 64, 64), image_shapes=shapes)

@@ -4,7 +4,7 @@ import torch
 from mmgab.layers.drop_path import DropPath
 
 
-def test_each_image_loses_its_whole_branch_or_keeps_it_scaled_so_that_the_mean_stays():
+def test_drop_path_drops_or_scales_each_image():
     x, branch = torch.randn(4000, 3, 5), torch.randn(4000, 3, 5)
     added = DropPath(0.3)(x, branch) - x
     is_dropped = (added.abs() < 1e-6).all(dim=(1, 2))

@@ -11,7 +11,7 @@ GELU = dict(type='GELU')
 @pytest.mark.parametrize(
     'act_cfg', [GELU, dict(type='GELU', approximate='tanh'), dict(type='ReLU')], ids=str
 )
-def test_any_activation_is_computed_as_configured_in_training_and_in_inference(act_cfg):
+def test_configured_activation_is_used(act_cfg):
     norm, network = nn.LayerNorm(6), FeedForward(6, 15, act_cfg, drop_rate=0.0)
     x = 3 * torch.randn(2, 7, 6)
     normed, expected = apply_norm(norm, x), network.layers(norm(x))
@@ -20,7 +20,7 @@ def test_any_activation_is_computed_as_configured_in_training_and_in_inference(a
         torch.testing.assert_close(network(normed), expected, atol=1e-6, rtol=1e-6)
 
 
-def test_dropout_changes_every_training_step_and_its_mean_is_the_output_without():
+def test_dropout_is_random_with_unbiased_mean():
     network, x = FeedForward(6, 15, GELU, drop_rate=0.4), torch.randn(6).expand(4096, 6)
     with torch.no_grad():
         outs, without = network(x), network.eval()(x[0])

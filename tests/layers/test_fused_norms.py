@@ -83,7 +83,7 @@ def outputs_and_gradients(run, frozen=(), autocast=False, backward_in_autocast=F
     ],
 )
 @pytest.mark.parametrize('form', FORMS)
-def test_lean_layers_are_the_plain_ones_in_outputs_and_gradients_whatever_is_frozen(form, frozen):
+def test_recomputed_layers_equal_eager_layers(form, frozen):
     lean, plain = (outputs_and_gradients(run, frozen) for run in FORMS[form])
     for ours, theirs in zip(lean, plain, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
@@ -91,7 +91,7 @@ def test_lean_layers_are_the_plain_ones_in_outputs_and_gradients_whatever_is_fro
 
 @pytest.mark.parametrize('backward_in_autocast', [False, True])
 @pytest.mark.parametrize('form', FORMS)
-def test_under_autocast_they_compute_in_the_precision_of_the_plain_ones(form, backward_in_autocast):
+def test_autocast_dtype_equals_eager_layers(form, backward_in_autocast):
     lean = outputs_and_gradients(
         FORMS[form][0], autocast=True, backward_in_autocast=backward_in_autocast
     )
@@ -103,7 +103,7 @@ def test_under_autocast_they_compute_in_the_precision_of_the_plain_ones(form, ba
 
 
 @pytest.mark.parametrize('form', FORMS)
-def test_inference_gives_the_same_and_leaves_its_input_and_parameters_alone(form):
+def test_inference_modifies_no_input_or_parameter(form):
     lean, plain = FORMS[form]
     modules, x = layers(), torch.randn(2, 7, CHANNELS)
     before = [tensor.clone() for tensor in (x, *modules.parameters())]
@@ -116,14 +116,14 @@ def test_inference_gives_the_same_and_leaves_its_input_and_parameters_alone(form
 @pytest.mark.parametrize(
     ('form', 'wide'), [('linear', 0), ('hidden kept', HIDDEN), ('hidden not kept', 0)]
 )
-def test_they_keep_their_input_and_two_numbers_for_each_row_of_it_and_hidden_if_asked(form, wide):
+def test_saved_bytes_are_input_statistics_and_hidden(form, wide):
     modules, x = layers(), torch.randn(2, 7, CHANNELS)
     kept = saved_bytes(lambda: FORMS[form][0](x, modules), modules)
     assert kept == 4 * ROWS * (CHANNELS + 2 + wide)
 
 
 @pytest.mark.parametrize('form', FORMS)
-def test_second_derivatives_are_those_of_the_plain_layers(form):
+def test_double_backward_equals_eager_layers(form):
     modules, x = layers(), torch.randn(2, 7, CHANNELS, requires_grad=True)
     learned, found = [x, *modules.parameters()], []
     for run in FORMS[form]:

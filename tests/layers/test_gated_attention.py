@@ -39,14 +39,14 @@ def gated(gate, **arguments):
 
 
 @pytest.mark.parametrize('gab_cfg', [None, dict(per_head=True)])
-def test_a_closed_gate_is_the_plain_network(gab_cfg):
+def test_closed_gate_equals_network_without_gates(gab_cfg):
     plain, model = gated(-100.0, gab_cfg=gab_cfg)
     x = torch.randn(2, 3, 61, 75)
     for a, b in zip(plain(x), model(x), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
-def test_an_open_gate_sees_position_alone():
+def test_open_gate_uses_only_position():
     _, model = gated(100.0)
     layer = layers(model)[0]
     tokens, head_dim = 12, 4
@@ -68,7 +68,7 @@ def test_the_mask_of_a_shift_enters_both_parts():
 
 
 @pytest.mark.parametrize(('heads', 'side'), [(1, 1), (4, 2), (9, 3), (16, 4), (6, 2), (12, 3)])
-def test_heads_start_on_a_square_and_those_left_over_in_its_middle(heads, side):
+def test_head_centres_form_a_square(heads, side):
     local = LocalPosition(heads, strength=2.0, gate=1.0)
     steps = torch.linspace(-3, 3, 25)  # quarters of a token
     offsets = torch.cartesian_prod(steps, steps)
@@ -94,7 +94,7 @@ def test_a_head_looks_to_where_its_centre_is():
     assert (weights[0, :, 12].argmax(dim=-1) == 13).all()  # the right neighbour of the middle
 
 
-def test_the_position_part_is_that_of_convit_where_both_are_defined():
+def test_positional_attention_equals_convit():
     """Outputs compared alone: timm's ConViT on a square of heads and of tokens."""
     theirs = timm.models.convit.GPSA(16, num_heads=4, locality_strength=1.5)
     theirs.local_init()
@@ -108,7 +108,7 @@ def test_the_position_part_is_that_of_convit_where_both_are_defined():
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_values_are_the_tokens_at_the_start_unless_they_are_wanted_random():
+def test_values_start_as_identity_or_random():
     weight = layers(swin(gpsa_cfg=dict()))[0].qkv.weight.detach().chunk(3)[2]
     assert torch.equal(weight, torch.eye(8))
     weight = layers(swin(gpsa_cfg=dict(values='random')))[0].qkv.weight.detach().chunk(3)[2]
@@ -130,24 +130,24 @@ def test_every_parameter_learns_and_checkpointing_changes_nothing(with_cp):
 
 
 @pytest.mark.slow
-def test_it_goes_with_context_broadcasting_and_into_a_graph(tmp_path):
+def test_combines_with_context_broadcast_and_exports(tmp_path):
     model = swin(gpsa_cfg=dict(stages=(0,)), cb_cfg=dict(type='CB')).eval().requires_grad_(False)
     assert len(layers(model)) == 2
     run = export_program(model, torch.randn(2, 3, 61, 75), OpenSizes(False), tmp_path / 'gpsa.pt2')
     assert verify(model, run, [(1, 3, 61, 75), (3, 3, 61, 75)], print) < 1e-5
 
 
-def test_a_checkpoint_says_that_it_needs_it(tmp_path):
+def test_checkpoint_requires_the_method(tmp_path):
     file, plain = tmp_path / 'gpsa.pth', tmp_path / 'plain.pth'
     model = swin(gpsa_cfg=dict(), gab_cfg=None)
     torch.save(model.state_dict(), file)
     torch.save(swin().state_dict(), plain)
     assert not load(swin(seed=1, gpsa_cfg=dict(), gab_cfg=None), str(file)).missing
-    with pytest.raises(ValueError, match=r'without a place in the model \(.*local'):
+    with pytest.raises(ValueError, match=r'unexpected key\(s\) \(.*local'):
         load(swin(), str(file))
     report = load(swin(gpsa_cfg=dict()), str(plain))
     assert {name.rpartition('.local.')[2] for name in report.missing} == {'position', 'gate'}
-    with pytest.raises(ValueError, match=r'timm has no place for .*local'):
+    with pytest.raises(ValueError, match=r'timm does not support .*local'):
         export(Contents.of(model.state_dict(), 'gpsa'), 'timm')
 
 
@@ -156,18 +156,30 @@ def test_a_checkpoint_says_that_it_needs_it(tmp_path):
     [
         (dict(gpsa_cfg=True), TypeError, 'gpsa_cfg must be a dict or None .*got True'),
         (dict(gpsa_cfg=dict(strenght=1)), ValueError, "no key 'strenght'; did you mean 'strength'"),
-        (dict(gpsa_cfg=dict(strength=0)), ValueError, 'strength above 0, got 0'),
+        (
+            dict(gpsa_cfg=dict(strength=0)),
+            ValueError,
+            'strength must be finite and greater than 0, got 0',
+        ),
         (dict(gpsa_cfg=dict(gate='low')), TypeError, "gate must be a number, got 'low'"),
         (dict(gpsa_cfg=dict(values='eye')), ValueError, "values must be one of .*got 'eye'"),
-        (dict(gpsa_cfg=dict(stages=(7,))), ValueError, r'gpsa_cfg: stages must be .*got \(7,\)'),
-        (dict(gpsa_cfg=dict(), attn_backend='sdpa'), ValueError, "'sdpa' mixes no weights"),
+        (
+            dict(gpsa_cfg=dict(stages=(7,))),
+            ValueError,
+            r'gpsa_cfg: stages must hold at least one index .*got \(7,\)',
+        ),
+        (
+            dict(gpsa_cfg=dict(), attn_backend='sdpa'),
+            ValueError,
+            "'sdpa' does not support gpsa_cfg",
+        ),
     ],
 )
-def test_what_it_cannot_be_is_said(arguments, error, complaint):
+def test_invalid_config_raises_error(arguments, error, complaint):
     with pytest.raises(error, match=complaint):
         swin(**arguments)
 
 
 def test_gates_cannot_be_folded():
-    with pytest.raises(ValueError, match='gates of gpsa_cfg are no part of a table'):
+    with pytest.raises(ValueError, match='gates of gpsa_cfg cannot be folded'):
         swin(gpsa_cfg=dict(), gab_cfg=None).fold_()

@@ -56,7 +56,7 @@ def test_layer_bias_equals_the_formula_pair_by_pair(window):
                 assert bias[head, query, key].item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_bias_is_symmetric_peaks_on_the_token_itself_and_is_shared_by_the_heads():
+def test_bias_is_symmetric_peaked_and_shared():
     attention = WindowMSA(12, 3, (5, 4), gab_cfg=dict(sigma=1.5))
     torch.nn.init.zeros_(attention.relative_position_bias_table)
     bias = attention.position_bias()
@@ -106,7 +106,7 @@ def test_narrow_and_high_bias_makes_a_token_attend_to_itself():
     torch.testing.assert_close(weights, torch.eye(16).expand_as(weights))
 
 
-def test_parameters_are_one_dimensional_so_that_no_decay_rules_see_them():
+def test_parameters_are_one_dimensional():
     assert GaussianBias(num_heads=3).sigma.shape == (1,)
     assert GaussianBias(num_heads=3, per_head=True).amplitude.shape == (3,)
     assert GaussianBias(num_heads=1, per_head=True).amplitude.shape == (1,)
@@ -137,7 +137,7 @@ def test_frozen_gaussian_does_not_train():
         ([('sigma', 5)], TypeError, ['gab_cfg']),
     ],
 )
-def test_a_wrong_gab_cfg_is_refused_by_name_value_and_cure(gab_cfg, error, words):
+def test_invalid_gab_cfg_raises_error_with_fix(gab_cfg, error, words):
     with pytest.raises(error) as caught:
         WindowMSA(8, 2, (4, 4), gab_cfg=gab_cfg)
     for word in words:

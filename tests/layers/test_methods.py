@@ -17,7 +17,7 @@ NONE = dict(gab_cfg=None)
 
 
 @pytest.mark.parametrize('kind', [SwinGAB, ViTGAB])
-def test_every_tensor_that_a_method_adds_is_of_one_row_and_no_other_is(kind):
+def test_each_method_tensor_matches_exactly_one_row(kind):
     sizes = SWIN if kind is SwinGAB else VIT
     plain = set(kind(**sizes, **NONE).state_dict())
     seen = set()
@@ -29,14 +29,14 @@ def test_every_tensor_that_a_method_adds_is_of_one_row_and_no_other_is(kind):
     assert seen == {(row.name, tensor) for row in METHODS for tensor in row.tensors}
 
 
-def test_a_row_adds_what_its_argument_switches_on():
+def test_argument_adds_the_tensors_of_its_row():
     for row in METHODS:
         on = dict(type='CB') if row.argument == 'cb_cfg' else {}
         names = SwinGAB(**SWIN, **{**NONE, row.argument: on}).state_dict()
         assert [other.name for other in METHODS if other.is_in(names)] == [row.name]
 
 
-def test_a_table_of_a_row_is_what_the_networks_own_attention_adds():
+def test_row_table_equals_attention_bias():
     network = SwinGAB(**SWIN, gab_cfg=dict(per_head=True, sigma=2.0))
     attention = network.stages[1].blocks[0].attn.w_msa
     bias = attention.position_bias()
@@ -53,7 +53,7 @@ def test_a_table_of_a_row_is_what_the_networks_own_attention_adds():
 @pytest.mark.parametrize(
     'path', sorted((ROOT / 'configs').glob('*g[ap]*.py')), ids=lambda path: path.stem
 )
-def test_no_config_decays_what_its_rows_say_is_not_decayed(path):
+def test_configs_respect_no_weight_decay_rows(path):
     """By name, or by the rule for parameters of one dimension, which all but ``position`` have."""
     config = load_config(str(path))
     settings = config.optim_wrapper.get('paramwise_cfg') or {}

@@ -56,7 +56,7 @@ def test_a_shifted_window_does_not_reach_across_the_seam(gab_cfg, token, rows, c
 
 
 @pytest.mark.parametrize('backend', ['sdpa', 'explicit'])
-def test_no_bias_is_large_enough_to_reach_across_the_seam(backend):
+def test_huge_bias_does_not_leak_through_the_mask(backend):
     """Far tokens are preferred by hundreds of logits, which the -100 of other Swins would allow."""
     module = layer(shift=True, attn_backend=backend)
     distance = relative_offsets((4, 4)).norm(dim=1, keepdim=True)
@@ -105,7 +105,7 @@ def test_padded_tokens_are_zeros_that_take_part_in_the_softmax():
     assert not torch.allclose(out, alone)
 
 
-def test_a_table_of_another_square_window_is_resized_whichever_way_it_is_loaded():
+def test_table_is_resized_by_every_load_function():
     source, target = WindowMSA(8, 2, (4, 4)), WindowMSA(8, 2, (6, 6))
     torch.nn.init.constant_(source.relative_position_bias_table, 0.7)
     target.load_state_dict(source.state_dict(), strict=True)
@@ -160,7 +160,7 @@ def test_half_precision_agrees_with_single_precision(shift):
     ('backend', 'rate', 'is_by_steps'),
     [('auto', 0.0, False), ('sdpa', 0.0, False), ('explicit', 0.0, True), ('auto', 0.1, True)],
 )
-def test_attention_goes_by_steps_where_it_is_told_to_or_must(backend, rate, is_by_steps):
+def test_attention_is_unfused_where_required(backend, rate, is_by_steps):
     module, calls = layer(shift=False, attn_backend=backend, attn_drop_rate=rate), []
     weights = module.w_msa.weights
     module.w_msa.weights = lambda *args: calls.append(True) or weights(*args)
@@ -168,7 +168,7 @@ def test_attention_goes_by_steps_where_it_is_told_to_or_must(backend, rate, is_b
     assert bool(calls) == is_by_steps
 
 
-def test_a_subclass_that_makes_weights_in_its_own_way_is_asked_for_them():
+def test_overridden_weights_method_is_called():
     class Uniform(WindowMSA):
         def weights(self, q, k, bias, mask):
             return torch.full((*q.shape[:-1], k.shape[-2]), 1 / k.shape[-2])
@@ -180,7 +180,7 @@ def test_a_subclass_that_makes_weights_in_its_own_way_is_asked_for_them():
 
 
 @pytest.mark.parametrize('rates', [dict(attn_drop_rate=0.4), dict(proj_drop_rate=0.4)], ids=str)
-def test_dropout_changes_every_training_step_and_its_mean_is_the_output_without(rates):
+def test_dropout_is_random_with_unbiased_mean(rates):
     module = layer(shift=True, window=(2, 2), gab_cfg=GAUSSIAN, **rates)
     x = torch.randn(1, 6, 8).expand(4096, -1, -1)
     with torch.no_grad():

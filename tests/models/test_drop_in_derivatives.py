@@ -136,7 +136,7 @@ def test_a_vit_has_every_derivative(name):
 
 @pytest.mark.parametrize('change', [dict(attn_backend='explicit'), dict(with_cp='selective'),
                                     dict(with_cp=True)], ids=str)  # fmt: skip
-def test_second_derivatives_do_not_depend_on_what_is_kept_for_backward(change):
+def test_double_backward_is_independent_of_checkpointing(change):
     assert_same(penalty(ours(**change), image()), penalty(ours(), image()))
 
 
@@ -154,7 +154,7 @@ def test_second_derivatives_under_autocast_stay_near_those_without():
     assert torch.cosine_similarity(half.flatten(), single.flatten(), dim=0) > 0.95
 
 
-def test_geometry_of_a_transform_is_not_kept_for_later_steps():
+def test_transform_results_are_not_cached():
     window_order.cache_clear()
     window_index.cache_clear()
     window_offsets.cache_clear()

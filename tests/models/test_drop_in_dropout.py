@@ -61,7 +61,7 @@ def test_attention_weights_are_seen_by_hooks_as_in_stock(layer):
 
 
 @pytest.mark.parametrize('layer', ['softmax', 'attn_drop'])
-def test_what_stands_in_the_place_of_a_step_of_attention_does_its_work(layer):
+def test_replaced_attention_submodule_is_called(layer):
     class Halved(nn.Module):
         def forward(self, scores):
             return 0.5 * (scores.softmax(dim=-1) if layer == 'softmax' else scores)

@@ -202,13 +202,13 @@ def rows(uses):
 
 
 @pytest.mark.parametrize('use', rows(USES))
-def test_what_the_stock_swin_does_swingab_does(use):
+def test_swingab_supports_what_stock_swin_supports(use):
     expected, found = (tree_map(torch.Tensor.detach, USES[use](build)) for build in (stock, ours))
     assert_alike(found, expected, TOLERANCE.get(use, 1e-3))
 
 
 @pytest.mark.parametrize('use', BEYOND_STOCK)
-def test_what_the_stock_swin_cannot_do_swingab_does(use):
+def test_swingab_supports_more_than_stock_swin(use):
     form, tolerance = BEYOND_STOCK[use]
     batch = 0 if 'empty' in use else 5 if 'batch size' in use else 2
     expected = ours()(image(batch))
@@ -230,7 +230,7 @@ def test_symbolic_tracing_with_leaves_is_for_neither(build):
 
 @pytest.mark.long
 @pytest.mark.parametrize('build', [stock, ours])
-def test_quantised_after_export_it_stays_near_itself(build):
+def test_quantised_export_stays_close(build):
     program = torch.export.export(build(), (image(),)).module()
     quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config())
     prepared = prepare_pt2e(program, quantizer)

@@ -66,7 +66,7 @@ def test_a_changed_neighbour_has_the_outputs_and_gradients_of_stock(change):
     assert_same(*(results(make, apply, **arguments) for make in (ours, stock)))
 
 
-def test_what_a_hook_captures_is_a_plain_tensor():
+def test_hook_captures_a_regular_tensor():
     model, seen = ours(), []
     blocks(model)[0].ffn.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     model(image())

@@ -17,6 +17,6 @@ def test_a_checkpoint_is_named_by_class_or_name(kind):
 
 
 @pytest.mark.parametrize('kind', [NormalInit, 'Normal', None, 'Nowhere'])
-def test_another_initialisation_is_refused(kind):
+def test_other_init_types_raise_error(kind):
     with pytest.raises(ValueError, match="must be None or have type='Pretrained'"):
         checked_init_cfg(None, dict(type=kind, checkpoint='swin.pth'))

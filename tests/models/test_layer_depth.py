@@ -106,7 +106,7 @@ def test_learning_rates_are_those_of_mmpretrains_swin():
         assert scale == theirs[f'{name.partition("attn")[0]}norm1.weight']
 
 
-def test_the_constructor_of_the_detectors_refuses_ours_as_it_refuses_stock():
+def test_detector_lr_constructor_rejects_swingab_and_stock():
     """It knows class names of ConvNeXt, BEiT and MAE alone: nothing to be had there."""
     import mmdet.engine.optimizers as optimizers
 

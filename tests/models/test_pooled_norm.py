@@ -75,7 +75,7 @@ def test_the_norm_starts_from_the_file_and_the_head_as_timms(peer):
     assert not ours.head.fc.bias.any()
 
 
-def test_a_file_without_that_norm_is_refused(tmp_path):
+def test_file_without_fc_norm_raises_error(tmp_path):
     model = timm.create_model('vit_tiny_patch16_224', depth=1, embed_dim=48, num_heads=2)
     torch.save(model.state_dict(), tmp_path / 'vit.pth')
     with pytest.raises(ValueError, match=r'has no fc_norm\.weight'):
@@ -84,7 +84,7 @@ def test_a_file_without_that_norm_is_refused(tmp_path):
         PooledNorm(0)
 
 
-def test_a_norm_of_another_width_is_refused(peer):
+def test_norm_of_another_width_raises_error(peer):
     with pytest.raises(ValueError, match='does not fit'):
         load_fc_norm(PooledNorm(32), peer[1])
 

@@ -35,15 +35,15 @@ def test_every_level_sees_the_map_and_every_parameter_learns():
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (dict(scales=(3,)), 'scales must be of'),
-        (dict(scales=()), 'at least one'),
-        (dict(num_outs=2), 'num_outs must be at least 4'),
+        (dict(scales=(3,)), 'scales must be a non-empty subset of'),
+        (dict(scales=()), 'scales must be a non-empty subset of'),
+        (dict(num_outs=2), 'num_outs must be at least the number of scales, 4, got 2'),
         (dict(num_outs=5.5), 'num_outs must be an int'),
-        (dict(scales=2), 'scales must be of'),
+        (dict(scales=2), 'scales must be a non-empty subset of'),
         (dict(in_channels=3), 'in_channels must be at least 4'),
         (dict(out_channels=0), 'out_channels must be an int of at least 1'),
     ],
 )
-def test_bad_arguments_are_named(arguments, message):
+def test_invalid_arguments_raise_error(arguments, message):
     with pytest.raises(ValueError, match=message):
         SimpleFeaturePyramid(**{'in_channels': 16, 'out_channels': 8, **arguments})

@@ -71,7 +71,7 @@ def same_network(model, **arguments):
     ],
     ids=str,
 )
-def test_whatever_is_kept_for_backward_outputs_and_gradients_are_the_same(small_swin, change):
+def test_recomputation_keeps_outputs_and_gradients(small_swin, change):
     """As those of whole blocks and attention computed step by step, kept as torch keeps them."""
     arguments = dict(small_swin, drop_path_rate=0.2, **change)
     model = SwinGAB(**arguments)
@@ -84,7 +84,7 @@ def test_whatever_is_kept_for_backward_outputs_and_gradients_are_the_same(small_
         torch.testing.assert_close(ours[name], expected, atol=1e-5, rtol=1e-4, msg=name)
 
 
-def test_the_more_is_computed_again_the_less_is_kept_for_backward(small_swin):
+def test_checkpointing_reduces_saved_memory(small_swin):
     kept = {}
     for with_cp in (True, 'selective', False):
         model = SwinGAB(**small_swin, with_cp=with_cp)
@@ -94,7 +94,7 @@ def test_the_more_is_computed_again_the_less_is_kept_for_backward(small_swin):
 
 
 @pytest.mark.parametrize('backend', ['sdpa', 'explicit'])
-def test_the_same_seed_gives_the_same_bits(small_swin, backend):
+def test_same_seed_is_bit_identical(small_swin, backend):
     model = SwinGAB(**small_swin, drop_path_rate=0.2, attn_backend=backend)
     x = images(97, 131)
     first = {name: tensor.clone() for name, tensor in training_step(model, x).items()}
@@ -122,7 +122,7 @@ def test_bfloat16_autocast_stays_near_single_precision(small_swin):
         assert (a.float() - b).abs().mean() < 0.02
 
 
-def test_without_a_gaussian_names_and_number_of_tensors_are_plain_swins(small_swin):
+def test_baseline_has_stock_swin_tensors(small_swin):
     plain = SwinGAB(**small_swin, gab_cfg=None).state_dict()
     shared = SwinGAB(**small_swin).state_dict()
     added = [name for name in shared if name not in plain]
@@ -168,7 +168,7 @@ def test_freezing_takes_effect_in_the_constructor(small_swin, frozen):
         assert parameter.requires_grad != name.startswith(tuple(prefixes)), name
 
 
-def test_frozen_stages_stay_in_evaluation_mode_and_no_mode_change_thaws_them(small_swin):
+def test_frozen_stages_stay_in_eval_mode(small_swin):
     model = SwinGAB(**small_swin, frozen_stages=2).eval().train()
     assert not any(m.training for stage in model.stages[:2] for m in stage.modules())
     assert not model.patch_embed.training
@@ -286,7 +286,7 @@ def test_the_registry_finds_it_from_both_toolboxes_without_custom_imports():
         (dict(gab_cfg=dict(amplitud=1)), ValueError, ['amplitud', "'amplitude'"]),
     ],
 )
-def test_a_wrong_argument_is_refused_by_name_and_value(small_swin, change, error, words):
+def test_invalid_argument_raises_error_with_value(small_swin, change, error, words):
     with pytest.raises(error) as caught:
         SwinGAB(**{**small_swin, **change})
     for word in words:
@@ -294,7 +294,7 @@ def test_a_wrong_argument_is_refused_by_name_and_value(small_swin, change, error
 
 
 @pytest.mark.parametrize('change', [dict(strides=(2, 2, 2, 2)), dict(pretrain_img_size=(9, 9, 9))])
-def test_where_the_stock_backbones_assert_both_kinds_of_error_can_be_caught(small_swin, change):
+def test_stock_assertions_raise_both_error_types(small_swin, change):
     for error in (ValueError, AssertionError):
         with pytest.raises(error):
             SwinGAB(**small_swin, **change)

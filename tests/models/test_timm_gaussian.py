@@ -91,7 +91,7 @@ def test_the_bias_gains_the_gaussian_of_the_papers_code(name):
 
 
 @every_network
-def test_both_routes_of_timm_see_it(name):
+def test_fused_and_unfused_timm_paths_agree(name):
     outputs = []
     for fused in (0, 2):
         model, x = build(name, fused)
@@ -103,7 +103,7 @@ def test_both_routes_of_timm_see_it(name):
 
 
 @every_network
-def test_it_learns_and_goes_again(name):
+def test_gaussian_trains_and_is_removable(name):
     model, x = build(name)
     plain, names = model(x), list(model.state_dict())
     mmgab.add_gaussian_bias(model, per_head=True)
@@ -119,7 +119,7 @@ def test_it_learns_and_goes_again(name):
 
 
 @pytest.mark.parametrize('name', TABLES)
-def test_folded_it_is_a_network_of_timm_with_the_same_function(name):
+def test_folded_network_equals_timm(name):
     model, x = build(name)
     mmgab.add_gaussian_bias(model, amplitude=2.0, sigma=1.0)
     expected = model(x)
@@ -129,8 +129,8 @@ def test_folded_it_is_a_network_of_timm_with_the_same_function(name):
     torch.testing.assert_close(fresh(x), expected)
 
 
-def test_what_cannot_be_done_is_said():
-    with pytest.raises(ValueError, match='ResNet has no relative-position table'):
+def test_unsupported_operations_raise_error():
+    with pytest.raises(ValueError, match='ResNet has no relative-position bias'):
         mmgab.add_gaussian_bias(timm.create_model('resnet10t'))
     model, _ = build('vit, MLP')
     with pytest.raises(ValueError, match='has no Gaussians'):
@@ -138,7 +138,7 @@ def test_what_cannot_be_done_is_said():
     mmgab.add_gaussian_bias(model)
     with pytest.raises(ValueError, match='has Gaussians already'):
         mmgab.add_gaussian_bias(model)
-    with pytest.raises(ValueError, match='RelPosMlp, which is no table'):
+    with pytest.raises(ValueError, match='RelPosMlp, which has no table to fold'):
         fold_gaussian_bias(model)
     with pytest.raises(ValueError, match="gab_cfg has no key 'sigam'; did you mean 'sigma'"):
         mmgab.add_gaussian_bias(build('Swin')[0], sigam=1)
@@ -174,7 +174,7 @@ FORMS = {
 @pytest.mark.slow
 @pytest.mark.parametrize('form', FORMS)
 @pytest.mark.parametrize('name', ['vit, MLP', 'vit, table, class token', 'Swin'])
-def test_it_takes_every_form_that_timms_network_takes(name, form):
+def test_copies_pickles_and_compiles_like_timm(name, form):
     model, x = build(name, fused=0)
     mmgab.add_gaussian_bias(model, amplitude=2.0, sigma=1.2)
     other = FORMS[form](model, x)

@@ -76,7 +76,7 @@ def test_operations_are_counted_as_those_of_the_stock_network():
 
 
 @pytest.mark.parametrize('backend', ['sdpa', 'explicit'])
-def test_a_run_on_fake_tensors_spoils_no_later_one(backend):
+def test_fake_tensor_run_leaves_the_cache_valid(backend):
     """As tools make it that plan memory. Its geometry has no values, and must not be kept."""
     window_order.cache_clear()
     window_index.cache_clear()

@@ -12,7 +12,7 @@ from .small_vits import METHODS, stir, vit
 every_method = pytest.mark.parametrize('name', METHODS)
 
 
-def test_the_gaussian_is_what_the_papers_code_slices_and_stacks():
+def test_gaussian_equals_the_papers_code():
     """Crops of one wide map, for each query its own, stacked: square in the code, and not here."""
     model = stir(vit(gab_cfg=dict(per_head=True), rel_pos_cfg=None))
     gaussian, height, width = model.blocks[0].attn.gaussian, 4, 6
@@ -29,7 +29,7 @@ def test_the_gaussian_is_what_the_papers_code_slices_and_stacks():
 
 
 @pytest.mark.parametrize('size', [(56, 40), (9, 7), (61, 131)])
-def test_maps_have_as_many_cells_as_patches_begin(size):
+def test_map_size_is_image_size_over_patch_rounded_up(size):
     maps = vit(out_indices=(0, 1))(torch.randn(2, 3, *size))
     expected = (2, 24, -(-size[0] // 8), -(-size[1] // 8))
     assert [tuple(m.shape) for m in maps] == [expected] * 2
@@ -70,7 +70,7 @@ def test_every_parameter_learns_and_checkpointing_changes_nothing(name, with_cp)
 
 
 @pytest.mark.parametrize('gate', [-100.0, 100.0])
-def test_a_closed_gate_is_the_plain_network_and_an_open_one_sees_position_alone(gate):
+def test_closed_gate_is_baseline_and_open_gate_is_positional(gate):
     plain = stir(vit())
     gated = vit(gpsa_cfg=dict(values='random')).eval()
     gated.load_state_dict(plain.state_dict(), strict=False)
@@ -104,7 +104,7 @@ def test_convits_form_has_gates_in_the_first_blocks_alone():
     assert [b.attn.local is not None for b in model.blocks] == [True, True, False]
 
 
-def test_an_image_does_not_depend_on_the_padding_beside_it():
+def test_features_do_not_depend_on_batch_padding():
     model = stir(vit(cb_cfg=dict(type='CB'), window_size=1))  # nothing but the mean crosses tokens
     x = torch.randn(1, 3, 32, 48)
     batch = torch.zeros(2, 3, 64, 48)
@@ -133,21 +133,29 @@ BAD = {
     'rel_pos type': (dict(rel_pos_cfg='mlp'), TypeError, 'rel_pos_cfg must be a dict or None'),
     'global': (dict(global_blocks=(0,)), ValueError, 'without a window_size'),
     'block': (dict(window_size=4, global_blocks=(2,)), ValueError, 'from 0 to 1'),
-    'gates': (dict(gpsa_cfg=dict(blocks=(2,))), ValueError, 'blocks must be from 0 to 1'),
+    'gates': (
+        dict(gpsa_cfg=dict(blocks=(2,))),
+        ValueError,
+        'blocks must hold at least one index from 0 to 1',
+    ),
     'stages': (dict(cb_cfg=dict(type='CB', stages=(0,))), ValueError, "no key 'stages'"),
     'fused gates': (dict(gpsa_cfg={}, attn_backend='sdpa'), ValueError, "use 'auto'"),
     'out': (dict(out_indices=(2,)), ValueError, 'from 0 to 1'),
-    'blocks behind': (dict(out_indices=(0,)), ValueError, 'must have the last block, 1'),
-    'factors': (dict(layer_scale=0), ValueError, 'layer_scale must be a finite number, not 0'),
-    'no factors': (dict(layer_scale=False), ValueError, 'layer_scale must be a finite number'),
+    'blocks behind': (dict(out_indices=(0,)), ValueError, 'must contain the last block, 1'),
+    'factors': (
+        dict(layer_scale=0),
+        ValueError,
+        'layer_scale must be None or a finite number other than 0',
+    ),
+    'no factors': (dict(layer_scale=False), ValueError, 'layer_scale must be None or a finite'),
     'flag': (dict(qkv_bias='no'), ValueError, "qkv_bias must be one of .* got 'no'"),
-    'width': (dict(mlp_ratio=float('inf')), ValueError, 'mlp_ratio must be a number'),
+    'width': (dict(mlp_ratio=float('inf')), ValueError, 'mlp_ratio must be a finite number'),
     'one global': (dict(window_size=4, global_blocks=0), TypeError, 'must be a sequence of ints'),
 }
 
 
 @pytest.mark.parametrize('case', BAD)
-def test_bad_arguments_are_named_with_their_value_and_what_would_be_right(case):
+def test_invalid_arguments_raise_error(case):
     arguments, error, message = BAD[case]
     with pytest.raises(error, match=message):
         vit(**arguments)

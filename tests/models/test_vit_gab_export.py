@@ -15,19 +15,21 @@ EXPORTED = dict(
 
 @pytest.mark.slow
 @pytest.mark.parametrize('suffix', ['.pt2', '.onnx'])
-def test_exported_it_is_the_same_function_for_any_batch(suffix, tmp_path):
+def test_exported_graph_equals_network_for_any_batch(suffix, tmp_path):
     model = stir(vit(**EXPORTED))
     export = dict(zip(('.pt2', '.onnx'), (export_program, export_onnx), strict=True))[suffix]
     run = export(model, torch.randn(2, 3, 61, 75), OpenSizes(False), tmp_path / f'vit{suffix}')
     verify(model, run, [(1, 3, 61, 75), (3, 3, 61, 75)], print)
 
 
-def test_a_table_of_another_size_is_not_resized_in_a_graph(tmp_path):
+def test_export_with_resized_table_raises_error(tmp_path):
     model = vit(rel_pos_cfg=dict(type='table'))
-    with pytest.raises(ValueError, match=r'table for \(7, 5\) tokens.*gives \(8, 9\)'):
+    with pytest.raises(
+        ValueError, match=r'table for \(7, 5\) tokens cannot be resized to \(8, 9\)'
+    ):
         export_program(model, torch.randn(2, 3, 64, 72), OpenSizes(False), tmp_path / 'vit.pt2')
 
 
-def test_open_sizes_of_an_exported_network_are_refused(tmp_path):
-    with pytest.raises(ValueError, match='exported for images of one size'):
+def test_export_with_dynamic_sizes_raises_error(tmp_path):
+    with pytest.raises(ValueError, match='does not support export with dynamic image sizes'):
         export_program(vit(), torch.randn(2, 3, 64, 72), OpenSizes(True, 57), tmp_path / 'vit.pt2')

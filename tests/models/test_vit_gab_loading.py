@@ -16,7 +16,7 @@ every_network = pytest.mark.parametrize('name', NETWORKS)
 
 
 @every_network
-def test_it_is_timms_network_with_timms_weights(name, timm_file):
+def test_timm_weights_give_timm_outputs(name, timm_file):
     theirs, path = timm_file(name)
     ours = ViTGAB(gab_cfg=None, **NETWORKS[name][2]).eval()
     report = load_vit(ours, path)
@@ -27,7 +27,7 @@ def test_it_is_timms_network_with_timms_weights(name, timm_file):
 
 
 @pytest.mark.parametrize('name', ['MLP', 'table', 'plain'])
-def test_at_another_size_it_is_timms_network_set_to_that_size(name, timm_file):
+def test_resized_network_equals_timm_set_input_size(name, timm_file):
     """A network of positions knows every size; tables and embeddings are resized: both, alike."""
     _, path = timm_file(name, img_size=40)  # a file does not say which sides a grid has
     architecture, arguments, own = NETWORKS[name]
@@ -45,7 +45,7 @@ def test_at_another_size_it_is_timms_network_set_to_that_size(name, timm_file):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_class_token_is_left_out_and_named(timm_file):
+def test_class_token_is_ignored_and_reported(timm_file):
     _, path = timm_file('plain', class_token=True, global_pool='token')
     model = ViTGAB(**dict(PLAIN, gab_cfg={}))
     report = load_vit(model, path)
@@ -74,14 +74,14 @@ def test_a_table_with_rows_of_a_class_token_is_read(timm_file):
     ],
 )
 @pytest.mark.parametrize('num_classes', [0, 10])
-def test_norms_behind_attention_are_refused(name, own, num_classes, tmp_path):
+def test_norms_after_attention_raise_error(name, own, num_classes, tmp_path):
     model = timm.create_model(name, **TIMM, num_classes=num_classes, init_values=None)
     torch.save(model.state_dict(), tmp_path / 'rpn.pth')
-    with pytest.raises(ValueError, match=r'norms behind attention.*rpn'):
+    with pytest.raises(ValueError, match=r'norms after attention.*rpn'):
         load_vit(vit(**own), str(tmp_path / 'rpn.pth'))
 
 
-def test_its_own_file_without_factors_is_not_taken_for_one_of_those(tmp_path):
+def test_file_without_layer_scale_loads(tmp_path):
     torch.save(vit().state_dict(), tmp_path / 'own.pth')
     report = load_vit(vit(1), str(tmp_path / 'own.pth'))
     assert len(report.loaded) == report.total
@@ -133,7 +133,7 @@ def test_its_own_file_comes_back_at_any_place(tmp_path):
         assert all(torch.equal(found[n], tensor) for n, tensor in model.state_dict().items())
 
 
-def test_what_is_left_out_keeps_its_values_and_is_named(timm_file):
+def test_missing_keys_keep_their_values_and_are_reported(timm_file):
     _, path = timm_file('MLP')
     model = vit(rel_pos_cfg=dict(type='mlp'), layer_scale=1e-6, final_norm=False, gab_cfg={})
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -142,11 +142,11 @@ def test_what_is_left_out_keeps_its_values_and_is_named(timm_file):
     assert all(torch.equal(before[n], after[n]) for n in after if '.rel_pos.' in n)
     assert not torch.equal(before['blocks.0.attn.qkv.weight'], after['blocks.0.attn.qkv.weight'])
     assert any('.rel_pos.' in name for name in report.unexpected)
-    with pytest.raises(ValueError, match=r'leave_out.*fits the name of no tensor'):
+    with pytest.raises(ValueError, match=r'leave_out.*matches no tensor'):
         load_vit(model, path, leave_out='rel_pos')
 
 
-def test_a_whole_models_file_without_gaussians_is_a_start_for_one_with_them():
+def test_model_file_without_gaussians_initialises_one_with():
     class Detector(nn.Module):
         def __init__(self, **arguments):
             super().__init__()
@@ -162,13 +162,11 @@ def test_a_whole_models_file_without_gaussians_is_a_start_for_one_with_them():
 
 
 @pytest.mark.parametrize('content', ['a Swin', 'another width', 'two of them'])
-def test_what_is_no_vit_of_this_size_is_refused_and_nothing_is_loaded(
-    content, tmp_path, small_swin
-):
+def test_mismatched_file_raises_error_and_loads_nothing(content, tmp_path, small_swin):
     reason = {
         'a Swin': "no plain ViT with timm's names",
         'another width': 'of another shape',
-        'two of them': 'which one: give prefix',
+        'two of them': 'select one with prefix',
     }[content]
     tensors = {
         'a Swin': lambda: MODELS.build(dict(type='mmgab.SwinGAB', **small_swin)).state_dict(),

@@ -1,4 +1,4 @@
-"""The study's own measures and verdicts; the study itself is `make erf-study`."""
+"""Measures and verdicts of the ERF study; `make erf-study` runs the study."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ SIDE, STRIDE = 224, 16
 
 
 def field(values):
-    """A field that is the same in every image."""
+    """Return a field that is equal in every image."""
     sums = ContributionSums.empty((SIDE, SIDE))
     for _ in range(3):
         sums.add(values)
@@ -40,7 +40,7 @@ def bump(sigma, height, own=0.0):
 
 
 @pytest.mark.parametrize('own', [0.0, 1e5])
-def test_a_gaussian_is_found_whatever_the_own_patch_holds(own):
+def test_fit_beyond_ignores_the_own_patch(own):
     found = beyond(field(bump(30, 4, own)))
     assert found['r_squared']['value'] > 0.999
     assert found['sigma']['value'] == pytest.approx(30, rel=0.01)
@@ -49,19 +49,19 @@ def test_a_gaussian_is_found_whatever_the_own_patch_holds(own):
     assert beyond_map(field(bump(30, 4, own))).max() < 6
 
 
-def test_a_field_without_a_gaussian_has_no_part_of_one():
+def test_field_without_gaussian_has_zero_r_squared():
     noise = np.random.default_rng(0).random((SIDE, SIDE)) + 0.5
     found = beyond(field(noise))
     assert found['r_squared']['value'] < 0.05
     assert found['near_by_far']['value'] == pytest.approx(1, abs=0.05)
 
 
-def test_a_field_that_grows_with_distance_has_no_gaussian_either():
+def test_field_growing_with_distance_has_no_gaussian():
     distance = np.linspace(1, 100, 400)
     assert fit_bump(distance, distance)[0] < 0.01
 
 
-def test_tables_hold_what_a_bias_says():
+def test_tables_equal_the_requested_bias():
     module = nn.Module()
     module.window_size = (7, 7)
     module.relative_position_bias_table = nn.Parameter(torch.full((169, 3), 9.0))
@@ -73,7 +73,7 @@ def test_tables_hold_what_a_bias_says():
     assert table[0].abs().max() < 0.1
 
 
-def test_sigmas_are_of_the_checkpoint_that_a_training_ended_with(tmp_path):
+def test_sigmas_are_read_from_the_last_checkpoint(tmp_path):
     for name in erf.NUCLEI:
         folder = tmp_path / name
         folder.mkdir()
@@ -114,14 +114,16 @@ def test_verdicts_follow_the_numbers(tmp_path):
     steep = flat | {bias.name: 0.8 for bias in BIASES if bias.height}
     assert verdicts(tmp_path, steep, after=0.6) == [HOLDS, HOLDS, HOLDS, HOLDS]
     assert verdicts(tmp_path, flat | {TABLE.name: 0.3})[0] == FAILS
-    assert verdicts(tmp_path, flat, before=0.6, after=0.61)[3] == FAILS  # not above before
+    assert (
+        verdicts(tmp_path, flat, before=0.6, after=0.61)[3] == FAILS
+    )  # not above the value before training
     some = flat | {GAUSSIANS[1].name: 0.8}
     assert verdicts(tmp_path, some)[1] == PARTLY
-    assert verdicts(tmp_path, some, others=[0.8, 0.4])[1] == FAILS  # not with all weights
+    assert verdicts(tmp_path, some, others=[0.8, 0.4])[1] == FAILS  # not for all draws of weights
 
 
 @pytest.mark.parametrize(('redrawn', 'verdict'), [(0.3, HOLDS), (0.69, FAILS)])
-def test_positions_drawn_anew_are_compared_with_the_trained_network(tmp_path, redrawn, verdict):
+def test_redrawn_positions_are_compared_with_trained_ones(tmp_path, redrawn, verdict):
     page = tmp_path / 'erf.md'
     page.write_text(MARK)
     fits = dict(before=0.1, after=0.7) | {redrawn_name(bias): redrawn for bias in REDRAWN}
@@ -132,7 +134,7 @@ def test_positions_drawn_anew_are_compared_with_the_trained_network(tmp_path, re
     assert 'gab' not in line
 
 
-def test_a_page_without_a_mark_is_left_alone(tmp_path):
+def test_page_without_marker_is_not_changed(tmp_path):
     page = tmp_path / 'erf.md'
     page.write_text('something else')
     with pytest.raises(ValueError, match='has no line'):

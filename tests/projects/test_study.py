@@ -1,4 +1,4 @@
-"""The study: its grid, a run of it, its table, what its numbers say, its page and its plan."""
+"""Grid, runs, results table, statistics, page and plan of the study."""
 
 import copy
 import itertools
@@ -24,8 +24,8 @@ from projects.study import grid, plan
 from projects.study import results_page as page
 from projects.study.grid import CONFIGS, TASKS, Run, all_runs, config_hash, with_arm
 from projects.study.paired import (
+    BASELINE,
     BETTER,
-    PLAIN,
     TOO_FEW,
     UNSEEN,
     WORSE,
@@ -56,20 +56,20 @@ def result(arm, seed, score, task='upernet_swin_digits', **more):
     )
 
 
-def test_every_arm_has_at_least_five_seeds_and_all_have_the_same_ones():
+def test_all_arms_share_at_least_five_seeds():
     seeds = {}
     for run in all_runs():
         seeds.setdefault((run.task.name, run.arm), []).append(run.seed)
     assert len(set(map(tuple, seeds.values()))) == 1
     assert len(next(iter(seeds.values()))) >= 5
     assert set(seeds) == {(task.name, arm) for task, arm in PAIRS}
-    assert all(task.arms[0] == PLAIN for task in TASKS)
+    assert all(task.arms[0] == BASELINE for task in TASKS)
     assert {path.stem for path in CONFIGS.glob('*.py')} == {task.name for task in TASKS}
 
 
 @pytest.mark.parametrize(('task', 'arm'), PAIRS, ids=lambda value: getattr(value, 'name', value))
-def test_every_arm_builds_on_every_task_and_changes_what_its_name_says(task, arm):
-    config, plain = (with_arm(CONFIGS / f'{task.name}.py', name) for name in (arm, PLAIN))
+def test_every_arm_builds_and_changes_the_right_settings(task, arm):
+    config, plain = (with_arm(CONFIGS / f'{task.name}.py', name) for name in (arm, BASELINE))
     registry = DET_MODELS if config.default_scope == 'mmdet' else SEG_MODELS
     with DefaultScope.overwrite_default_scope(config.default_scope):
         model = registry.build(copy.deepcopy(config.model))
@@ -85,23 +85,23 @@ def test_every_arm_builds_on_every_task_and_changes_what_its_name_says(task, arm
     assert config.to_dict() == plain.to_dict()
 
 
-def test_a_hash_is_of_all_that_changes_a_run_but_its_seed_and_place():
-    base = Run(TASKS[1], PLAIN, 0).config
-    elsewhere = Run(TASKS[1], PLAIN, 3).config
+def test_config_hash_ignores_seed_and_work_dir():
+    base = Run(TASKS[1], BASELINE, 0).config
+    elsewhere = Run(TASKS[1], BASELINE, 3).config
     elsewhere.work_dir = 'somewhere'
     assert config_hash(base) == config_hash(elsewhere)
     elsewhere.optim_wrapper.optimizer.lr *= 2
     assert config_hash(base) != config_hash(elsewhere)
 
 
-def test_no_arm_of_that_name_is_said():
+def test_unknown_arm_raises():
     with pytest.raises(FileNotFoundError, match=r'arms/gausian\.py'):
         with_arm(CONFIGS / 'upernet_swin_nuclei.py', 'gausian')
 
 
 @pytest.fixture
 def tiny(nuclei, monkeypatch):
-    """Makes a run of two iterations on the nuclei."""
+    """Return a function that makes a run of two iterations on the nuclei."""
 
     class TinyRun(Run):
         @property
@@ -122,7 +122,7 @@ def tiny(nuclei, monkeypatch):
     return lambda arm, seed: TinyRun(TASKS[3], arm, seed)
 
 
-def test_a_run_depends_on_its_seed_and_not_on_what_ran_before(tiny, tmp_path):
+def test_run_is_reproducible_in_any_order(tiny, tmp_path):
     runs = [tiny('gaussian_cb', 0), tiny('gaussian_cb', 1), tiny('gaussian_cb', 0)]
     first, other, again = (train(run, tmp_path / str(i)) for i, run in enumerate(runs))
     assert list(first.curve) == [1, 2]
@@ -135,7 +135,7 @@ def test_a_run_depends_on_its_seed_and_not_on_what_ran_before(tiny, tmp_path):
     assert first.config == other.config
 
 
-def test_what_gates_and_scales_have_learned_is_read_as_what_it_means():
+def test_learned_gates_and_scales_are_converted():
     config = with_arm(CONFIGS / 'upernet_swin_nuclei.py', 'gpsa')
     config.model.backbone.cb_cfg = dict(type='CBG')
     with DefaultScope.overwrite_default_scope('mmseg'):
@@ -144,26 +144,26 @@ def test_what_gates_and_scales_have_learned_is_read_as_what_it_means():
     assert found['lambda'] == [0.0] * 4
 
 
-def test_a_table_is_what_was_written_and_a_broken_line_is_named(tmp_path):
+def test_results_round_trip_and_broken_line_raises(tmp_path):
     path = tmp_path / 'table.csv'
     assert read_results(path) == []
     kept = [
         result('cb', 1, 12.5, learned={'sigma': [4.5, 5.25], 'A': [1.0]}, curve={5: 1.5, 10: 12.5}),
-        result(PLAIN, 0, 11.0),
+        result(BASELINE, 0, 11.0),
     ]
     write_results(path, kept)
     assert read_results(path) == kept
     path.write_text(path.read_text().replace('12.500', 'twelve'))
-    with pytest.raises(ValueError, match='is no line of results'):
+    with pytest.raises(ValueError, match='invalid row of results'):
         read_results(path)
 
 
-def test_results_of_configs_that_changed_count_no_longer_and_others_are_not_run_again():
-    runs = [Run(TASKS[1], PLAIN, seed) for seed in (0, 1, 2)]
+def test_only_results_of_changed_configs_are_discarded():
+    runs = [Run(TASKS[1], BASELINE, seed) for seed in (0, 1, 2)]
     now = config_hash(runs[0].config)
     results = [
-        result(PLAIN, 0, 1.0, config=now),
-        result(PLAIN, 1, 1.0, config='of before'),
+        result(BASELINE, 0, 1.0, config=now),
+        result(BASELINE, 1, 1.0, config='of before'),
         result('an arm of before', 0, 1.0, config=now),
     ]
     missing, valid = study.still_to_do(runs, results)
@@ -171,20 +171,21 @@ def test_results_of_configs_that_changed_count_no_longer_and_others_are_not_run_
     assert valid == [results[0]]
 
 
-def test_a_run_without_a_detection_has_a_score_of_nothing_and_one_without_numbers_is_named():
+def test_score_is_zero_without_detections_and_nan_raises():
     hook = ScoreHook(TASKS[0])
     runner = SimpleNamespace(iter=7, experiment_name='task_arm_3')
     hook.after_val_epoch(runner, {})
     assert hook.scores == [(7, 0.0, 0.0)]
-    with pytest.raises(ValueError, match=r'task_arm_3: scores \[nan, 0\.0\] after 7'):
+    message = r'task_arm_3: scores \[nan, 0\.0\] are not finite at iteration 7'
+    with pytest.raises(ValueError, match=message):
         hook.after_val_epoch(runner, {'coco/bbox_mAP': float('nan'), 'coco/segm_mAP': 0.0})
-    with pytest.raises(KeyError, match='segm_mAP'):  # another evaluator than the task's
+    with pytest.raises(KeyError, match='segm_mAP'):  # an evaluator of another task
         hook.after_val_epoch(runner, {'coco/bbox_mAP': 0.5})
 
 
-def test_a_run_that_fails_is_named_at_the_end_and_the_others_are_done(tiny, tmp_path, monkeypatch):
+def test_failed_run_is_reported_after_all_others_finish(tiny, tmp_path, monkeypatch):
     class Pool(ThreadPoolExecutor):
-        """Threads: what is made for this test cannot be sent to another process."""
+        """Threads, because the objects of this test cannot be pickled."""
 
         def __init__(self, jobs, *_):
             super().__init__(jobs)
@@ -196,15 +197,15 @@ def test_a_run_that_fails_is_named_at_the_end_and_the_others_are_done(tiny, tmp_
 
     monkeypatch.setattr(study, 'ProcessPoolExecutor', Pool)
     monkeypatch.setattr(study, 'train', fail_for_one)
-    runs = [Run(TASKS[1], PLAIN, seed) for seed in range(3)]
+    runs = [Run(TASKS[1], BASELINE, seed) for seed in range(3)]
     with pytest.raises(RuntimeError, match=r'1 runs failed; upernet_swin_digits/none/0.*by intent'):
         study.train_all(runs, [], tmp_path / 'table.csv', 1)
     assert [r.seed for r in read_results(tmp_path / 'table.csv')] == [1, 2]
 
 
 @pytest.mark.process
-def test_a_worker_ends_with_the_process_that_started_it():
-    """Killed outright, that one cannot stop its workers."""
+def test_worker_exits_with_its_parent_process():
+    """The parent is killed with SIGKILL, and cannot stop its workers."""
     program = (
         'import multiprocessing, time\n'
         'from projects.study import __main__ as study\n'
@@ -241,11 +242,11 @@ def is_running(pid):
         return False
 
 
-def test_differences_are_between_runs_of_the_same_seed():
-    results = [result(PLAIN, seed, 10.0 * seed, seconds=4.0) for seed in range(5)]
+def test_differences_are_paired_by_seed():
+    results = [result(BASELINE, seed, 10.0 * seed, seconds=4.0) for seed in range(5)]
     results += [result('cb', seed, 10.0 * seed + 1, seconds=5.0) for seed in (4, 2, 0)]
     results += [result('gpsa', 7, 1.0)]
-    plain, cb = compare(results, 'upernet_swin_digits', [PLAIN, 'gpsa', 'cb'])
+    plain, cb = compare(results, 'upernet_swin_digits', [BASELINE, 'gpsa', 'cb'])
     assert cb.differences == [1.0] * 3
     assert cb.scores == [1.0, 21.0, 41.0]
     assert (cb.bootstrap, cb.student, cb.cost) == ((1.0, 1.0), (1.0, 1.0), 1.25)
@@ -259,40 +260,40 @@ def test_differences_are_between_runs_of_the_same_seed():
         ([2, 3, 4, 2, 3], BETTER),
         ([-2, -3, -4, -2, -3], WORSE),
         ([-2, 3, -4, 2, 3], UNSEEN),
-        ([0.1, 0.1, 0.1, 0.1, 5], UNSEEN),  # of the bootstrap alone it would be one
+        ([0.1, 0.1, 0.1, 0.1, 5], UNSEEN),  # the bootstrap interval alone would show an effect
         ([2, 3, 4, 2], TOO_FEW),
     ],
 )
-def test_a_verdict_is_what_the_interval_says(differences, verdict):
-    results = [result(PLAIN, seed, 0.0) for seed in range(5)]
+def test_verdict_follows_the_intervals(differences, verdict):
+    results = [result(BASELINE, seed, 0.0) for seed in range(5)]
     results += [result('cb', seed, float(d)) for seed, d in enumerate(differences)]
-    assert compare(results, 'upernet_swin_digits', [PLAIN, 'cb'])[1].verdict == verdict
+    assert compare(results, 'upernet_swin_digits', [BASELINE, 'cb'])[1].verdict == verdict
 
 
 @pytest.mark.parametrize(
     ('interval', 'held'), [(bootstrap_interval, 0.84), (student_interval, 0.95)]
 )
-def test_an_interval_over_five_seeds_holds_what_the_page_says(interval, held):
-    """How often the mean of five normal values is inside."""
+def test_coverage_of_intervals_over_five_seeds(interval, held):
+    """Fraction of intervals that contain the mean of five normal values."""
     random = np.random.default_rng(0)
     bounds = [interval(random.normal(size=5).tolist()) for _ in range(300)]
     assert np.mean([low < 0 < high for low, high in bounds]) == pytest.approx(held, abs=0.05)
 
 
-def test_students_interval_is_that_of_the_tables():
-    half = 2.776445 * 0.7**0.5 / 5**0.5  # t of 4 degrees of freedom; variance of the values
+def test_student_interval_matches_reference_values():
+    half = 2.776445 * 0.7**0.5 / 5**0.5  # t with 4 degrees of freedom, variance of the values
     assert student_interval([2, 3, 4, 2, 3]) == pytest.approx((2.8 - half, 2.8 + half), abs=1e-6)
     assert student_interval([1.0, 1.0, 1.0]) == (1.0, 1.0)
     assert student_interval([1.0]) is None
 
 
-def test_bootstrap_interval_is_that_of_all_draws():
+def test_bootstrap_interval_matches_all_resamples():
     assert bootstrap_interval([0.0, 1.0]) == (0.0, 1.0)  # their means: 0, 1/2 twice, 1
     assert bootstrap_interval([1.0, 1.0, 1.0]) == (1.0, 1.0)
     assert bootstrap_interval([1.0]) is None
 
 
-def test_the_page_in_the_docs_holds_what_the_results_there_say(tmp_path, monkeypatch):
+def test_docs_page_matches_docs_results(tmp_path, monkeypatch):
     monkeypatch.setattr(page, 'plot_comparison', lambda *_: None)
     written = tmp_path / 'study.md'
     written.write_text(study.PAGE.read_text(encoding='utf-8'), encoding='utf-8')
@@ -310,7 +311,7 @@ def some_results():
     ]  # fmt: skip
 
 
-def test_the_page_has_a_table_and_a_figure_for_each_task(some_results, tmp_path):
+def test_page_has_table_and_figure_per_task(some_results, tmp_path):
     text = f'# Study\n{page.MARK}of before\n'
     (tmp_path / 'study.md').write_text(text)
     page.write_page(tmp_path / 'study.md', tmp_path, some_results, list(all_runs()))
@@ -328,7 +329,7 @@ def test_the_page_has_a_table_and_a_figure_for_each_task(some_results, tmp_path)
     assert 'Not trained yet: mask_rcnn_swin_digits/none/0' in (tmp_path / 'study.md').read_text()
 
 
-def test_a_page_without_the_mark_is_left_alone(tmp_path):
+def test_page_without_marker_is_not_changed(tmp_path):
     (tmp_path / 'study.md').write_text('mine')
     with pytest.raises(ValueError, match='has no line'):
         page.write_page(tmp_path / 'study.md', tmp_path, [], [])
@@ -336,7 +337,7 @@ def test_a_page_without_the_mark_is_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize('dataset', ['coco', 'ade20k'])
-def test_the_plan_is_commands_that_run_and_hours(dataset, tmp_path, capsys, monkeypatch):
+def test_plan_has_valid_commands_and_hours(dataset, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arms = ('none', 'gaussian_sigma_2', 'gpsa', 'cb')  # writing a config takes a second
     monkeypatch.setattr(plan, 'ARMS', arms)
@@ -353,7 +354,9 @@ def test_the_plan_is_commands_that_run_and_hours(dataset, tmp_path, capsys, monk
     written = grid.load_config(str(tmp_path / f'work_dirs/study/{dataset}_gaussian_sigma_2.py'))
     assert written.model.backbone.gab_cfg == dict(amplitude=1.0, sigma=2.0, per_head=False)
     written = grid.load_config(str(tmp_path / f'work_dirs/study/{dataset}_gpsa_pretrained.py'))
-    assert written.model.backbone.gpsa_cfg.gate < -2  # pretrained weights know nothing of gates
+    assert (
+        written.model.backbone.gpsa_cfg.gate < -2
+    )  # gates start nearly closed with pretrained weights
     written = grid.load_config(str(tmp_path / f'work_dirs/study/{dataset}_cb.py'))
     before = grid.load_config(str(tmp_path / 'work_dirs/study/imagenet_cb.py'))
     assert before.model.backbone.cb_cfg == written.model.backbone.cb_cfg == dict(type='CB')
@@ -363,8 +366,8 @@ def test_the_plan_is_commands_that_run_and_hours(dataset, tmp_path, capsys, monk
     assert commands.index(pretraining) < min(i for i, c in enumerate(commands) if '_cb_0' in c)
 
 
-def test_every_arm_of_the_plan_starts_from_weights_of_its_own_function():
-    """Whatever changes an untrained network's output at the start is trained on ImageNet first."""
+def test_plan_starts_every_arm_from_matching_weights():
+    """Arms that change the initial outputs of a pretrained network are pretrained on ImageNet."""
     torch.manual_seed(0)
     images = torch.randn(1, 3, 56, 56)
     sizes = dict(embed_dims=8, num_heads=(2, 2, 2, 2), depths=(1, 1, 1, 1))
@@ -387,7 +390,7 @@ def test_every_arm_of_the_plan_starts_from_weights_of_its_own_function():
         (('--step-seconds', 'nan'), '--step-seconds must be above 0, got nan'),
     ],
 )
-def test_words_that_make_no_sense_are_refused(words, message, capsys, monkeypatch):
+def test_invalid_arguments_are_rejected(words, message, capsys, monkeypatch):
     code, output = call(TOOL, words, capsys, monkeypatch)
     assert code not in (None, 0)
     assert message in output

@@ -1,4 +1,4 @@
-"""Checkpoints are whole or not there, old ones go last, and failures are told or survived."""
+"""Checkpoints are atomic, old ones are deleted last, and failures are reported or survived."""
 
 import inspect
 import os
@@ -62,7 +62,7 @@ def run(work_dir, nuclei, **changes):
         dict(interval=2, published_keys=['meta', 'state_dict'], save_best=['error'], rule=['less']),
     ],
 )
-def test_the_same_files_stay_as_with_mmengines_hook(settings, nuclei, tmp_path):
+def test_kept_files_match_mmengines_hook(settings, nuclei, tmp_path):
     if IS_ORIGINAL and 'published_keys' in settings:
         pytest.skip("with torch 2.6 mmengine 0.10.7's own hook cannot read what it publishes")
     evaluator = dict(type='Scripted', scores=[3.0, 1.0, 2.0])
@@ -78,9 +78,7 @@ def test_the_same_files_stay_as_with_mmengines_hook(settings, nuclei, tmp_path):
     assert ours == theirs
 
 
-def test_every_file_is_moved_to_its_place_whole_before_an_older_one_goes(
-    nuclei, tmp_path, monkeypatch
-):
+def test_new_files_are_complete_before_old_ones_are_deleted(nuclei, tmp_path, monkeypatch):
     """What is in the folder whenever a file takes or leaves its place."""
     seen = []
     replace, remove = Path.replace, os.remove
@@ -109,9 +107,7 @@ def test_every_file_is_moved_to_its_place_whole_before_an_older_one_goes(
     assert seen[4][2] == ['epoch_1.pth', 'epoch_2.pth']
 
 
-def test_a_failed_write_leaves_the_older_files_and_the_books_as_they_were(
-    nuclei, tmp_path, monkeypatch
-):
+def test_failed_write_changes_no_files_or_lists(nuclei, tmp_path, monkeypatch):
     save = torch.save
 
     def fail_at_the_second(checkpoint, file, *args, **kwargs):
@@ -133,7 +129,7 @@ def test_a_failed_write_leaves_the_older_files_and_the_books_as_they_were(
     assert books['last_ckpt'] == str(tmp_path / 'epoch_3.pth')
 
 
-def test_a_file_that_does_not_read_back_never_gets_its_name(nuclei, tmp_path, monkeypatch):
+def test_unreadable_new_checkpoint_is_not_renamed(nuclei, tmp_path, monkeypatch):
     save = torch.save
 
     def torn(checkpoint, file, *args, **kwargs):
@@ -159,7 +155,7 @@ def overrides(kind):
                 yield f'{cls.__name__}.{name}', method, vars(base)[name]
 
 
-def test_each_method_can_be_called_as_that_of_its_base():
+def test_methods_have_the_signatures_of_the_base_class():
     """MMEngine, or a user's code, may give any argument of the base's by position or by name."""
     found = {name: (own, base) for name, own, base in overrides(AtomicCheckpointHook)}
     assert {'AtomicCheckpointHook.save', 'AtomicCheckpointHook.after_train_iter'} <= set(found)

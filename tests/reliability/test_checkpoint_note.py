@@ -1,4 +1,4 @@
-"""The file that MMEngine leaves beside checkpoints, which names the latest."""
+"""MMEngine's ``last_checkpoint`` file, with the path of the latest checkpoint."""
 
 import pytest
 
@@ -9,27 +9,27 @@ NOT_A_PATH = {'bytes': b'\xff\xfe', 'null': b'a\0b', 'long': b'x' * 5000}
 
 
 @pytest.mark.parametrize('noted', ['epoch_3.pth', '/where/it/was/epoch_3.pth', './epoch_3.pth\n'])
-def test_last_checkpoint_is_the_file_of_that_name_wherever_the_folder_is(noted, tmp_path):
+def test_last_checkpoint_is_found_in_a_moved_folder(noted, tmp_path):
     (tmp_path / 'epoch_3.pth').touch()
     (tmp_path / 'epoch_27.pth').touch()
     (tmp_path / 'last_checkpoint').write_text(noted)
     assert last_checkpoint(tmp_path) == tmp_path / 'epoch_3.pth'
 
 
-def test_last_checkpoint_is_none_where_nothing_was_noted(tmp_path):
+def test_last_checkpoint_is_none_without_a_note(tmp_path):
     (tmp_path / 'epoch_3.pth').touch()
     assert last_checkpoint(tmp_path) is None
 
 
 @pytest.mark.parametrize('kind', NOT_A_FILE)
-def test_last_checkpoint_is_none_where_no_file_is_named(kind, tmp_path):
+def test_last_checkpoint_is_none_if_no_file_is_listed(kind, tmp_path):
     (tmp_path / 'epoch_3.pth').touch()
     (tmp_path / 'last_checkpoint').write_bytes(NOT_A_FILE[kind])
     assert last_checkpoint(tmp_path) is None
 
 
 @pytest.mark.parametrize('kind', NOT_A_PATH)
-def test_last_checkpoint_says_which_file_holds_no_path(kind, tmp_path):
+def test_malformed_last_checkpoint_error_has_its_path(kind, tmp_path):
     (tmp_path / 'last_checkpoint').write_bytes(NOT_A_PATH[kind])
-    with pytest.raises(ValueError, match='last_checkpoint must hold the path'):
+    with pytest.raises(ValueError, match='last_checkpoint must contain the path'):
         last_checkpoint(tmp_path)

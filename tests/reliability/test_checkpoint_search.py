@@ -21,21 +21,21 @@ def note(work_dir, path):
     (work_dir / 'last_checkpoint').write_text(str(path))
 
 
-def test_newest_is_that_of_the_latest_iteration_whatever_the_times_and_the_note(tmp_path):
+def test_newest_has_the_latest_iteration(tmp_path):
     first, last = save(tmp_path / 'epoch_9.pth', 9), save(tmp_path / 'epoch_10.pth', 10)
     os.utime(last, (1, 1))
     note(tmp_path, first)
     assert newest_checkpoint(tmp_path) == (str(last), [])
 
 
-def test_newest_goes_by_the_iteration_in_a_file_not_by_the_number_in_its_name(tmp_path):
+def test_newest_depends_on_the_iteration_not_the_name(tmp_path):
     """A folder that was trained by epoch and by iteration."""
     save(tmp_path / 'iter_500.pth', 500)
     last = save(tmp_path / 'epoch_2.pth', 600)
     assert newest_checkpoint(tmp_path) == (str(last), [])
 
 
-def test_newest_of_one_iteration_is_the_noted_one_then_an_interrupted_one(tmp_path):
+def test_newest_tie_prefers_the_noted_file(tmp_path):
     epoch = save(tmp_path / 'epoch_2.pth', 18)
     interrupted = save(tmp_path / 'interrupted.pth', 18)
     assert newest_checkpoint(tmp_path) == (str(interrupted), [])
@@ -43,7 +43,7 @@ def test_newest_of_one_iteration_is_the_noted_one_then_an_interrupted_one(tmp_pa
     assert newest_checkpoint(tmp_path) == (str(epoch), [])
 
 
-def test_newest_of_a_copied_work_dir_is_its_own(tmp_path):
+def test_newest_of_a_copied_work_dir_is_in_the_copy(tmp_path):
     """``cp -r A B``: the note in B names a file in A, which trains on."""
     save(tmp_path / 'A' / 'epoch_1.pth', 1)
     note(tmp_path / 'A', tmp_path / 'A' / 'epoch_1.pth')
@@ -61,7 +61,7 @@ def test_newest_of_a_copied_work_dir_is_its_own(tmp_path):
      b'/', b'epoch_1.pth', b'user.pth', b'../other/epoch_9.pth', b'~/epoch_9.pth',
      b's3://bucket/epoch_1.pth', b'/dev/zero', b'a\nb', b'\x1b[31mred'],
 )  # fmt: skip
-def test_note_that_is_garbage_or_points_elsewhere_chooses_nothing(content, tmp_path, monkeypatch):
+def test_invalid_note_is_ignored(content, tmp_path, monkeypatch):
     """Nor a file of the current folder, nor one that a user put into the work dir."""
     work_dir, here = tmp_path / 'work', tmp_path / 'here'
     save(here / 'epoch_1.pth', 1)
@@ -77,7 +77,7 @@ def test_note_that_is_garbage_or_points_elsewhere_chooses_nothing(content, tmp_p
     assert newest_checkpoint(work_dir) == (str(own), [])
 
 
-def test_note_that_is_a_folder_or_a_pipe_is_left_alone(tmp_path):
+def test_note_that_is_a_folder_or_a_pipe_is_ignored(tmp_path):
     own = save(tmp_path / 'epoch_3.pth', 3)
     os.mkfifo(tmp_path / 'last_checkpoint')
     assert newest_checkpoint(tmp_path) == (str(own), [])
@@ -91,7 +91,7 @@ def test_note_that_is_a_folder_or_a_pipe_is_left_alone(tmp_path):
     ['best_mIoU_epoch_9.pth', '.partial_abc.pth', 'pretrained.pth', 'epoch_9-12345678.pth',
      'epoch_9.pth.bak', 'epoch_best.pth', 'my_epoch_9.pth', 'epoch_9.pt', 'sub/epoch_9.pth'],
 )  # fmt: skip
-def test_files_with_other_names_are_no_candidates(name, tmp_path):
+def test_files_with_other_names_are_not_candidates(name, tmp_path):
     save(tmp_path / name, 9)
     own = save(tmp_path / 'epoch_1.pth', 1)
     assert newest_checkpoint(tmp_path) == (str(own), [])
@@ -135,7 +135,7 @@ def flipped(path):
 
 def for_testing(path):
     torch.save(dict(meta=dict(iter=2), state_dict={}), path)
-    return 'it holds no state of an optimizer'
+    return 'it has no optimizer state'
 
 
 def without_iteration(path):
@@ -145,13 +145,13 @@ def without_iteration(path):
 
 def infinite_weight(path):
     save(path, 2, state_dict=dict(a=torch.tensor([1.0, float('inf')])))
-    return 'its state_dict has values that are not finite'
+    return 'its state_dict has non-finite values'
 
 
 def infinite_moment(path):
     moments = {0: dict(exp_avg_sq=torch.tensor([float('inf')]))}
     save(path, 2, optimizer=dict(state=moments, param_groups=[]))
-    return 'its optimizer has values that are not finite'
+    return 'its optimizer has non-finite values'
 
 
 def empty(path):
@@ -175,7 +175,7 @@ def test_files_that_cannot_be_resumed_from_are_skipped_with_the_reason(damage, t
     assert reason in skipped[0]
 
 
-def test_no_checkpoint_is_no_error_but_none_that_reads_is(tmp_path):
+def test_only_unreadable_checkpoints_raise_an_error(tmp_path):
     assert newest_checkpoint(tmp_path) == (None, [])
     assert newest_checkpoint(tmp_path / 'missing') == (None, [])
     (tmp_path / 'epoch_1.pth').touch()

@@ -1,4 +1,4 @@
-"""Disks that fail while a run trains: it ends with a sentence, or goes on and says so once."""
+"""Disk failures during training stop the run, or are logged once and training continues."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def said(output, pattern):
     return [line for line in output.splitlines() if re.search(pattern, line)]
 
 
-def test_a_run_goes_on_through_a_full_disk_and_says_so_once(disk, nuclei, tmp_path, capfd):
+def test_run_continues_on_a_full_disk_and_logs_it_once(disk, nuclei, tmp_path, capfd):
     work_dir = disk / 'run'
     run(work_dir, nuclei, 'go_on', [('iter 3', 'fill', disk), ('iter 5', 'free', disk)], hook=BEST)
     assert files(work_dir) == (['best_error_epoch_3.pth', 'epoch_3.pth'], 'epoch_3.pth')
@@ -80,7 +80,7 @@ def test_a_run_goes_on_through_a_full_disk_and_says_so_once(disk, nuclei, tmp_pa
     assert json.loads(scalars.read_text().splitlines()[-1])['error'] == 1.0
 
 
-def test_a_log_on_a_full_disk_ends_the_run_with_its_name(disk, nuclei, tmp_path):
+def test_log_on_a_full_disk_stops_the_run(disk, nuclei, tmp_path):
     work_dir = disk / 'run'
     with pytest.raises(
         RuntimeError, match=r'run/\d+_\d+/\d+_\d+.log cannot be written: No space left'
@@ -88,7 +88,7 @@ def test_a_log_on_a_full_disk_ends_the_run_with_its_name(disk, nuclei, tmp_path)
         run(work_dir, nuclei, 'stop', [('iter 3', 'fill', disk)])
 
 
-def test_curves_on_a_full_disk_end_the_run_with_their_folder(disk, nuclei, tmp_path):
+def test_visualizer_on_a_full_disk_stops_the_run(disk, nuclei, tmp_path):
     visualizer = dict(
         type='Visualizer', vis_backends=[dict(type='LocalVisBackend')], save_dir=str(disk)
     )
@@ -101,11 +101,11 @@ def test_curves_on_a_full_disk_end_the_run_with_their_folder(disk, nuclei, tmp_p
 @pytest.mark.parametrize(
     ('instant', 'newest'),
     [
-        ('iter 3', r'epoch_1\.pth is untouched \(iteration 2\)'),
-        ('begin', 'there is none before it'),
+        ('iter 3', r'epoch_1\.pth is unchanged \(iteration 2\)'),
+        ('begin', 'there is no earlier checkpoint'),
     ],
 )
-def test_a_run_that_ends_without_its_last_checkpoint_fails(instant, newest, disk, nuclei, tmp_path):
+def test_run_without_its_last_checkpoint_fails(instant, newest, disk, nuclei, tmp_path):
     out_dir = {'out_dir': str(disk)}
     with pytest.raises(RuntimeError, match=rf'but its last checkpoint epoch_3\.pth .*{newest}'):
         run(tmp_path / 'run', nuclei, 'go_on', [(instant, 'fill', disk)], hook=out_dir)
@@ -114,9 +114,7 @@ def test_a_run_that_ends_without_its_last_checkpoint_fails(instant, newest, disk
 @pytest.mark.parametrize(
     ('change', 'failing'), [('fill', 'best_error_epoch_3.pth'), ('hold', 'epoch_3.pth')]
 )
-def test_a_run_whose_last_state_is_in_a_file_ends_well(
-    change, failing, disk, nuclei, tmp_path, capfd
-):
+def test_run_whose_last_state_is_saved_succeeds(change, failing, disk, nuclei, tmp_path, capfd):
     """Though no file has the best one, or the last file does not know of it."""
     path = disk if change == 'fill' else disk / 'run' / failing
     hook = {'out_dir': str(disk), **BEST}
@@ -125,7 +123,7 @@ def test_a_run_whose_last_state_is_in_a_file_ends_well(
     assert 'best_error_epoch_2.pth' in files(disk / 'run')[0]
     failed = said(capfd.readouterr().out, f'ERROR .*checkpoint {failing} cannot be written')
     assert len(failed) == 1
-    assert failed[0].count('epoch_3.pth is untouched') == (change == 'fill')
+    assert failed[0].count('epoch_3.pth is unchanged') == (change == 'fill')
 
 
 @pytest.mark.parametrize(
@@ -136,9 +134,7 @@ def test_a_run_whose_last_state_is_in_a_file_ends_well(
     ],
 )
 @pytest.mark.parametrize('name', ['epoch_1.pth', 'best_error_epoch_1.pth'])
-def test_a_file_that_cannot_be_deleted_is_deleted_later(
-    name, change, back, problem, nuclei, tmp_path, capfd
-):
+def test_undeletable_file_is_deleted_later(name, change, back, problem, nuclei, tmp_path, capfd):
     held = tmp_path / name
     run(tmp_path, nuclei, 'go_on', [('iter 3', change, held), ('iter 5', back, held)], hook=BEST)
     assert files(tmp_path)[0] == ['best_error_epoch_3.pth', 'epoch_3.pth']
@@ -147,7 +143,7 @@ def test_a_file_that_cannot_be_deleted_is_deleted_later(
     assert len(said(output, rf'WARNING .*/{name} can be deleted again')) == 1
 
 
-def test_the_older_best_file_stays_until_a_checkpoint_lists_the_new_one(nuclei, tmp_path):
+def test_old_best_file_is_kept_until_new_one_is_listed(nuclei, tmp_path):
     held = tmp_path / 'epoch_2.pth'  # so that it cannot be saved again
     two = {'train_cfg.max_epochs': 2}
     run(tmp_path, nuclei, 'go_on', [('val 4', 'hold', held)], hook=BEST, **two)
@@ -158,9 +154,7 @@ def test_the_older_best_file_stays_until_a_checkpoint_lists_the_new_one(nuclei, 
     assert files(tmp_path)[0] == ['best_error_epoch_3.pth', 'epoch_3.pth']
 
 
-def test_a_file_that_cannot_be_deleted_ends_the_run_and_is_deleted_by_the_resumed_one(
-    nuclei, tmp_path
-):
+def test_undeletable_file_stops_run_deleted_after_resume(nuclei, tmp_path):
     held = tmp_path / 'best_error_epoch_1.pth'
     with pytest.raises(RuntimeError, match=r'best_error_epoch_1\.pth cannot be deleted: Device'):
         run(tmp_path, nuclei, 'stop', [('iter 3', 'hold', held)], hook=BEST)
@@ -169,7 +163,7 @@ def test_a_file_that_cannot_be_deleted_ends_the_run_and_is_deleted_by_the_resume
     assert files(tmp_path)[0] == ['best_error_epoch_3.pth', 'epoch_3.pth']
 
 
-def test_a_read_only_disk_is_survived_until_it_can_be_written(disk, nuclei, tmp_path, capfd):
+def test_run_survives_a_temporarily_read_only_disk(disk, nuclei, tmp_path, capfd):
     hook = {'out_dir': str(disk), **BEST}
     changes = [('iter 3', 'read-only', disk), ('iter 5', 'writable', disk)]
     run(tmp_path / 'run', nuclei, 'go_on', changes, hook=hook)
@@ -181,7 +175,7 @@ def test_a_read_only_disk_is_survived_until_it_can_be_written(disk, nuclei, tmp_
     )  # and the best
 
 
-def test_a_note_that_cannot_be_written_keeps_older_checkpoints(nuclei, tmp_path, capfd):
+def test_unwritable_note_keeps_older_checkpoints(nuclei, tmp_path, capfd):
     """A folder in its place: the note names none of them."""
     (tmp_path / 'last_checkpoint').mkdir()
     run(tmp_path, nuclei, 'go_on', hook=BEST)
@@ -196,7 +190,7 @@ def test_a_note_that_cannot_be_written_keeps_older_checkpoints(nuclei, tmp_path,
     assert files(tmp_path) == (['best_error_epoch_3.pth', 'epoch_3.pth'], 'epoch_3.pth')
 
 
-def test_a_note_that_cannot_be_written_ends_the_run_with_its_name(nuclei, tmp_path):
+def test_unwritable_note_stops_the_run(nuclei, tmp_path):
     (tmp_path / 'last_checkpoint').mkdir()
     with pytest.raises(RuntimeError, match=r'/last_checkpoint cannot be written: Is a directory'):
         run(tmp_path, nuclei, 'stop', hook=BEST)
@@ -206,20 +200,20 @@ def test_a_note_that_cannot_be_written_ends_the_run_with_its_name(nuclei, tmp_pa
 PUBLISHED = dict(published_keys=['meta', 'state_dict'], **BEST)
 
 
-def test_publishing_on_a_full_disk_is_said(disk, nuclei, tmp_path, capfd):
+def test_publishing_on_a_full_disk_is_logged(disk, nuclei, tmp_path, capfd):
     hook = {'out_dir': str(disk), **PUBLISHED}
     run(tmp_path / 'run', nuclei, 'go_on', [('end', 'fill', disk)], hook=hook)
     assert files(disk / 'run')[0] == ['best_error_epoch_3.pth', 'epoch_3.pth']
     assert len(said(capfd.readouterr().out, r'ERROR .*pth cannot be published: No space left')) == 2
 
 
-def test_publishing_on_a_full_disk_ends_the_run_with_the_file(disk, nuclei, tmp_path):
+def test_publishing_on_a_full_disk_stops_the_run(disk, nuclei, tmp_path):
     hook = {'out_dir': str(disk), **PUBLISHED}
     with pytest.raises(RuntimeError, match=r'epoch_3\.pth cannot be published: No space left'):
         run(tmp_path / 'run', nuclei, 'stop', [('end', 'fill', disk)], hook=hook)
 
 
-def test_a_best_file_that_is_not_there_is_not_published(nuclei, tmp_path, capfd):
+def test_missing_best_file_is_not_published(nuclei, tmp_path, capfd):
     run(
         tmp_path,
         nuclei,
@@ -238,11 +232,13 @@ def test_a_best_file_that_is_not_there_is_not_published(nuclei, tmp_path, capfd)
         (
             'begin',
             1,
-            r'RuntimeError: SIGTERM: ended after iteration 3, and .* no checkpoint to resume from$',
+            r'RuntimeError: SIGTERM: stopped after iteration 3, .* no checkpoint to resume from$',
         ),
     ],
 )
-def test_a_signal_without_room_names_what_is_there(instant, code, sentence, disk, nuclei, tmp_path):
+def test_signal_on_a_full_disk_reports_the_newest_checkpoint(
+    instant, code, sentence, disk, nuclei, tmp_path
+):
     work_dir = tmp_path / 'run'
     settings = settings_of(
         work_dir, nuclei, 'go_on', [(instant, 'fill', disk)], hook={'out_dir': str(disk)}
@@ -253,7 +249,7 @@ def test_a_signal_without_room_names_what_is_there(instant, code, sentence, disk
     assert re.search(sentence, output.strip().splitlines()[-1])
 
 
-def test_a_signal_without_room_ends_a_run_that_is_to_stop_with_the_file(disk, nuclei, tmp_path):
+def test_signal_on_a_full_disk_stops_the_run(disk, nuclei, tmp_path):
     work_dir = tmp_path / 'run'
     settings = settings_of(
         work_dir, nuclei, 'stop', [('iter 3', 'fill', disk)], hook={'out_dir': str(disk)}
@@ -265,7 +261,7 @@ def test_a_signal_without_room_ends_a_run_that_is_to_stop_with_the_file(disk, nu
 
 
 @pytest.mark.parametrize(('on_failure', 'codes'), [('stop', [1, 1]), ('go_on', [0, 0])])
-def test_several_processes_agree_on_a_full_disk(on_failure, codes, disk, nuclei, tmp_path):
+def test_ranks_agree_on_a_full_disk(on_failure, codes, disk, nuclei, tmp_path):
     settings = settings_of(
         tmp_path / 'run', nuclei, on_failure, [('iter 2', 'fill', disk), ('iter 3', 'free', disk)],
         hook={'out_dir': str(disk), **BEST}, **{'train_dataloader.batch_size': 1},
@@ -280,9 +276,7 @@ def test_several_processes_agree_on_a_full_disk(on_failure, codes, disk, nuclei,
 
 
 @pytest.mark.parametrize('on_failure', ['stop', 'go_on'])
-def test_a_folder_whose_names_may_not_be_on_the_disk_keeps_older_checkpoints(
-    on_failure, nuclei, tmp_path, monkeypatch
-):
+def test_failed_folder_fsync_keeps_older_checkpoints(on_failure, nuclei, tmp_path, monkeypatch):
     """A disk whose fsync fails cannot be had here."""
     fsync = os.fsync
 
@@ -293,18 +287,18 @@ def test_a_folder_whose_names_may_not_be_on_the_disk_keeps_older_checkpoints(
 
     monkeypatch.setattr(os, 'fsync', fail_for_folders)
     with pytest.raises(
-        RuntimeError, match=r'epoch_[23]\.pth .*epoch_1\.pth is untouched \(iteration 2\)'
+        RuntimeError, match=r'epoch_[23]\.pth .*epoch_1\.pth is unchanged \(iteration 2\)'
     ):
         run(tmp_path, nuclei, on_failure, hook=dict(max_keep_ckpts=1))
     assert (tmp_path / 'epoch_1.pth').exists()
 
 
-def test_a_checkpoint_that_cannot_be_saved_again_is_said_to_stay_as_it_was(nuclei, tmp_path):
+def test_failed_resave_reports_unchanged_checkpoint(nuclei, tmp_path):
     held = tmp_path / 'epoch_2.pth'
     with pytest.raises(RuntimeError) as error:
         run(tmp_path, nuclei, 'stop', [('val 4', 'hold', held)], hook=BEST)
     unmount(held)
-    assert 'the checkpoint of iteration 4 that was saved before stays' in str(error.value)
+    assert 'the checkpoint saved before at iteration 4 is unchanged' in str(error.value)
     assert str(error.value).count('epoch_2.pth') == 1
     run(tmp_path, nuclei, 'stop', hook=BEST, resume=True)
     assert files(tmp_path)[0] == ['best_error_epoch_3.pth', 'epoch_3.pth']

@@ -1,4 +1,4 @@
-"""A validation that was due when a run ended is made by the run that is resumed."""
+"""A resumed run makes the validation that was due when the run stopped."""
 
 import functools
 import signal
@@ -76,7 +76,7 @@ def undisturbed(nuclei, tmp_path_factory):
         (BY_ITERATION, [('after_val_iter', 12)]),
     ],
 )
-def test_a_validation_that_was_killed_is_made_with_the_results_of_an_undisturbed_run(
+def test_killed_validation_repeats_with_the_same_results(
     undisturbed, loop, kills, nuclei, tmp_path
 ):
     expected, files = undisturbed[loop is BY_ITERATION]
@@ -88,15 +88,13 @@ def test_a_validation_that_was_killed_is_made_with_the_results_of_an_undisturbed
         assert all(torch.equal(found[name][0][key], weights[key]) for key in weights)
 
 
-def test_a_validation_that_a_checkpoint_knows_is_not_repeated(undisturbed, nuclei, tmp_path):
+def test_recorded_validation_is_not_repeated(undisturbed, nuclei, tmp_path):
     """The first one is the best so far: the checkpoint is saved once more, with its score."""
     kill = 'before_train_iter', 5
     assert run(tmp_path, nuclei, kill, **BY_EPOCH, **BEST) == undisturbed[0][0]
 
 
-def test_a_validation_that_no_checkpoint_knows_is_repeated_once_with_the_same_score(
-    undisturbed, nuclei, tmp_path
-):
+def test_unrecorded_validation_repeats_with_the_same_score(undisturbed, nuclei, tmp_path):
     first, *others = undisturbed[0][0]
     kill = 'before_train_iter', 5
     assert run(tmp_path, nuclei, kill, **BY_EPOCH) == [first, first, *others]
@@ -110,14 +108,14 @@ def test_a_validation_that_no_checkpoint_knows_is_repeated_once_with_the_same_sc
         (dict(val_interval=5, dynamic_intervals=[(2, 1)]), ['5', '5', '10', '15']),
     ],
 )
-def test_a_resumed_run_validates_first_where_that_is_due(intervals, expected, nuclei, tmp_path):
+def test_resumed_run_validates_first_if_due(intervals, expected, nuclei, tmp_path):
     """At the second epoch of a run that was killed there."""
     intervals = {f'train_cfg.{name}': value for name, value in intervals.items()}
     made = run(tmp_path, nuclei, ('before_train_iter', 5), **BY_EPOCH, **intervals)
     assert [iteration for iteration, _ in made] == expected
 
 
-def test_a_run_that_was_stopped_inside_an_epoch_does_not_validate_first(nuclei, tmp_path):
+def test_run_stopped_inside_an_epoch_does_not_validate_first(nuclei, tmp_path):
     assert end_at('iter 7', signal.SIGTERM, config(tmp_path, nuclei, **BY_EPOCH)) == 75
     assert train(config(tmp_path, nuclei, **BY_EPOCH, resume=True))[0] == 0
     assert [iteration for iteration, _ in validations(tmp_path)] == ['5', '10', '15']

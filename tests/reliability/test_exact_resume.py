@@ -1,4 +1,4 @@
-"""Runs that were killed or stopped, and resumed, end with the weights of one that was not."""
+"""Resumed runs end with the weights of an uninterrupted run."""
 
 import functools
 import signal
@@ -84,7 +84,7 @@ def test_workers_of_the_loader_do_not_change_the_weights(
         long('iteration', 'iter 6', signal.SIGUSR1, 75, SERVED_WORKERS, NO_WORKERS),
     ],
 )
-def test_a_run_that_was_ended_and_resumed_has_the_weights_of_one_that_was_not_bit_by_bit(
+def test_resumed_run_is_bit_identical_to_uninterrupted(
     undisturbed, length, line, number, code, loader, resumed_loader, nuclei, tmp_path
 ):
     settings, last = LENGTHS[length]
@@ -95,7 +95,7 @@ def test_a_run_that_was_ended_and_resumed_has_the_weights_of_one_that_was_not_bi
     assert_same(weights(tmp_path / last), undisturbed(length))
 
 
-def test_a_validation_that_was_interrupted_is_made_when_the_run_goes_on(nuclei, tmp_path):
+def test_interrupted_validation_runs_after_resuming(nuclei, tmp_path):
     settings = config(tmp_path, nuclei)
     assert end_at('validating 9 2', signal.SIGTERM, settings) == 75
     journal = tmp_path / 'journal'
@@ -105,8 +105,8 @@ def test_a_validation_that_was_interrupted_is_made_when_the_run_goes_on(nuclei, 
     assert [line.split()[1] for line in validated] == ['9', '18', '27']
 
 
-def test_averaged_weights_and_the_models_own_are_not_exchanged_by_a_stop(nuclei, tmp_path):
-    """In a validation they are in each other's place: the run ends after it."""
+def test_stop_does_not_swap_ema_and_model_weights(nuclei, tmp_path):
+    """They are swapped during validation: the run stops after it."""
 
     def settings(work_dir, **changes):
         result = config(work_dir, nuclei, **changes)
@@ -127,7 +127,7 @@ def test_averaged_weights_and_the_models_own_are_not_exchanged_by_a_stop(nuclei,
     assert_same(*averages)
 
 
-def test_a_run_without_a_seed_goes_on_with_the_one_it_had(nuclei, tmp_path):
+def test_run_without_a_seed_resumes_with_its_drawn_seed(nuclei, tmp_path):
     """Its second epoch has the images that it would have had."""
     begun = {'train_cfg.max_epochs': 1, 'randomness.seed': None}
     assert train(config(tmp_path, nuclei, **begun))[0] == 0
@@ -141,7 +141,7 @@ def test_a_run_without_a_seed_goes_on_with_the_one_it_had(nuclei, tmp_path):
     assert_same(weights(tmp_path / 'epoch_2.pth'), weights(other / 'epoch_2.pth'))
 
 
-def test_a_newest_checkpoint_that_is_torn_is_skipped_which_is_said(undisturbed, nuclei, tmp_path):
+def test_truncated_newest_checkpoint_is_skipped_and_logged(undisturbed, nuclei, tmp_path):
     assert train(config(tmp_path, nuclei, **{'train_cfg.max_epochs': 2}))[0] == 0
     torn = tmp_path / 'epoch_2.pth'
     torn.write_bytes(torn.read_bytes()[:-1000])
@@ -151,7 +151,7 @@ def test_a_newest_checkpoint_that_is_torn_is_skipped_which_is_said(undisturbed, 
     assert_same(weights(tmp_path / 'epoch_3.pth'), undisturbed('epoch'))
 
 
-def test_an_epoch_whose_batches_cannot_be_left_out_is_begun_anew_and_that_is_said(nuclei, tmp_path):
+def test_epoch_restarts_without_a_resumable_sampler(nuclei, tmp_path):
     plain = {'train_dataloader.batch_sampler': None, 'train_cfg.max_epochs': 2}
     assert end_at('iter 14', signal.SIGTERM, config(tmp_path, nuclei, **plain)) == 75
     code, log = train(config(tmp_path, nuclei, **plain, resume=True))

@@ -1,4 +1,4 @@
-"""Where the numbers of one process are bad, all end with a message that names it."""
+"""If one rank has non-finite numbers, all ranks stop with a message that reports it."""
 
 import json
 import re
@@ -42,7 +42,7 @@ def spoiled(nuclei):
     return sorted(path.name for path in (nuclei / 'images' / 'train').iterdir())[7]
 
 
-def test_all_ranks_name_the_one_with_the_bad_batch_and_its_images(nuclei, tmp_path):
+def test_all_ranks_report_the_bad_rank_and_its_images(nuclei, tmp_path):
     bad = spoiled(nuclei)
     first, second = messages(
         guarded(tmp_path, nuclei, **{'train_dataloader.dataset.spoiled': [bad]})
@@ -51,12 +51,12 @@ def test_all_ranks_name_the_one_with_the_bad_batch_and_its_images(nuclei, tmp_pa
     found = diagnoses(tmp_path)
     assert [each['is_batch_bad'] for each in found].count(True) == 1
     culprit = next(each for each in found if each['is_batch_bad'])
-    assert f'images of rank {culprit["rank"]}: {", ".join(culprit["images"])}; all of it' in first
+    assert f'images of rank {culprit["rank"]}: {", ".join(culprit["images"])}; full report' in first
     assert bad in first
     assert first.count('images of rank') == 1
 
 
-def test_the_rank_that_made_the_numbers_of_others_bad_comes_first(nuclei, tmp_path):
+def test_rank_with_the_first_bad_output_is_listed_first(nuclei, tmp_path):
     bad = spoiled(nuclei)
     changes = {'model.type': 'MixingCounter', 'train_dataloader.dataset.spoiled': [bad]}
     first, second = messages(guarded(tmp_path, nuclei, **changes))
@@ -69,7 +69,7 @@ def test_the_rank_that_made_the_numbers_of_others_bad_comes_first(nuclei, tmp_pa
     assert bad not in of_second
 
 
-def test_a_rank_whose_gradients_alone_are_bad_is_named(nuclei, tmp_path):
+def test_rank_with_bad_gradients_is_reported(nuclei, tmp_path):
     """Its gradients are in those of all."""
     name = 'backbone.stages.1.blocks.0.norm1.weight'
     spoil = dict(type='SpoilGradient', name=name, iteration=2, rank=1)
@@ -79,14 +79,14 @@ def test_a_rank_whose_gradients_alone_are_bad_is_named(nuclei, tmp_path):
     assert 'rank 0' not in first
 
 
-def test_a_rank_whose_buffers_are_bad_is_named(nuclei, tmp_path):
+def test_rank_with_bad_buffers_is_reported(nuclei, tmp_path):
     place = dict(what='buffer', stage='after_train_iter', iteration=1, rank=1, priority='HIGH')
     first, second = messages(guarded(tmp_path, nuclei, dict(type='Spoil', **place)))
     assert first == second
     assert 'buffers are not: norm.running_var; images of rank 1: ' in first
 
 
-def test_the_share_of_an_optimizers_state_that_a_rank_has_is_looked_at(nuclei, tmp_path):
+def test_sharded_optimizer_state_is_checked(nuclei, tmp_path):
     shared = {
         'optim_wrapper.optimizer': dict(
             _delete_=True, type='ZeroRedundancyOptimizer', optimizer_type='AdamW', lr=1e-3
@@ -102,7 +102,7 @@ def test_the_share_of_an_optimizers_state_that_a_rank_has_is_looked_at(nuclei, t
     )
 
 
-def test_the_last_line_of_a_launcher_names_rank_and_images(nuclei, tmp_path):
+def test_launcher_last_line_has_rank_and_images(nuclei, tmp_path):
     bad = spoiled(nuclei)
     changes = {'custom_hooks': [GUARD], 'train_dataloader.dataset.spoiled': [bad]}
     arguments = dict(work_dir=str(tmp_path), data=str(nuclei), kind=None, changes=changes)

@@ -1,4 +1,4 @@
-"""A run that is killed before any operation on a file leaves the files of one that is not."""
+"""A run killed before any file operation and resumed leaves the files of an uninterrupted run."""
 
 import functools
 import uuid
@@ -55,7 +55,7 @@ def missing_best_files(work_dir):
     ],
     ids=['published', 'two best', 'only best', 'by iteration'],
 )
-def test_a_killed_run_leaves_the_files_of_one_that_is_not(settings, nuclei, tmp_path):
+def test_killed_and_resumed_run_leaves_the_same_files(settings, nuclei, tmp_path):
     work_dir = tmp_path / 'run'
     code, states = record(tiny(work_dir, nuclei, SCORES, **settings), tmp_path / 'states')
     assert code == 0
@@ -77,9 +77,7 @@ def test_a_killed_run_leaves_the_files_of_one_that_is_not(settings, nuclei, tmp_
     ],
     ids=['each epoch', 'only best', 'no last one'],
 )
-def test_a_run_killed_around_a_signal_leaves_the_files_of_one_that_is_not(
-    settings, nuclei, tmp_path
-):
+def test_run_killed_around_a_signal_leaves_the_same_files(settings, nuclei, tmp_path):
     work_dir = tmp_path / 'run'
     run(tiny(work_dir, nuclei, SCORES, **settings))
     expected = files(work_dir)
@@ -99,10 +97,8 @@ def test_a_run_killed_around_a_signal_leaves_the_files_of_one_that_is_not(
 
 
 @pytest.mark.parametrize('interval', [1, long(2)])
-def test_a_best_file_that_no_checkpoint_lists_is_deleted_when_its_step_is_not_the_best(
-    interval, nuclei, tmp_path
-):
-    """As on an accelerator, where a validation that is made again gives another score."""
+def test_unlisted_best_file_of_a_worse_step_is_deleted(interval, nuclei, tmp_path):
+    """Validation is not deterministic, as on an accelerator: repeating it changes the score."""
     work_dir, settings = tmp_path / 'run', settings_of(dict(interval=interval, **BEST))
     better, worse = {2: 3.0, 4: 2.0, 6: 1.0}, {2: 3.0, 4: 5.0, 6: 5.0}
     _, states = record(tiny(work_dir, nuclei, better, **settings), tmp_path / 'states')
@@ -114,7 +110,7 @@ def test_a_best_file_that_no_checkpoint_lists_is_deleted_when_its_step_is_not_th
         assert best == [Path(info['best_ckpt']).name], state
 
 
-def test_best_files_of_another_run_stay(nuclei, tmp_path):
+def test_best_files_of_another_run_are_kept(nuclei, tmp_path):
     """Also where this run validates the same step, and deletes its own."""
     settings = settings_of(dict(max_keep_ckpts=1, **BEST))
     run(tiny(tmp_path, nuclei, {2: 2.0, 4: 1.0, 6: 3.0}, **settings))

@@ -1,4 +1,4 @@
-"""Whatever a checkpoint lists, a run deletes and replaces its own files in its own folder alone."""
+"""A run deletes and replaces only its own files in its own folder."""
 
 import shutil
 import uuid
@@ -78,7 +78,7 @@ LISTED = [
 
 @pytest.mark.parametrize('template', ['epoch_{}.pth', '{}.pth'])
 @pytest.mark.parametrize('key', ['keep_ckpt_ids', 'outdated_files'])
-def test_a_list_of_anything_deletes_nothing_of_others(template, key, victims, nuclei, tmp_path):
+def test_lists_of_any_values_delete_no_foreign_files(template, key, victims, nuclei, tmp_path):
     work_dir, first = tmp_path / 'run', template.format(1)
     named = {'default_hooks.checkpoint.filename_tmpl': template}
     run(work_dir, nuclei, epochs=1, **named)
@@ -93,7 +93,7 @@ def test_a_list_of_anything_deletes_nothing_of_others(template, key, victims, nu
     'value', [*LISTED, LISTED, 'others/best_error_epoch_1.pth', 'others/x.pth']
 )
 @pytest.mark.parametrize('key', ['best_ckpt', 'last_ckpt', 'keep_ckpt_ids'])
-def test_a_list_that_is_anything_deletes_nothing_of_others(key, value, victims, nuclei, tmp_path):
+def test_malformed_lists_delete_no_foreign_files(key, value, victims, nuclei, tmp_path):
     work_dir = tmp_path / 'run'
     backend = OwnFiles(LocalBackend(), str(work_dir), 'epoch_{}.pth')
     value = str(tmp_path / value) if isinstance(value, str) and '/' in value else value
@@ -114,7 +114,7 @@ def test_a_path_elsewhere_is_not_deleted_replaced_or_published(
     run(work_dir, nuclei, epochs=1 if at_end else 3, resume=True)
 
 
-def test_a_copied_work_dir_has_its_own_best_files(nuclei, tmp_path):
+def test_copied_work_dir_uses_its_own_best_files(nuclei, tmp_path):
     first, second = tmp_path / 'A', tmp_path / 'B'
     run(first, nuclei, epochs=1)
     shutil.copytree(first, second)
@@ -129,7 +129,7 @@ def test_a_copied_work_dir_has_its_own_best_files(nuclei, tmp_path):
     assert info['last_ckpt'] == str(second / noted)
 
 
-def test_lists_are_saved_again_whatever_a_checkpoint_says(nuclei, tmp_path):
+def test_lists_are_saved_regardless_of_resumed_keys(nuclei, tmp_path):
     run(tmp_path, nuclei, epochs=1)
     info = info_of(tmp_path / 'epoch_1.pth')
     names = ('best_score', 'best_ckpt', 'keep_ckpt_ids', 'last_ckpt', 'outdated_files', 'run_id')
@@ -142,9 +142,7 @@ def test_lists_are_saved_again_whatever_a_checkpoint_says(nuclei, tmp_path):
 
 
 @pytest.mark.parametrize('is_moved', [True, False])
-def test_the_best_is_chosen_anew_where_its_file_or_score_is_missing(
-    is_moved, nuclei, tmp_path, capsys
-):
+def test_best_is_reset_if_its_file_or_score_is_missing(is_moved, nuclei, tmp_path, capsys):
     run(tmp_path, nuclei, epochs=1, scores={2: 0.5})
     path = tmp_path / 'best_error_epoch_1.pth'
     if is_moved:
@@ -152,7 +150,7 @@ def test_the_best_is_chosen_anew_where_its_file_or_score_is_missing(
     else:
         relist(tmp_path / 'epoch_1.pth', best_score='high')
     run(tmp_path, nuclei, epochs=2, scores={4: 2.0}, resume=True)
-    assert 'the best error is chosen anew' in capsys.readouterr().out
+    assert 'the best error is reset' in capsys.readouterr().out
     info = info_of(tmp_path / 'epoch_2.pth')
     assert (info['best_score'], info['best_ckpt']) == (
         2.0,
@@ -161,7 +159,7 @@ def test_the_best_is_chosen_anew_where_its_file_or_score_is_missing(
 
 
 @pytest.mark.parametrize('score', ['0', None, [1.0], True, 10**400, float('nan'), b'', {}])
-def test_a_score_that_is_no_number_is_dropped(score, tmp_path):
+def test_non_numeric_score_is_dropped(score, tmp_path):
     name = 'best_error_epoch_1.pth'
     (tmp_path / name).write_text('')
     own = OwnFiles(LocalBackend(), str(tmp_path), 'epoch_{}.pth')
@@ -180,11 +178,11 @@ def test_lists_of_a_million_entries_are_reduced(tmp_path):
     facts, problems = reduce_lists(dict(keep_ckpt_ids=steps, outdated_files=names), own, {})
     assert facts == dict(keep_ckpt_ids=[77777], outdated_files=['best_error_epoch_5.pth'])
     assert problems == [
-        f'10 entries of keep_ckpt_ids are dropped: they are no checkpoints of {tmp_path}'
+        f'10 entries of keep_ckpt_ids are dropped: they are not checkpoints in {tmp_path}'
     ]
 
 
-def test_a_checkpoint_from_elsewhere_deletes_nothing_of_an_older_run(nuclei, tmp_path, capsys):
+def test_foreign_checkpoint_keeps_files_of_an_older_run(nuclei, tmp_path, capsys):
     source, older = tmp_path / 'source', tmp_path / 'older'
     run(source, nuclei, epochs=2)
     run(older, nuclei, epochs=1)
@@ -194,4 +192,4 @@ def test_a_checkpoint_from_elsewhere_deletes_nothing_of_an_older_run(nuclei, tmp
     assert {path: after.get(path) for path in before if path.suffix == '.pth'} == {
         path: data for path, data in before.items() if path.suffix == '.pth'
     }
-    assert 'files that it lists are left alone' in capsys.readouterr().out
+    assert 'files that it lists are not deleted' in capsys.readouterr().out

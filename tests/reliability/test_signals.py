@@ -1,4 +1,4 @@
-"""Signals of whatever kind within a second are one request; one after that ends a run at once."""
+"""Signals within a second are one stop request; a later one stops the run at once."""
 
 import multiprocessing
 import os
@@ -56,7 +56,7 @@ def test_signals_in_quick_succession_are_one_request(kinds, nuclei, tmp_path):
         [(SOON, SIGINT), (SOON, SIGINT), (LATER, SIGINT)],
     ],
 )
-def test_a_signal_more_than_a_second_later_ends_a_run_at_once(signals, nuclei, tmp_path):
+def test_second_signal_after_a_second_stops_at_once(signals, nuclei, tmp_path):
     process = start(slow(tmp_path, nuclei, pause=60))
     send(process, tmp_path, signals)
     process.join(20)
@@ -65,8 +65,8 @@ def test_a_signal_more_than_a_second_later_ends_a_run_at_once(signals, nuclei, t
 
 
 @pytest.mark.parametrize(('number', 'context'), [(SIGINT, 'fork'), (SIGUSR1, 'spawn')])
-def test_workers_that_have_the_signal_too_do_not_end_a_run(number, context, nuclei, tmp_path):
-    """As those of a terminal's process group have, or of a Slurm step."""
+def test_signalled_workers_do_not_stop_the_run(number, context, nuclei, tmp_path):
+    """Such as workers in a terminal's process group or a Slurm step."""
     settings = slow(tmp_path, nuclei, pause=0.3)
     settings.train_dataloader.update(
         num_workers=2, multiprocessing_context=context, persistent_workers=True
@@ -84,7 +84,7 @@ def test_workers_that_have_the_signal_too_do_not_end_a_run(number, context, nucl
     assert (tmp_path / 'interrupted.pth').exists()
 
 
-def test_processes_that_have_other_signals_end_together(nuclei, tmp_path):
+def test_ranks_with_different_signals_stop_together(nuclei, tmp_path):
     processes = start_together(slow(tmp_path, nuclei, pause=0.5))
     wait_for('begins 1', processes[0], tmp_path)
     for process, number in zip(processes, (SIGUSR1, SIGTERM), strict=True):
@@ -106,7 +106,7 @@ def train_in_a_thread(settings):
     assert [getsignal(number) for number in (SIGINT, SIGTERM, SIGUSR1)] == before
 
 
-def test_training_outside_of_the_main_thread_goes_without_signals(nuclei, tmp_path):
+def test_training_outside_the_main_thread_ignores_signals(nuclei, tmp_path):
     """In a process of its own: MMEngine's lock may be held for ever after an error of a test."""
     settings = config(tmp_path, nuclei, **{'train_cfg.max_epochs': 1})
     context = multiprocessing.get_context('spawn')

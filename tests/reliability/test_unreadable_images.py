@@ -1,4 +1,4 @@
-"""Images and label maps that cannot be read stop a run, or are left out, counted and named."""
+"""Unreadable images and label maps stop a run, or are skipped and logged."""
 
 import os
 import shutil
@@ -72,7 +72,7 @@ def epoch(run, hook):
     ],
     ids=['alone', 'repeated', 'concatenated'],
 )
-def test_images_that_are_left_out_are_counted_and_named_after_each_epoch(wrap, folder, tmp_path):
+def test_skipped_images_are_logged_after_each_epoch(wrap, folder, tmp_path):
     run, hook = Run(wrap(images(folder, unreadable='skip')), tmp_path), UnreadableImagesHook()
     hook.before_train(run)
     damaged = [str(path) for path in sorted(folder.iterdir())[2:4]]
@@ -81,11 +81,11 @@ def test_images_that_are_left_out_are_counted_and_named_after_each_epoch(wrap, f
         assert len(read) == 8
         assert not set(read) & set(damaged)
         assert len(run.lines) == number
-        assert run.lines[-1].startswith('2 images could not be read, ')
+        assert run.lines[-1].startswith('2 images or label maps could not be read, ')
         assert all(path in run.lines[-1] for path in damaged)
 
 
-def test_nothing_is_told_where_all_could_be_read(nuclei, tmp_path):
+def test_nothing_is_logged_if_all_images_are_readable(nuclei, tmp_path):
     run = Run(images(nuclei / 'images' / 'val', unreadable='skip'), tmp_path)
     hook = UnreadableImagesHook()
     hook.before_train(run)
@@ -93,23 +93,23 @@ def test_nothing_is_told_where_all_could_be_read(nuclei, tmp_path):
     assert run.lines == []
 
 
-def test_a_missing_image_is_a_file_not_found_error_as_with_mmcvs_loader(folder):
+def test_missing_image_raises_file_not_found_error(folder):
     dataset = images(folder)
     sorted(folder.iterdir())[1].unlink()
     with pytest.raises(FileNotFoundError, match=r'cannot be read .*No such file'):
         dataset[1]
 
 
-def test_an_image_that_cannot_be_read_stops_by_default_and_is_named(folder):
+def test_unreadable_image_stops_the_run_by_default(folder):
     dataset = images(folder)
     assert dataset[0]['img'].shape == (128, 128, 3)
     with pytest.raises(ValueError, match=rf'image {sorted(folder.iterdir())[2]} cannot be read .*'):
         dataset[2]
 
 
-def test_what_could_never_happen_is_refused(nuclei, tmp_path):
+def test_contradictory_settings_are_rejected(nuclei, tmp_path):
     run = Run(Images(ann_file=str(nuclei / 'images' / 'val'), pipeline=[]), tmp_path)
-    with pytest.raises(ValueError, match='no image is left out'):
+    with pytest.raises(ValueError, match='no image would be skipped'):
         UnreadableImagesHook().before_train(run)
     with pytest.raises(ValueError, match="unreadable must be 'stop' or 'skip', got 'ignore'"):
         LoadImage(unreadable='ignore')
@@ -118,12 +118,12 @@ def test_what_could_never_happen_is_refused(nuclei, tmp_path):
 
 
 @pytest.mark.parametrize('bound', ['max_bytes', 'max_pixels'])
-def test_a_bound_that_no_image_meets_is_refused(bound):
+def test_impossible_size_limit_is_rejected(bound):
     with pytest.raises(ValueError, match=f'{bound} must be at least 1, got 0'):
         LoadImage(**{bound: 0})
 
 
-def test_the_old_name_of_a_backend_is_refused_as_it_would_have_no_bounds():
+def test_old_backend_argument_is_rejected():
     with pytest.raises(ValueError, match='use backend_args'):
         LoadImage(file_client_args=dict(backend='disk'))
 
@@ -144,14 +144,14 @@ HOSTILE = {
     'endless': (replace_by(lambda path: path.symlink_to('/dev/zero')), {}, 'not a regular file'),
     'folder': (replace_by(Path.mkdir), {}, 'IsADirectoryError'),
     'loop': (replace_by(lambda path: path.symlink_to(path)), {}, 'symbolic links'),
-    'large': (lambda folder: None, dict(max_bytes=100), 'more than the 100 of max_bytes'),
+    'large': (lambda folder: None, dict(max_bytes=100), 'exceed max_bytes=100'),
     'wide': (lambda folder: None, dict(max_pixels=16383), '128 x 128 pixels'),
 }
 
 
 @pytest.mark.parametrize('kind', HOSTILE)
 @pytest.mark.parametrize('backend', ['cv2', 'pillow'])
-def test_files_that_would_hang_or_fill_the_memory_are_named(kind, backend, folder):
+def test_files_that_hang_or_fill_memory_are_reported(kind, backend, folder):
     change, bounds, reason = HOSTILE[kind]
     change(folder)
     dataset = images(folder, imdecode_backend=backend, **bounds)
@@ -164,7 +164,7 @@ def test_files_that_would_hang_or_fill_the_memory_are_named(kind, backend, folde
 
 
 @pytest.mark.parametrize('max_refetch', [1000, 10**9])
-def test_a_data_set_without_one_readable_image_ends_with_its_reason(max_refetch, folder):
+def test_dataset_without_readable_images_raises(max_refetch, folder):
     for path in folder.iterdir():
         path.write_bytes(b'')
     dataset = images(folder, max_refetch, unreadable='skip')
@@ -172,14 +172,14 @@ def test_a_data_set_without_one_readable_image_ends_with_its_reason(max_refetch,
         dataset[0]
 
 
-def test_a_data_set_takes_another_sample_at_most_as_often_as_it_says(folder):
+def test_dataset_retries_at_most_max_refetch_times(folder):
     for path in folder.iterdir():
         path.write_bytes(b'')
     with pytest.raises(Exception, match='Cannot find valid image after 3'):
         images(folder, 3, unreadable='skip')[0]
 
 
-def test_images_that_are_left_out_now_and_then_do_not_stop_a_run(folder):
+def test_occasionally_skipped_images_do_not_stop_a_run(folder):
     dataset = images(folder, unreadable='skip')
     for _ in range(1001):  # each time the next one, that is read, is taken
         assert dataset[2]['img'].shape == (128, 128, 3)
@@ -189,13 +189,13 @@ STRANGE = {'bytes': b'\xff\xfe', 'lines': b'a\nb\rc\x0bd\x85', 'unicode': 'ü\u2
 
 
 @pytest.mark.parametrize('kind', STRANGE)
-def test_names_that_are_not_utf8_or_have_line_breaks_are_one_line_each(kind, folder, tmp_path):
+def test_non_utf8_or_multiline_names_are_one_line_each(kind, folder, tmp_path):
     for number, path in enumerate(sorted(folder.iterdir())[2:4]):
         os.rename(path, os.path.join(os.fsencode(folder), STRANGE[kind] + b'%d.png' % number))
     run, hook = Run(images(folder, unreadable='skip'), tmp_path), UnreadableImagesHook()
     hook.before_train(run)
     assert len(epoch(run, hook)) == 8
-    assert run.lines[-1].startswith('2 images could not be read, ')
+    assert run.lines[-1].startswith('2 images or label maps could not be read, ')
     lines = (tmp_path / 'unreadable_images_rank_0.txt').read_text('utf-8').splitlines()
     assert all(line.startswith(f'image {folder}') for line in lines)
     assert {line.split('.png')[0][-1] for line in lines} == {'0', '1'}
@@ -252,7 +252,7 @@ def test_label_maps_are_loaded_as_mmsegmentation_does(nuclei):
 
 
 @pytest.mark.parametrize('index', [2, 3])
-def test_a_label_map_that_cannot_be_read_stops_by_default_and_is_named(index, segmentation):
+def test_unreadable_label_map_stops_the_run_by_default(index, segmentation):
     dataset = segments(segmentation)
     assert dataset[0]['gt_seg_map'].shape == (128, 128)
     with pytest.raises(ValueError, match=r'label map .* cannot be read') as error:
@@ -262,21 +262,20 @@ def test_a_label_map_that_cannot_be_read_stops_by_default_and_is_named(index, se
 
 
 @pytest.mark.parametrize(
-    ('bounds', 'reason'), [(dict(max_bytes=50), '50 of max_bytes'), (dict(max_pixels=9), '128 x')]
+    ('bounds', 'reason'),
+    [(dict(max_bytes=50), 'exceed max_bytes=50'), (dict(max_pixels=9), '128 x')],
 )
-def test_label_maps_have_bounds(bounds, reason, segmentation):
+def test_label_maps_have_size_limits(bounds, reason, segmentation):
     with pytest.raises(ValueError, match=reason):
         segments(segmentation, **bounds)[0]
 
 
-def test_a_label_map_beyond_pillows_own_limit_is_read_where_the_bound_allows_it(
-    segmentation, monkeypatch
-):
+def test_label_map_beyond_pillow_limit_is_read_if_allowed(segmentation, monkeypatch):
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 1000)
     assert segments(segmentation)[0]['gt_seg_map'].shape == (128, 128)
 
 
-def test_label_maps_that_are_left_out_are_counted_and_named(segmentation, tmp_path):
+def test_skipped_label_maps_are_logged(segmentation, tmp_path):
     run, hook = Run(segments(segmentation, unreadable='skip'), tmp_path), UnreadableImagesHook()
     damaged = [run.train_dataloader.dataset.get_data_info(index) for index in (2, 3)]
     image = sorted((segmentation / 'images').iterdir())[4]
@@ -285,12 +284,12 @@ def test_label_maps_that_are_left_out_are_counted_and_named(segmentation, tmp_pa
     read = epoch(run, hook)
     assert len(read) == 8
     assert not set(read) & {str(image), *(info['img_path'] for info in damaged)}
-    assert run.lines[-1].startswith('3 images could not be read, or their label maps, ')
+    assert run.lines[-1].startswith('3 images or label maps could not be read, ')
     assert all(f'label map {info["seg_map_path"]} (' in run.lines[-1] for info in damaged)
     assert f'image {image} (' in run.lines[-1]
 
 
-def test_a_data_set_without_one_readable_label_map_ends_with_its_reason(segmentation):
+def test_dataset_without_readable_label_maps_raises(segmentation):
     shutil.rmtree(segmentation / 'labels')
     with pytest.raises(ValueError, match=r'1000 files in a row .*label map \S+ \(FileNotFoundErr'):
         segments(segmentation, unreadable='skip')[0]
@@ -309,7 +308,7 @@ custom_hooks = [dict(type='mmgab.UnreadableImagesHook', interval=2)]
 
 
 @pytest.mark.process
-def test_a_run_trains_without_what_cannot_be_read_whatever_its_name(nuclei, tmp_path):
+def test_run_trains_with_unreadable_files_of_any_name(nuclei, tmp_path):
     data = tmp_path / 'nuclei'
     shutil.copytree(nuclei, data)
     image, labels = (data / kind / 'train' for kind in ('images', 'labels'))
@@ -324,7 +323,7 @@ def test_a_run_trains_without_what_cannot_be_read_whatever_its_name(nuclei, tmp_
     run = tmp_path / 'run'
     output = run_tool('tools/train.py', config, '--work-dir', run, *options(data, SEGMENTATION))
     assert 'UnicodeEncodeError' not in output
-    assert '2 images could not be read' in output
+    assert '2 images or label maps could not be read' in output
     lines = (run / 'unreadable_images_rank_0.txt').read_text('utf-8').splitlines()
     assert {line.split(' (')[0].split('/')[-1] for line in lines} == {
         f'\\udcff{one}',

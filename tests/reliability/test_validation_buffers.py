@@ -1,4 +1,4 @@
-"""Several processes validate what is saved: one that tests the file predicts the same."""
+"""Validation in several processes uses the buffers of the saved file."""
 
 import multiprocessing
 
@@ -38,9 +38,7 @@ def predictions(work_dir):
 
 @pytest.mark.parametrize(('loop', 'last'), [BY_EPOCH, BY_ITERATION])
 @pytest.mark.parametrize('averages', [[], [AVERAGED], [dict(AVERAGED, update_buffers=True)]])
-def test_predictions_in_validation_are_those_of_the_saved_file(
-    loop, last, averages, nuclei, tmp_path
-):
+def test_validation_predictions_match_the_saved_file(loop, last, averages, nuclei, tmp_path):
     trained, tested = tmp_path / 'trained', tmp_path / 'tested'
     settings = noting(trained, nuclei, **loop)
     settings.custom_hooks += averages
@@ -85,7 +83,7 @@ def share(rank, folder):
 DTYPES = (torch.bool, torch.int16, torch.float8_e4m3fn, torch.bfloat16, torch.complex64)
 
 
-def test_saved_buffers_of_any_dtype_are_shared_and_others_are_left(tmp_path):
+def test_only_persistent_buffers_are_broadcast(tmp_path):
     context = multiprocessing.get_context('forkserver')
     started = [context.Process(target=share, args=(rank, tmp_path)) for rank in (0, 1)]
     for process in started:

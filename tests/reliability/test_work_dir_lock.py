@@ -1,4 +1,4 @@
-"""A work dir that a living process trains into is refused to another one."""
+"""A second run in the work dir of a running one raises an error."""
 
 import errno
 import fcntl
@@ -60,7 +60,7 @@ def contents(folder):
     }
 
 
-def test_a_second_run_is_refused_with_the_first_and_what_to_do(holder, tmp_path):
+def test_second_run_is_rejected_with_the_first_reported(holder, tmp_path):
     begun = datetime.now().astimezone().replace(microsecond=0)
     first = holder()
     before = contents(tmp_path)
@@ -76,7 +76,7 @@ def test_a_second_run_is_refused_with_the_first_and_what_to_do(holder, tmp_path)
 
 
 @pytest.mark.parametrize('with_worker', [False, True])
-def test_a_lock_of_a_killed_run_does_not_count(with_worker, holder, tmp_path):
+def test_lock_of_a_killed_run_is_ignored(with_worker, holder, tmp_path):
     """Not even where a worker of its loader lives on."""
     process = holder(with_worker)
     process.kill()
@@ -100,7 +100,7 @@ def test_a_folder_is_the_same_by_any_path(holder, tmp_path, tmp_path_factory):
         pass
 
 
-def test_force_trains_all_the_same_with_a_warning(holder, tmp_path, capsys):
+def test_force_trains_with_a_warning(holder, tmp_path, capsys):
     first = holder()
     before = contents(tmp_path)
     with work_dir_lock(str(tmp_path), force=True):
@@ -118,13 +118,13 @@ def test_runs_of_one_process_follow_each_other(tmp_path):
             pass
 
 
-def test_a_run_that_has_ended_leaves_no_lock(holder, tmp_path):
+def test_finished_run_releases_its_lock(holder, tmp_path):
     with work_dir_lock(str(tmp_path)):
         pass
     holder()
 
 
-def test_a_holder_that_has_said_nothing_is_refused_too(holder, tmp_path):
+def test_second_run_is_rejected_with_an_incomplete_lock_file(holder, tmp_path):
     holder()
     (tmp_path / LOCK).write_text('{"pid')
     with pytest.raises(WorkDirInUseError, match='another process'), work_dir_lock(str(tmp_path)):
@@ -132,7 +132,7 @@ def test_a_holder_that_has_said_nothing_is_refused_too(holder, tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['folder', 'link', 'pipe'])
-def test_a_file_that_cannot_be_locked_is_reported_and_left_alone(kind, tmp_path, capsys):
+def test_unlockable_file_is_reported_and_unchanged(kind, tmp_path, capsys):
     target = tmp_path / 'target'
     target.write_text('precious')
     path = tmp_path / 'run' / LOCK
@@ -147,9 +147,7 @@ def test_a_file_that_cannot_be_locked_is_reported_and_left_alone(kind, tmp_path,
 
 
 @pytest.mark.parametrize('number', [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL])
-def test_a_file_system_without_locks_is_reported_and_the_run_goes_on(
-    number, tmp_path, monkeypatch, capsys
-):
+def test_file_system_without_locks_gives_a_warning(number, tmp_path, monkeypatch, capsys):
     """As it answers: there is none here to try."""
 
     def lockf(*args):

@@ -36,7 +36,7 @@ def items(*values):
 
 
 def call(function, *arguments):
-    """What a function returns."""
+    """The result of calling a function."""
     return function + items(*arguments) + b'R'
 
 
@@ -46,7 +46,7 @@ def dump(value):
 
 
 def program(*parts):
-    """A whole pickle."""
+    """A complete pickle."""
     return b'\x80\x02' + b''.join(parts) + b'.'
 
 
@@ -101,7 +101,7 @@ def tensor(size=(4,), stride=(1,), offset=0, store=None, function='_rebuild_tens
 
 
 def saved(value, **settings):
-    """What torch.save writes."""
+    """The bytes that torch.save writes."""
     file = io.BytesIO()
     torch.save(value, file, **settings)
     return file.getvalue()

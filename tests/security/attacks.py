@@ -29,7 +29,7 @@ DTYPE = named('numpy', 'dtype')
 
 
 def inside(value):
-    """A state dict with something beside the weights."""
+    """A state dict with an additional value."""
     return program(b'}(' + text('meta') + value + text('state_dict') + b'}u')
 
 
@@ -173,7 +173,7 @@ def programs():
 
 
 def raw_programs():
-    """Files that are a pickle and nothing else, as Python's own pickle writes them."""
+    """Bare pickle files, as Python's pickle module writes them."""
     for name in ('os.system', 'exec', 'getattr of getattr'):
         yield f'{name} (raw)', program(CALLS[name])
         yield f'{name} (raw, protocol 4)', b'\x80\x04\x95' + struct.pack('<Q', 99) + CALLS[name]

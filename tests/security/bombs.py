@@ -174,7 +174,7 @@ def bombs():
 
 
 def _rewritten(**changes):
-    """A sound archive whose directory says something else of the weights."""
+    """A sound archive whose directory contradicts the weights."""
     content = bytearray(saved(dict(state_dict=dict(weight=torch.arange(64.0)))))
     entry = content.rindex(b'archive/data/0') - 46
     for place, (layout, value) in changes.values():
@@ -186,7 +186,7 @@ def zip_bombs():
     """Archives that PyTorch never writes."""
     yield 'record marked as a folder', _rewritten(attributes=(38, ('<I', 0x10)))
     yield 'record marked as a link', _rewritten(attributes=(38, ('<I', 0xA1FF << 16)))
-    yield 'record of another check sum', _rewritten(crc=(16, ('<I', 12345)))
+    yield 'record with another checksum', _rewritten(crc=(16, ('<I', 12345)))
     yield 'record that is encrypted', _rewritten(flags=(8, ('<H', 1)))
     yield 'record of another method', _rewritten(method=(10, ('<H', 8)))
     yield 'record of another size', _rewritten(size=(24, ('<I', 512)))
@@ -262,7 +262,7 @@ def legacy_bombs():
 
 
 def safetensors_bombs():
-    """Headers that claim something else than what is behind them."""
+    """Headers that contradict the data behind them."""
 
     def file(header, content=bytes(64)):
         header = header if isinstance(header, bytes) else json.dumps(header).encode()

@@ -1,4 +1,4 @@
-"""Whether two things that a checkpoint holds are the same, to the bit."""
+"""Compare values of checkpoints bit by bit."""
 
 from argparse import Namespace
 
@@ -19,7 +19,7 @@ def same(one, other):
 
 
 def _parts(value):
-    """What two values must both have, as a list; None for numbers, strings and the like."""
+    """Return the parts of a value to compare, as a list; None for numbers, strings and the like."""
     if isinstance(value, torch.Tensor):
         return [value.dtype, value.shape, value.stride(), value.requires_grad, _bits(value)]
     if isinstance(value, dict):

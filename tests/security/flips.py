@@ -1,4 +1,4 @@
-"""Flip single bits anywhere in files, and see that none is loaded with other values."""
+"""Flip single bits in files, and check that no changed values are loaded."""
 
 import random
 import tempfile
@@ -18,7 +18,7 @@ CHANGED = 'loaded with other values'
 
 
 def content():
-    """What a run saves, small."""
+    """A small checkpoint of a run."""
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.BatchNorm2d(8))
     optimizer = torch.optim.AdamW(model.parameters())
@@ -50,7 +50,7 @@ def write_files(folder):
 
 
 def write_files_without_sums(folder):
-    """Files in which damage to a tensor's values cannot be found, by nobody."""
+    """Files whose format cannot reveal damage to a tensor's values."""
     other, old = Path(folder, 'other.safetensors'), Path(folder, 'plain.pth')
     save_file(content()['state_dict'], other)
     torch.save(content(), old, _use_new_zipfile_serialization=False)
@@ -61,7 +61,7 @@ def write_files_without_sums(folder):
 
 
 def random_bits(path, times, seed):
-    """Places of bits in a file: byte and bit."""
+    """Positions of bits in a file: byte and bit."""
     chance, size = random.Random(seed), path.stat().st_size
     return [(chance.randrange(size), chance.randrange(8)) for _ in range(times)]
 

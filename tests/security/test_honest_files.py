@@ -1,4 +1,4 @@
-"""Files of the libraries that people use read as PyTorch's own unpickler reads them, to the bit."""
+"""Valid files of common libraries give bit-identical contents to PyTorch's unpickler."""
 
 import argparse
 import datetime
@@ -44,7 +44,7 @@ def assert_reads_the_same(path):
 def network():
     """A small network with buffers, and shared weights."""
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1))
-    model.twin = model[2]
+    model.shared = model[2]
     return model
 
 
@@ -99,14 +99,14 @@ SCALAR_DATA = dict(
     ],
     ids=['scalars', 'dtypes', 'views', 'numpy', 'AdamW', 'SGD', 'Adafactor', 'ConfigDict'],
 )  # fmt: skip
-def test_what_torch_saves_is_read_as_it_was(content, settings, tmp_path):
+def test_torch_save_content_is_read_unchanged(content, settings, tmp_path):
     if settings == OLD_FORMAT:  # in which PyTorch cannot read its newer dtypes
         content = {k: v for k, v in content.items() if k not in map(str, NEWER_DTYPES)}
     torch.save(content, tmp_path / 'a.pth', **settings)
     assert_reads_the_same(tmp_path / 'a.pth')
 
 
-def test_views_of_one_storage_still_share_it(tmp_path):
+def test_views_of_one_storage_share_it_after_reading(tmp_path):
     weight = torch.arange(6.0)
     torch.save(dict(a=weight, b=weight[2:]), tmp_path / 'a.pth')
     for settings in ({}, OLD_FORMAT):
@@ -116,7 +116,7 @@ def test_views_of_one_storage_still_share_it(tmp_path):
         assert found['b'][0] == 100.0
 
 
-def test_attributes_of_tensors_are_left_out_and_the_values_read(tmp_path):
+def test_tensor_attributes_are_dropped_and_values_read(tmp_path):
     parameter = nn.Parameter(torch.ones(2))
     parameter.lr_scale = 0.1
     torch.save(dict(a=parameter, b=nn.Buffer(torch.ones(3))), tmp_path / 'a.pth')
@@ -126,17 +126,17 @@ def test_attributes_of_tensors_are_left_out_and_the_values_read(tmp_path):
     assert not hasattr(found['a'], 'lr_scale')
 
 
-def test_paths_are_read_as_paths_that_open_nothing(tmp_path):
+def test_paths_are_read_as_pure_paths(tmp_path):
     torch.save(dict(output=Path('a') / 'b'), tmp_path / 'a.pth')
     assert read_checkpoint(tmp_path / 'a.pth')['output'] == PurePosixPath('a/b')
 
 
 @pytest.mark.parametrize('name', ['numpy_1.pth', 'numpy_1_legacy.pth', 'lightning.ckpt'])
-def test_files_of_other_libraries_and_versions_are_read_as_they_were(name):
+def test_files_of_other_libraries_are_read_unchanged(name):
     assert_reads_the_same(FILES / name)
 
 
-def test_timms_training_checkpoint_with_averaged_weights_is_read_as_it_was(tmp_path):
+def test_timm_training_checkpoint_with_ema_is_read_unchanged(tmp_path):
     model = timm.create_model('test_vit', num_classes=3)
     optimizer = torch.optim.AdamW(model.parameters())
     model(torch.randn(1, 3, 160, 160)).sum().backward()
@@ -152,7 +152,7 @@ def test_timms_training_checkpoint_with_averaged_weights_is_read_as_it_was(tmp_p
 
 @pytest.mark.process
 @pytest.mark.parametrize('hooks', [[], [dict(type='EMAHook', momentum=0.1)]], ids=['', 'EMA'])
-def test_mmengines_checkpoint_of_a_run_is_read_as_it_was(hooks, nuclei, tmp_path):
+def test_mmengine_run_checkpoint_is_read_unchanged(hooks, nuclei, tmp_path):
     settings = config(tmp_path, nuclei, **{
         'train_cfg.max_epochs': 1, 'train_dataloader.batch_size': 32,
         'default_hooks.checkpoint': dict(_delete_=True, type='CheckpointHook', interval=1),
@@ -166,8 +166,8 @@ def test_mmengines_checkpoint_of_a_run_is_read_as_it_was(hooks, nuclei, tmp_path
     assert read_checkpoint(tmp_path / 'epoch_1.pth')['message_hub']['log_scalars']
 
 
-def test_safetensors_are_copied(tmp_path):
-    """A file that is written over, or cut off, later changes nothing that was read."""
+def test_safetensors_tensors_are_copied(tmp_path):
+    """Overwriting or truncating the file later does not change loaded tensors."""
     path = tmp_path / 'a.safetensors'
     write_checkpoint(dict(a=torch.ones(100_000)), path)
     found = read_checkpoint(path)
@@ -178,7 +178,7 @@ def test_safetensors_are_copied(tmp_path):
     assert torch.equal(found['a'], torch.ones(100_000))
 
 
-def test_safetensors_of_another_library_are_read(tmp_path):
+def test_safetensors_of_other_library_are_read(tmp_path):
     from safetensors.torch import save_file
 
     weights = {str(d): torch.arange(6).to(d).reshape(2, 3) for d in DTYPES if not d.is_complex}
@@ -188,7 +188,7 @@ def test_safetensors_of_another_library_are_read(tmp_path):
     assert found.keys() == weights.keys()
 
 
-def test_reading_in_many_threads_gives_all_of_them_the_file_and_keeps_the_callers_safe_globals(
+def test_reading_in_threads_keeps_safe_globals_of_caller(
     tmp_path,
 ):
     history = HistoryBuffer([1.0, 2.0], [1, 1])
@@ -212,7 +212,7 @@ def test_reading_in_many_threads_gives_all_of_them_the_file_and_keeps_the_caller
     assert set(torch.serialization.get_safe_globals()) == before
 
 
-def test_a_backbone_is_loaded_from_every_format(tmp_path):
+def test_backbone_loads_from_every_format(tmp_path):
     source = SwinGAB(**OURS)
     state = source.state_dict()
     torch.save(dict(state_dict=state), tmp_path / 'zip.pth')
@@ -224,7 +224,7 @@ def test_a_backbone_is_loaded_from_every_format(tmp_path):
         assert all(torch.equal(state[n], t) for n, t in model.state_dict().items())
 
 
-def test_reading_without_values_gives_shapes_and_reads_no_tensor(tmp_path):
+def test_meta_device_read_gives_shapes_without_reading_tensors(tmp_path):
     path = tmp_path / 'a.pth'
     torch.save(dict(a=torch.full((500,), 7.0), meta=dict(iter=3)), path)
     content = bytearray(path.read_bytes())

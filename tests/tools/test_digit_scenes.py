@@ -1,4 +1,4 @@
-"""The digit scenes: the same on every run, splits that share nothing, labels that fit pixels."""
+"""Digit scenes are deterministic, splits share nothing, labels match the pixels."""
 
 import cv2
 import numpy as np
@@ -28,7 +28,7 @@ def test_the_result_is_the_same_on_every_run():
         assert np.array_equal(one.label_map(), other.label_map())
 
 
-def test_no_digit_and_no_pixel_of_a_background_is_in_both_splits():
+def test_splits_share_no_digits_and_background_pixels():
     _, classes = digit_scenes.read_digits()
     train, val = (digit_scenes.digits_of(split, classes) for split in ('train', 'val'))
     assert not set(train) & set(val)
@@ -42,7 +42,7 @@ def test_no_digit_and_no_pixel_of_a_background_is_in_both_splits():
 
 
 @pytest.mark.parametrize('split', ['train', 'val'])
-def test_scenes_are_made_of_their_own_digits_and_regions_alone(split, monkeypatch):
+def test_scenes_use_only_digits_and_regions_of_their_split(split, monkeypatch):
     digits, classes = digit_scenes.read_digits()
     own = digit_scenes.digits_of(split, classes)
     photographs = [np.zeros((200, 400, 3), np.uint8) for _ in range(2)]
@@ -50,7 +50,7 @@ def test_scenes_are_made_of_their_own_digits_and_regions_alone(split, monkeypatc
         digit_scenes.region_of('val' if split == 'train' else 'train', photograph)[:] = 255
     others = np.ones(len(digits), bool)
     others[own] = False
-    digits[others] = 0  # no ink: not to be seen
+    digits[others] = 0  # no ink: invisible
     monkeypatch.setattr(digit_scenes, 'read_photographs', lambda: photographs)
     monkeypatch.setattr(digit_scenes, 'read_digits', lambda: (digits, classes))
     for scene in make_scenes(digit_scenes.Split(split, 20, 0)):
@@ -78,22 +78,22 @@ def test_masks_boxes_and_label_maps_agree(digits):
         rebuilt = np.zeros_like(label)
         for annotation in coco.loadAnns(coco.getAnnIds(image['id'])):
             mask = coco.annToMask(annotation).astype(bool)
-            assert not rebuilt[mask].any()  # of visible parts: none covers another
+            assert not rebuilt[mask].any()  # masks of visible parts do not overlap
             rebuilt[mask] = annotation['category_id']
             found.add(annotation['category_id'])
         assert np.array_equal(rebuilt, label)
     assert found == set(range(1, 11))
 
 
-def test_digits_overlap_and_most_of_each_can_be_seen():
+def test_digits_overlap_and_stay_mostly_visible():
     scenes = make_scenes(digit_scenes.Split('train', 40, 0))
     visible = [one.visible for scene in scenes for one in scene.instances]
     assert min(visible) >= digit_scenes.MIN_VISIBLE
     assert np.mean(np.array(visible) < 1) > 0.1
 
 
-def test_a_digit_that_would_hide_another_is_left_out():
-    """Where a scene is full of one digit, there is no place for a second."""
+def test_digit_that_would_hide_another_is_not_placed():
+    """A scene that one digit fills has no space for a second one."""
     scene = Scene(np.zeros((SIDE, SIDE, 3), np.uint8), [])
     thin = np.zeros((SIDE, SIDE), bool)
     thin[::8, ::8] = True
@@ -105,6 +105,6 @@ def test_a_digit_that_would_hide_another_is_left_out():
     assert len(scene.instances) in (len(before), len(before) + 1)
 
 
-def test_a_picture_of_some_scenes_lies_beside_them(digits):
+def test_contact_sheet_is_written(digits):
     sheet = cv2.imread(str(digits / 'contact_sheet.png'))
     assert sheet.shape == (3 * (2 * SIDE + 4), 6 * (2 * SIDE + 4), 3)

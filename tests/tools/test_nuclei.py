@@ -21,7 +21,7 @@ def test_the_result_is_the_same_on_every_run(nuclei, tmp_path):
     assert files(tmp_path / 'again') == files(nuclei)
 
 
-def test_no_row_is_in_both_splits_and_all_validation_pixels_are_used_once(nuclei):
+def test_splits_share_no_rows(nuclei):
     rows = {
         split: [int(path.name[1:4]) for path in (nuclei / 'images' / split).iterdir()]
         for split in ('train', 'val')
@@ -30,7 +30,7 @@ def test_no_row_is_in_both_splits_and_all_validation_pixels_are_used_once(nuclei
     assert len(rows['val']) * converter.TILE**2 == 128 * 512
 
 
-def test_validation_pixels_do_not_influence_the_grey_levels_of_training_tiles():
+def test_grey_scaling_uses_training_rows_only():
     grey, _ = converter.read_micrograph()
     changed = grey.copy()
     changed[converter.SPLITS[1].first_row :] = 0
@@ -39,7 +39,7 @@ def test_validation_pixels_do_not_influence_the_grey_levels_of_training_tiles():
 
 
 @pytest.mark.parametrize(('split', 'images', 'instances'), [('train', 35, 322), ('val', 4, 39)])
-def test_masks_boxes_and_label_maps_agree_with_the_micrograph(nuclei, split, images, instances):
+def test_masks_boxes_and_label_maps_match_the_micrograph(nuclei, split, images, instances):
     _, numbers = converter.read_micrograph()
     coco = COCO(nuclei / 'annotations' / f'instances_{split}.json')
     assert (len(coco.imgs), len(coco.anns)) == (images, instances)
@@ -61,10 +61,10 @@ def test_masks_boxes_and_label_maps_agree_with_the_micrograph(nuclei, split, ima
         assert not (covered & (label == 0)).any()
 
 
-def test_every_image_has_a_picture(nuclei):
+def test_every_image_entry_has_a_file(nuclei):
     for split in ('train', 'val'):
         names = json.loads((nuclei / 'annotations' / f'instances_{split}.json').read_text())
         for image in names['images']:
-            picture = cv2.imread(str(nuclei / 'images' / split / image['file_name']), -1)
-            assert picture.shape == (128, 128)
-            assert picture.std() > 0
+            image_file = cv2.imread(str(nuclei / 'images' / split / image['file_name']), -1)
+            assert image_file.shape == (128, 128)
+            assert image_file.std() > 0

@@ -83,7 +83,7 @@ def test_each_line_has_an_environment_and_an_mmcv_of_its_own():
 
 def test_an_unsupported_python_is_named(monkeypatch):
     monkeypatch.setattr(setup_env.sys, 'version_info', (3, 13, 0))
-    with pytest.raises(SystemExit, match=r'Python 3\.10 to 3\.12 is needed, found 3\.13\.0'):
+    with pytest.raises(SystemExit, match=r'Python is 3\.13\.0, supported are 3\.10 to 3\.12'):
         setup_env.Environment('onedl').create()
 
 
@@ -103,6 +103,6 @@ def test_progress_is_read_from_pip_and_ninja(line, shown):
 def test_an_environment_that_somebody_else_made_is_not_removed(tmp_path, monkeypatch):
     monkeypatch.setattr(setup_env, 'ROOT', tmp_path)
     (tmp_path / '.venv').mkdir()
-    with pytest.raises(SystemExit, match='was not made by this set-up'):
+    with pytest.raises(SystemExit, match='was not created by this script'):
         setup_env.Environment('onedl').create()
     assert (tmp_path / '.venv').is_dir()

@@ -1,4 +1,4 @@
-"""Small sets of images: their split, and the paper's recipe run on one, tiny."""
+"""Splits of small classification datasets, and a short run of the paper's recipe."""
 
 from itertools import chain
 from pathlib import Path
@@ -18,7 +18,7 @@ TOOL = 'tools/dataset_converters/split_classes.py'
 
 @pytest.fixture
 def classes(tmp_path):
-    """Crops of two photographs, ten of each, in a folder for each."""
+    """Return a dataset of two classes with ten crops each."""
     photographs = dict(zip(digit_scenes.PHOTOGRAPHS, digit_scenes.read_photographs(), strict=True))
     for name in ('brick', 'coffee'):
         (tmp_path / 'images' / name).mkdir(parents=True)
@@ -34,8 +34,8 @@ def lists(folder):
 
 
 @pytest.mark.parametrize('number', [20, 1000, 7349, 9144, 16185, 20580])
-def test_the_parts_are_those_of_the_papers_code(number):
-    """Of pets, Caltech-101, cars and dogs as well: the code's own lines, image by image."""
+def test_split_matches_the_papers_code(number):
+    """The sizes include Pets, Caltech-101, Cars and Dogs; the reference is the paper's code."""
     np.random.seed(0)
     indices = np.arange(0, number)
     np.random.shuffle(indices)
@@ -49,8 +49,8 @@ def test_the_parts_are_those_of_the_papers_code(number):
 
 
 @pytest.mark.parametrize('by_name', [False, True])
-def test_images_are_in_the_order_of_torchvisions_image_folder(by_name, tmp_path):
-    """Where classes and numbers of images sort unlike paths: cat, cat_a; 1, 10, 2."""
+def test_images_are_in_image_folder_order(by_name, tmp_path):
+    """Classes and numbers sort differently from paths, for example cat and cat_a, or 10 and 2."""
     for kind in ('cat', 'cat_a', 'Zebra', 'dog'):
         for number in (1, 2, 10):
             path = tmp_path / 'folders' / kind / f'{kind}_{number}.jpg'
@@ -65,7 +65,7 @@ def test_images_are_in_the_order_of_torchvisions_image_folder(by_name, tmp_path)
 
 
 @pytest.mark.parametrize('options', [(), ('--by-name',)])
-def test_classes_are_folders_or_the_beginnings_of_names(options, classes, capsys, monkeypatch):
+def test_classes_are_folders_or_name_prefixes(options, classes, capsys, monkeypatch):
     code, output = call(TOOL, (classes, *options), capsys, monkeypatch)
     assert code is None, output
     assert (classes / 'classes.txt').read_text().split() == ['brick', 'coffee']
@@ -75,19 +75,17 @@ def test_classes_are_folders_or_the_beginnings_of_names(options, classes, capsys
         assert (classes / 'images' / path).exists()
 
 
-def test_a_folder_without_images_or_an_image_without_a_class_is_named(
-    tmp_path, capsys, monkeypatch
-):
+def test_missing_images_or_classes_raise_an_error(tmp_path, capsys, monkeypatch):
     (tmp_path / 'images').mkdir()
     with pytest.raises(FileNotFoundError, match='no image below'):
         call(TOOL, (tmp_path,), capsys, monkeypatch)
     (tmp_path / 'images' / 'loose.jpg').touch()
-    with pytest.raises(ValueError, match=r'loose\.jpg is in no class.*as its folder'):
+    with pytest.raises(ValueError, match=r'loose\.jpg has no class, expected CLASS/ as its folder'):
         call(TOOL, (tmp_path,), capsys, monkeypatch)
 
 
 @pytest.mark.slow
-def test_the_papers_recipe_trains_validates_and_tests(classes, tmp_path, capsys, monkeypatch):
+def test_paper_recipe_trains_validates_and_tests(classes, tmp_path, capsys, monkeypatch):
     call(TOOL, (classes,), capsys, monkeypatch)
     work_dir = tmp_path / 'run'
     loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')

@@ -1,4 +1,4 @@
-"""Make the files of version 0.1.0 that the tests beside it read with the code of today.
+"""Make the files of version 0.1.0 that the tests next to it read with the current code.
 
     mkdir /tmp/mmgab-0.1.0
     git archive 53059d6 | tar x -C /tmp/mmgab-0.1.0

@@ -1,4 +1,4 @@
-"""Files of backbones that version 0.1.0 wrote, with the code of today."""
+"""Files of backbones that version 0.1.0 wrote, with the current code."""
 
 import json
 
@@ -56,14 +56,14 @@ def assert_same(tensors, expected):
 
 
 @pytest.mark.parametrize('name', NETWORKS)
-def test_a_network_takes_every_tensor_of_its_file_as_it_is(name):
+def test_network_loads_every_tensor_unchanged(name):
     tensors, state = read_checkpoint(file_of(name)), loaded(name).state_dict()
     assert state.keys() == tensors.keys()
     assert [key for key in state if not torch.equal(state[key], tensors[key])] == []
 
 
 @pytest.mark.parametrize('name', NETWORKS)
-def test_a_network_makes_of_an_image_what_it_made_then(name):
+def test_network_outputs_match_0_1_0(name):
     outputs = read_checkpoint(FILES / 'outputs.safetensors')
     with torch.no_grad():
         features = loaded(name)(outputs['image'])
@@ -73,7 +73,7 @@ def test_a_network_makes_of_an_image_what_it_made_then(name):
     )
 
 
-def test_a_network_folds_to_the_tensors_of_then():
+def test_folded_network_matches_0_1_0():
     folded = loaded(FOLDED_NETWORK).fold_().state_dict()
     assert_same(folded, read_checkpoint(FILES / 'folded_network.safetensors'))
 
@@ -81,18 +81,18 @@ def test_a_network_folds_to_the_tensors_of_then():
 @pytest.mark.parametrize(
     ('name', 'folded'), [(FOLDED_FILE, 'folded_file'), (FOLDED_NETWORK, 'folded_network')]
 )
-def test_a_file_folds_to_the_tensors_of_then(name, folded):
+def test_folded_file_matches_0_1_0(name, folded):
     folded = read_checkpoint(FILES / f'{folded}.safetensors')
     assert_same(fold(contents(file_of(name))).swin, without_indices(folded))
 
 
-def test_a_folded_file_unfolds_to_the_tensors_of_then():
+def test_unfolded_file_matches_0_1_0():
     unfolded, _ = unfold(contents(FILES / 'folded_file.safetensors'), per_head=True)
     expected = read_checkpoint(FILES / 'unfolded_file.safetensors')
     assert_same(unfolded.swin, expected)
 
 
-def test_a_published_file_still_has_the_hash_in_its_name_and_the_tensors():
+def test_published_file_hash_and_tensors_match():
     (path,) = FILES.glob('published-*.pth')
     digits = path.stem.partition('-')[2]
     published, tensors = read_checkpoint(path, sha256=digits), read_checkpoint(file_of('vit_gated'))
@@ -102,5 +102,5 @@ def test_a_published_file_still_has_the_hash_in_its_name_and_the_tensors():
 
 @pytest.mark.skipif(not IS_SAME_ENVIRONMENT, reason='another PyTorch may draw other numbers')
 @pytest.mark.parametrize('name', NETWORKS)
-def test_a_seed_draws_the_initial_weights_of_then(name):
+def test_seeded_initial_weights_match_0_1_0(name):
     assert drawn_hash(name) == json.loads((FILES / 'drawn.json').read_text())[name]

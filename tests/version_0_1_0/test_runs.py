@@ -1,4 +1,4 @@
-"""Configs and training states of version 0.1.0, with the code of today."""
+"""Configs and training states of version 0.1.0, with the current code."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ OUR_HOOKS = {
 
 @pytest.mark.parametrize('name', RUNS)
 @pytest.mark.parametrize('folder', [HERE / 'configs', FILES], ids=['written', 'dumped'])
-def test_hooks_of_a_config_are_found_under_the_names_of_then(folder, name):
+def test_hooks_are_found_under_their_0_1_0_names(folder, name):
     path = folder / f'{name}.py' if folder != FILES else folder / name / f'{name}.py'
     config = load_config(str(path))
     for settings in (*config.custom_hooks, config.default_hooks.checkpoint):
@@ -35,7 +35,7 @@ def test_hooks_of_a_config_are_found_under_the_names_of_then(folder, name):
 
 
 @pytest.mark.parametrize('name', RUNS)
-def test_a_checkpoint_of_a_run_fits_the_model_of_its_dumped_config(name):
+def test_checkpoint_loads_into_its_dumped_config(name):
     model = build_model(load_config(str(FILES / name / f'{name}.py')))
     checkpoint = FILES / name / RUNS[name].format(HALF[name])
     load_weights(model, str(checkpoint))
@@ -50,7 +50,7 @@ def test_a_checkpoint_of_a_run_fits_the_model_of_its_dumped_config(name):
     ('name', 'config'),
     [('by_iteration', 'dumped'), ('by_epoch', 'written'), ('by_epoch', 'dumped')],
 )
-def test_a_run_resumed_from_its_work_dir_ends_as_it_did_then(name, config, nuclei, tmp_path):
+def test_resumed_run_matches_0_1_0(name, config, nuclei, tmp_path):
     """Bit for bit; on another processor, and with another line of OpenMMLab, nearly."""
     work_dir = tmp_path / 'work_dir'
     shutil.copytree(FILES / name, work_dir)

@@ -1,4 +1,4 @@
-"""Show where a trained Swin looks: ``mmgab attention``."""
+"""Plot mean attention maps of a trained SwinGAB: ``mmgab attention``."""
 
 import sys
 

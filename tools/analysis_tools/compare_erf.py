@@ -1,4 +1,4 @@
-"""Draw several receptive fields: ``mmgab compare``."""
+"""Plot several effective receptive fields side by side: ``mmgab compare``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Show amplitude and sigma of every layer: ``mmgab gaussians``."""
+"""Print and plot amplitude and sigma of every layer: ``mmgab gaussians``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Write one page about a training: ``mmgab report``."""
+"""Write an HTML report of training runs: ``mmgab report``."""
 
 import sys
 

@@ -1,12 +1,12 @@
-"""Cut a real micrograph of cell nuclei into a small detection and segmentation data set.
+"""Cut a micrograph of cell nuclei into a small detection and segmentation dataset.
 
     python tools/dataset_converters/nuclei.py -o data/nuclei
 
 The image is the 2-D example of StarDist's Python package (BSD-3-Clause): a fluorescence micrograph
-of 512 x 512 pixels with an expert's mask of each of its nuclei. The upper three quarters are for
-training, cut into overlapping tiles; the lower quarter is for validation, cut into tiles that do
-not overlap. No pixel is in both, and the grey levels are scaled by what the training rows hold
-alone. The result is the same on every run.
+of 512 x 512 pixels with an expert's mask of each nucleus. The upper three quarters are cut into
+overlapping tiles for training, the lower quarter into tiles without overlap for validation. The
+splits share no pixel, and the grey levels are scaled by percentiles of the training rows. The
+output is deterministic.
 """
 
 import argparse
@@ -20,13 +20,13 @@ from mmgab.datasets.instance_files import SplitWriter
 from mmgab.datasets.package_folder import package_folder
 
 TILE = 128  # pixels
-MIN_AREA = 20  # pixels; smaller pieces that the cut leaves at a tile's edge are not instances
+MIN_AREA = 20  # pixels; smaller pieces at the edge of a tile are not instances
 DARK, BRIGHT = 1, 99.8  # percentiles of the training rows that become 0 and 255
 
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of the micrograph, and how far apart its tiles are."""
+    """Split: rows of the micrograph, and stride of the tiles."""
 
     name: str
     first_row: int
@@ -39,13 +39,13 @@ SPLITS = (Split('train', 0, 384, 64), Split('val', 384, 512, TILE))
 
 def read_micrograph() -> tuple[np.ndarray, np.ndarray]:
     """Read StarDist's 2-D example: grey levels and instance numbers (0 is background)."""
-    cure = 'pip install --no-deps -r requirements/demo.txt'
-    folder = package_folder('stardist', 'micrograph', cure) / 'data' / 'images'
+    fix = 'pip install --no-deps -r requirements/demo.txt'
+    folder = package_folder('stardist', 'micrograph', fix) / 'data' / 'images'
     images = []
     for name in ('img2d.tif', 'mask2d.tif'):
         image = cv2.imread(str(folder / name), cv2.IMREAD_UNCHANGED)
         if image is None:
-            raise FileNotFoundError(f'{folder / name} is not there or no image')
+            raise FileNotFoundError(f'{folder / name} is missing or not an image')
         images.append(image)
     return images[0], images[1]
 
@@ -59,13 +59,13 @@ def to_8_bit(grey: np.ndarray) -> np.ndarray:
 
 
 def tile_corners(split: Split, width: int) -> list[tuple[int, int]]:
-    """Upper left corners (row, column) of a split's tiles."""
+    """Return the upper left corners (row, column) of a split's tiles."""
     rows = range(split.first_row, split.last_row - TILE + 1, split.stride)
     return [(row, col) for row in rows for col in range(0, width - TILE + 1, split.stride)]
 
 
 def instances(numbers: np.ndarray) -> list[np.ndarray]:
-    """Binary masks of a tile's instances that are large enough."""
+    """Return the binary masks of a tile's instances of at least ``MIN_AREA`` pixels."""
     masks = [numbers == number for number in np.unique(numbers) if number != 0]
     return [mask for mask in masks if mask.sum() >= MIN_AREA]
 
@@ -82,11 +82,11 @@ def write_split(split: Split, grey: np.ndarray, numbers: np.ndarray, out: Path) 
 
 
 def main() -> None:
-    """Write the data set and say what is in it."""
+    """Write the dataset and print its size."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('-o', '--out', default='data/nuclei', type=Path, help='folder to write')
+    parser.add_argument('-o', '--out', default='data/nuclei', type=Path, help='output folder')
     out = parser.parse_args().out
     grey, numbers = read_micrograph()
     grey = to_8_bit(grey)

@@ -1,4 +1,4 @@
-"""Export a model: ``mmgab export``."""
+"""Export a model to ONNX or torch.export: ``mmgab export``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Check the data of a config: ``mmgab check``."""
+"""Validate the datasets of a config: ``mmgab check``."""
 
 import sys
 

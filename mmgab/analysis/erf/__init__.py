@@ -1,4 +1,4 @@
-"""Effective receptive fields: measured, described, kept."""
+"""Effective receptive fields: measurement, metrics and files."""
 
 from .erf_file import load_erf, save_erf
 from .feature_maps import FeatureError, as_map, layer_features

@@ -1,4 +1,4 @@
-"""Measured receptive fields as files: everything to go on from, and to know what they are of."""
+"""Files of measured receptive fields, with all data to resume from and their provenance."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _FORMAT = 1
 
 
 def save_erf(erf: Erf, path: Path, meta: Mapping) -> None:
-    """Write fields and what they are of; a file that is there is replaced atomically.
+    """Write fields and their provenance; an existing file is replaced atomically.
 
     The arrays ``mean`` and ``second_moment`` are ``(units, H, W)``; ``groups`` are the sums that
     intervals are made of, and ``about`` is JSON.
@@ -48,7 +48,7 @@ def save_erf(erf: Erf, path: Path, meta: Mapping) -> None:
 
 
 def load_erf(path: Path) -> tuple[Erf, dict]:
-    """Read what :func:`save_erf` wrote.
+    """Read a file written by :func:`save_erf`.
 
     Returns:
         The fields, and ``meta``.
@@ -63,7 +63,7 @@ def load_erf(path: Path) -> tuple[Erf, dict]:
     except (KeyError, OSError, ValueError, EOFError) as error:
         if isinstance(error, FileNotFoundError):
             raise
-        raise ValueError(f'{path} is no file of receptive fields: {error}') from error
+        raise ValueError(f'{path} is not a file of receptive fields: {error}') from error
     sums = [
         ContributionSums(group.copy(), moment * count, count)
         for group, moment, count in zip(groups, moments, about['count'], strict=True)

@@ -1,4 +1,4 @@
-"""What a layer returns as a feature map ``(B, C, H, W)``, whatever its own form."""
+"""Conversion of any layer's output to a feature map ``(B, C, H, W)``."""
 
 import difflib
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +12,7 @@ _STRIDES = (1, 2, 4, 8, 14, 16, 28, 32, 64, 128)
 
 
 class FeatureError(ValueError):
-    """A layer that does not exist, or whose output is no feature map."""
+    """The layer does not exist, or its output is not a feature map."""
 
 
 def layer_features(
@@ -21,7 +21,7 @@ def layer_features(
     run: Callable[[Tensor], object] | None = None,
     out_index: int | None = None,
 ) -> Callable[[Tensor], Tensor]:
-    """Images to the feature map that a layer makes of them.
+    """Return a function from images to a layer's feature map.
 
     Args:
         model: The network.
@@ -38,7 +38,7 @@ def layer_features(
     modules = dict(model.named_modules())
     if layer not in modules:
         nearest = difflib.get_close_matches(layer, modules, n=3, cutoff=0.4)
-        hint = f', but {", ".join(nearest)}' if nearest else ''
+        hint = f'; did you mean {", ".join(nearest)}?' if nearest else ''
         raise FeatureError(f'{type(model).__name__} has no layer {layer!r}{hint}')
 
     def features(images: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ def layer_features(
             except _Reached as reached:
                 output = reached.output
             else:
-                raise FeatureError(f'the layer {layer!r} took no part in the forward pass')
+                raise FeatureError(f'the layer {layer!r} was not called in the forward pass')
         height, width = images.shape[-2:]
         return as_map(_choose(output, layer, out_index), (height, width), layer)
 
@@ -56,7 +56,7 @@ def layer_features(
 
 
 def as_map(output: Tensor, image_size: tuple[int, int], source: str = 'the output') -> Tensor:
-    """Bring a layer's output to ``(B, C, H, W)``.
+    """Convert a layer's output to ``(B, C, H, W)``.
 
     Args:
         output: Channels first, channels last, or tokens ``(B, N, C)``, behind at most five tokens
@@ -78,7 +78,7 @@ def as_map(output: Tensor, image_size: tuple[int, int], source: str = 'the outpu
             if len(fitting) == 1:
                 return output[:, prefix:].transpose(1, 2).unflatten(2, fitting[0])
     raise FeatureError(
-        f'{source} is no feature map of images of {image_size[0]} x {image_size[1]} pixels: its '
+        f'{source} is not a feature map of images of {image_size[0]} x {image_size[1]} pixels: its '
         f'shape is {tuple(output.shape)}'
     )
 
@@ -92,7 +92,7 @@ def _grids(image_size: tuple[int, int]) -> Iterator[tuple[int, int]]:
 
 
 class _Reached(Exception):
-    """Ends a forward pass where its output is known."""
+    """Stops a forward pass once the layer's output is known."""
 
     def __init__(self, output: object) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ def _leave(module: nn.Module, inputs: tuple, output: object) -> None:
 
 
 def _is_swin_stage(values: list) -> bool:
-    """Whether a layer's output is the next stage's input and the stage's own map, each with (H, W).
+    """Return True for a Swin stage's output: the next stage's input and its own, each with (H, W).
 
     That is what stages of Swins in OpenMMLab's toolboxes return.
     """
@@ -121,10 +121,10 @@ def _choose(output: object, layer: str, out_index: int | None) -> Tensor:
     shapes = [tuple(t.shape) if isinstance(t, Tensor) else type(t).__name__ for t in tensors]
     if out_index is None:
         raise FeatureError(
-            f'the layer {layer!r} returns {type(output).__name__} {shapes}: say which with an index'
+            f'the layer {layer!r} returns {type(output).__name__} {shapes}; select one by its index'
         )
     if not -len(tensors) <= out_index < len(tensors):
         raise FeatureError(f'the layer {layer!r} returns {shapes}: there is no index {out_index}')
     if not isinstance(tensors[out_index], Tensor):
-        raise FeatureError(f'the layer {layer!r} returns {shapes}: {out_index} is no tensor')
+        raise FeatureError(f'the layer {layer!r} returns {shapes}; {out_index} is not a tensor')
     return tensors[out_index]

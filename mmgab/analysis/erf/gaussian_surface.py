@@ -1,4 +1,4 @@
-"""A two-dimensional Gaussian fitted to a map."""
+"""Least-squares fit of a two-dimensional Gaussian to a map."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from scipy.optimize import least_squares
 
 @dataclass(frozen=True)
 class GaussianSurface:
-    """The Gaussian that is nearest to a map, by least squares.
+    """Two-dimensional Gaussian fitted to a map by least squares.
 
     Attributes:
         amplitude: Its sum over an unbounded map; 1 for a normalised map that is a Gaussian.
@@ -62,7 +62,7 @@ def fit_surface(
 # Parameters are the peak, the centre's row and column, and a, b and c, of which a square root of
 # the inverse covariance is made: no angle to become arbitrary where the Gaussian is round.
 def _surface(p: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
-    """The surface, ``shape`` = ``(H, W)``, and the two whitened distances it is made of."""
+    """Compute the surface, ``shape`` = ``(H, W)``, and the two whitened distances behind it."""
     peak, row, col, a, b, c = p
     dy, dx = np.arange(shape[0])[:, None] - row, np.arange(shape[1])[None, :] - col
     u, v = a * dx + b * dy, c * dy
@@ -70,7 +70,7 @@ def _surface(p: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
 
 
 def _gradient(p: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Derivatives of the surface by its parameters, ``(H * W, 6)``."""
+    """Compute the Jacobian of the surface with respect to its parameters, ``(H * W, 6)``."""
     _, row, col, a, b, c = p
     dy, dx = np.arange(shape[0])[:, None] - row, np.arange(shape[1])[None, :] - col
     surface, u, v = _surface(p, shape)
@@ -105,7 +105,7 @@ def _search(data: np.ndarray, parameters: np.ndarray, is_turned: bool) -> tuple[
 
 
 def _of_moments(data: np.ndarray) -> np.ndarray:
-    """Parameters of the Gaussian with the map's centre of mass and variances."""
+    """Return start parameters from the map's centre of mass and variances."""
     weights = np.clip(data, 0, None)
     weights = weights / weights.sum() if weights.any() else np.full(data.shape, 1 / data.size)
     rows, cols = np.indices(data.shape)

@@ -1,4 +1,4 @@
-"""How far a map's numbers are known: 95 % bootstrap intervals over images."""
+"""Bootstrap intervals (95 %) over images for the metrics of a map."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -18,7 +18,7 @@ def describe_sums(
     samples: int = 100,
     seed: int = 0,
 ) -> dict[str, dict[str, float]]:
-    """Every number of the mean map, with its interval over images.
+    """Compute every metric of the mean map, with its interval over images.
 
     Args:
         sums: Over images.
@@ -67,7 +67,7 @@ def _aligned(sample: dict[str, float], whole: dict[str, float]) -> dict[str, flo
 def with_intervals(
     numbers: Mapping[str, float], samples: Sequence[Mapping[str, float]]
 ) -> dict[str, dict[str, float]]:
-    """Numbers of a map, each with its 95 % interval over bootstrap samples.
+    """Combine a map's metrics with their 95 % intervals over bootstrap samples.
 
     Args:
         numbers: Of the map of all images.

@@ -1,7 +1,7 @@
-"""Effective receptive fields (Luo et al., arXiv 1701.04128): which pixels a unit answers to.
+"""Measurement of effective receptive fields (Luo et al., arXiv 1701.04128).
 
-The gradient of a unit with respect to the image, over many images. Works on any function from
-images to a feature map; memory does not grow with the number of images.
+The field is the gradient of a unit with respect to the image, over many images. Works on any
+function from images to a feature map; memory does not grow with the number of images.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,8 +14,8 @@ from torch import Tensor
 from .protocols import Protocol
 from .units import Unit, UnitRule
 
-# Images are summed in so many groups, of which intervals are made by drawing them again. Up to as
-# many images, each is a group of its own.
+# Number of groups in which images are summed; bootstrap intervals resample the groups. Up to this
+# many images, each image is its own group.
 GROUPS = 32
 _ROUNDING = 1e-6  # of single precision, summed over channels
 
@@ -36,7 +36,7 @@ class ContributionSums:
 
     @classmethod
     def empty(cls, size: tuple[int, int]) -> 'ContributionSums':
-        """Sums of no image yet, of ``size`` pixels."""
+        """Create sums of zero images of ``size`` pixels."""
         return cls(np.zeros((GROUPS, *size)), np.zeros(size))
 
     def add(self, contributions: np.ndarray) -> None:
@@ -56,7 +56,7 @@ class ContributionSums:
         return self.squares / self.count
 
     def resampled(self, draw: np.random.Generator) -> np.ndarray:
-        """Sum over groups that were drawn with replacement, ``(H, W)``: one bootstrap sample."""
+        """Draw one bootstrap sample: a sum ``(H, W)`` over groups drawn with replacement."""
         filled = min(self.count, GROUPS)
         times = draw.multinomial(filled, np.full(filled, 1 / filled))
         return np.tensordot(times.astype(float), self.groups[:filled], axes=1)
@@ -127,8 +127,8 @@ def measure_erf(
             erf = Erf(protocol.name, size, grid, chosen, [_empty(size) for _ in chosen])
         if (size, grid) != (tuple(erf.size), tuple(erf.grid)):
             raise ValueError(
-                f'{names[0]}: the image is of {size} pixels and its map of {grid}, those before '
-                f'were of {tuple(erf.size)} and {tuple(erf.grid)}'
+                f'{names[0]}: all images must have the same size, got {size} pixels with a map of '
+                f'{grid}, after {tuple(erf.size)} pixels with a map of {tuple(erf.grid)}'
             )
         maps, are_constant = _contributions(feature_map, images, erf.units, protocol)
         _add(erf, names, maps, are_constant)

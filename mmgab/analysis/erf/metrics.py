@@ -1,4 +1,4 @@
-"""Numbers that describe a contribution map.
+"""Metrics of a contribution map.
 
 Contributions are the map's absolute values, as parts of their sum. Distances are in pixels from a
 centre that need not be one: where a unit's place in the image is between pixels, it stays there.
@@ -25,7 +25,7 @@ def describe_map(
     window: tuple[float, float] | None = None,
     starts: Sequence[GaussianSurface | None] = (None, None),
 ) -> dict[str, float]:
-    """Every number of a map.
+    """Compute all metrics of a map.
 
     Args:
         contributions: ``(H, W)``.
@@ -88,13 +88,13 @@ def normalised(contributions: np.ndarray) -> np.ndarray:
     magnitude = np.abs(np.asarray(contributions, dtype=np.float64))
     total = magnitude.sum()
     if not np.isfinite(total) or total == 0:
-        raise ValueError(f'a contribution map must be finite and not all zero, its sum is {total}')
+        raise ValueError(f'a contribution map must be finite and not all 0, got a sum of {total}')
     return magnitude / total
 
 
 @dataclass(frozen=True)
 class Rings:
-    """Pixels in the order of their distance from a centre.
+    """Pixels sorted by their distance from a centre.
 
     Attributes:
         order: Their flat indices.
@@ -120,12 +120,12 @@ class Rings:
         return cls(order, distance[order])
 
     def mass_within(self, mass: np.ndarray, radius: float) -> float:
-        """Contributions that are no farther than a radius."""
+        """Sum the contributions within a radius."""
         count = np.searchsorted(self.distance, radius, side='right')
         return float(mass.ravel()[self.order[:count]].sum())
 
     def radius_of(self, mass: np.ndarray, share: float) -> float:
-        """Smallest distance within which a share of the contributions lies."""
+        """Return the smallest radius that holds a share of the contributions."""
         reached = np.cumsum(mass.ravel()[self.order]) >= share - 1e-12
         return float(self.distance[reached.argmax()])
 
@@ -135,7 +135,7 @@ def _chessboard(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
 
 
 def high_contribution(mass: np.ndarray, rings: Rings, share: float) -> tuple[float, float]:
-    """Smallest square or disc about the centre that holds a share of the contributions.
+    """Find the smallest square or disc about the centre with a share of the contributions.
 
     RepLKNet's measure (arXiv 2203.06717, Table 7) where the map is :func:`logarithmic`, here about
     the unit's own place.
@@ -148,7 +148,7 @@ def high_contribution(mass: np.ndarray, rings: Rings, share: float) -> tuple[flo
 
 
 def moments(mass: np.ndarray, centre: Centre) -> dict[str, float]:
-    """Offset of the centre of mass, and anisotropy: 0 for a round map, 1 for a line."""
+    """Compute the centre of mass' offset and the anisotropy: 0 for a round map, 1 for a line."""
     rows, cols = np.indices(mass.shape)
     mean = np.array([(mass * rows).sum(), (mass * cols).sum()])
     dy, dx = rows - mean[0], cols - mean[1]
@@ -162,7 +162,7 @@ def moments(mass: np.ndarray, centre: Centre) -> dict[str, float]:
 
 
 def window_energy(mass: np.ndarray, window: tuple[float, float]) -> float:
-    """How much of a map's fine structure repeats with the windows of attention.
+    """Measure how much of a map's fine structure repeats with the attention windows.
 
     Sums over columns and over rows, by their moving average over one window; the part of their
     energy that lies at the period of windows and its harmonics. Of noise that is one by the number

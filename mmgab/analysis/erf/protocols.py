@@ -1,4 +1,4 @@
-"""How a receptive field is made of gradients: what is differentiated, and what becomes of it.
+"""Protocols of receptive-field measurement: the scalar to differentiate and the reduction.
 
 Maps of different protocols are different quantities; they are not to be compared.
 """

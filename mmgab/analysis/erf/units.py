@@ -1,4 +1,4 @@
-"""Units of a feature map: the places whose receptive field is asked for."""
+"""Units of a feature map: the locations whose receptive field is measured."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ Grid = tuple[int, int]
 
 @dataclass(frozen=True)
 class Unit:
-    """One place of a feature map, or the mean of several.
+    """One location of a feature map, or the mean of several.
 
     Attributes:
         name: For tables and titles.
@@ -30,7 +30,7 @@ UnitRule = Callable[[Grid], Sequence[Unit]]
 
 
 def centre(grid: Grid) -> list[Unit]:
-    """The place in the middle; of an even side, the one before it.
+    """Select the centre location; for an even side, the one before the middle.
 
     On an even grid that is the upper left one of the middle four, as in the code of
     arXiv 2305.04722; RepLKNet's (arXiv 2203.06717) takes the lower right one.
@@ -39,13 +39,13 @@ def centre(grid: Grid) -> list[Unit]:
 
 
 def central_mean(grid: Grid) -> list[Unit]:
-    """The mean of the middle four; of an odd side, of the one in the middle."""
+    """Select the mean of the central four locations; along an odd side, of the central one."""
     rows, cols = ({(side - 1) // 2, side // 2} for side in grid)
     return [Unit('mean of the centre', tuple((r, c) for r in sorted(rows) for c in sorted(cols)))]
 
 
 def positions(places: Sequence[tuple[int, int]]) -> UnitRule:
-    """Rule for units at given rows and columns; negative ones count from the end."""
+    """Return a rule for units at given rows and columns; negative ones count from the end."""
 
     def rule(grid: Grid) -> list[Unit]:
         for place in places:
@@ -60,7 +60,7 @@ def positions(places: Sequence[tuple[int, int]]) -> UnitRule:
 
 
 def regular_grid(count: int) -> UnitRule:
-    """Rule for ``count`` x ``count`` units, evenly spread over the map."""
+    """Return a rule for ``count`` x ``count`` units, evenly spread over the map."""
 
     def rule(grid: Grid) -> Sequence[Unit]:
         if not 0 < count <= min(grid):
@@ -75,10 +75,10 @@ def regular_grid(count: int) -> UnitRule:
 
 
 def parse_units(words: Sequence[str]) -> UnitRule:
-    """Rule from a command line: ``centre``, ``four``, ``grid:N``, or any number of ``ROW,COL``.
+    """Parse a rule: ``centre``, ``four``, ``grid:N``, or any number of ``ROW,COL``.
 
     Raises:
-        ValueError: If it is none of these.
+        ValueError: If the words match none of these forms.
     """
     if list(words) == ['centre']:
         return centre

@@ -1,4 +1,4 @@
-"""The picture of a comparison of methods over seeds."""
+"""Plot of a comparison of methods over seeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _PLAIN = dict(color='black', linewidth=2.5, zorder=3)
 
 @dataclass(frozen=True)
 class MethodPicture:
-    """What is drawn of a method.
+    """Data of one method in the plot.
 
     Attributes:
         differences: To the reference, seed by seed.

@@ -1,4 +1,4 @@
-"""The picture of the benchmark."""
+"""Plot of the benchmark."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pictures of effective receptive fields."""
+"""Plots of effective receptive fields."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ def plot_erf(picture: ErfPicture, heading: str, path: Path) -> None:
 def plot_erfs(
     rows: Mapping[str, Sequence[ErfPicture]], heading: str, path: Path, is_log: bool = True
 ) -> None:
-    """Draw fields beside each other on one scale.
+    """Draw fields side by side on one scale.
 
     Args:
         rows: Name of a row and its fields.
@@ -128,7 +128,8 @@ def plot_erf_difference(first: ErfPicture, second: ErfPicture, heading: str, pat
     """
     if first.mass.shape != second.mass.shape:
         raise ValueError(
-            f'fields of {first.mass.shape} and {second.mass.shape} pixels have no difference'
+            'a difference needs fields of the same size, got '
+            f'{first.mass.shape} and {second.mass.shape} pixels'
         )
     difference = second.mass - first.mass
     figure, axes = plt.subplots(figsize=(1.7 * _INCHES, 1.8 * _INCHES), layout='constrained')
@@ -165,7 +166,7 @@ def _draw(axes: Axes, picture: ErfPicture, top: float, is_log: bool, is_light: b
 
 
 def _is_light(pictures: Sequence[ErfPicture], is_log: bool) -> bool:
-    """Whether maps on one scale are white where there is nothing: linear ones with a sign."""
+    """Return True if zero is drawn white on the common scale: linear maps with a sign."""
     return not is_log and any(picture.mass.min() < 0 for picture in pictures)
 
 
@@ -188,7 +189,7 @@ def _draw_circles(axes: Axes, picture: ErfPicture, color: str, name: str | None 
 
 
 def _zoom(axes: Axes, pictures: Sequence[ErfPicture]) -> None:
-    """Cut out of the map what is around the circles of all pictures."""
+    """Crop the map to the area around the circles of all plots."""
     half = max(_SMALLEST, *(_ZOOM * picture.radius(0.9) for picture in pictures))
     height, width = pictures[0].contributions.shape
     row, col = pictures[0].centre

@@ -1,4 +1,4 @@
-"""What all pictures have in common; matplotlib is imported in this folder alone."""
+"""Shared setup of all plots; matplotlib is imported only in this folder."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def widen_span(axes: Axes) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure and forget it; as PNG where its name does not say."""
+    """Write a figure and close it; the default format is PNG."""
     with replacing(path if path.suffix else path.with_suffix('.png')) as temporary:
         figure.savefig(temporary, dpi=130)
     plt.close(figure)

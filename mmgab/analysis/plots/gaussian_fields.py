@@ -1,4 +1,4 @@
-"""Pictures of the Gaussians' parameters."""
+"""Plots of the Gaussians' parameters."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

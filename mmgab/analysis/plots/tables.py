@@ -1,4 +1,4 @@
-"""Pictures of maps over the relative offset of two tokens: bias tables and attention weights."""
+"""Plots over the relative offset of two tokens: bias tables and attention weights."""
 
 from collections.abc import Sequence
 from pathlib import Path

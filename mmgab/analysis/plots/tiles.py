@@ -1,4 +1,4 @@
-"""Pictures of predictions beside their truth."""
+"""Plots of predictions next to their ground truth."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Tile:
 
 
 def plot_instances(tiles: Sequence[Tile], path: Path) -> None:
-    """Draw outlines of true and predicted instances beside each other, a row for each tile.
+    """Draw outlines of true and predicted instances side by side, a row for each tile.
 
     Args:
         tiles: Instance tiles.

@@ -1,4 +1,4 @@
-"""Checkpoint files read as data: nothing in them is imported, called or executed."""
+"""Read checkpoint files as data, without importing, calling or executing their contents."""
 
 from .pickle_machine import NotPlainDataError, UnsupportedDataError
 from .pytorch_file import read_legacy, read_zip

@@ -1,4 +1,4 @@
-"""NumPy's arrays, numbers and dtypes from a pickle, out of bytes of the right length alone."""
+"""NumPy arrays, scalars and dtypes of a pickle, made only from bytes of the right length."""
 
 import math
 import re
@@ -29,7 +29,7 @@ class UnfinishedArray:
 
 
 def make_dtype(code: str, align: bool, copy: bool) -> UnfinishedDtype:
-    """Begin a dtype of numbers or text; objects, records and dates are none.
+    """Begin a dtype of numbers or text; objects, records and dates are rejected.
 
     Raises:
         UnsupportedDataError: If the code is another one.
@@ -50,7 +50,7 @@ def finish_dtype(unfinished: UnfinishedDtype, state: tuple) -> np.dtype:
 
 
 def make_array(kind: object, shape: tuple, code: bytes) -> UnfinishedArray:
-    """Begin an array; its state says what is in it."""
+    """Begin an array, whose state holds its contents."""
     return UnfinishedArray()
 
 
@@ -87,6 +87,6 @@ def make_from_buffer(
 
 
 def make_number(dtype: np.dtype, content: bytes) -> np.generic:
-    """Make a number of NumPy out of its bytes."""
+    """Make a NumPy scalar from its bytes."""
     # An array without dimensions gives a number for an empty index.
     return cast(np.generic, make_from_buffer(content, dtype, (), 'C')[()])

@@ -1,4 +1,4 @@
-"""A stream that does not take a damaged length at its word."""
+"""A stream whose reads are bounded by the length of its file."""
 
 import io
 import os
@@ -6,7 +6,7 @@ from typing import BinaryIO, cast
 
 
 class BoundedStream:
-    """A file that is asked for no more bytes than it has, whatever a damaged length says."""
+    """A file that is never read beyond its end, whatever length a damaged field gives."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -15,15 +15,15 @@ class BoundedStream:
         file.seek(0)
 
     def rest(self) -> int:
-        """Number of bytes that were not read yet."""
+        """Return the number of unread bytes."""
         return self._length - self._file.tell()
 
     def read(self, size: int) -> bytes:
-        """Read that many bytes, or what is left."""
+        """Read that many bytes, or the rest."""
         return self._file.read(min(size, self.rest()))
 
     def skip(self, size: int) -> None:
-        """Go on behind that many bytes.
+        """Skip that many bytes.
 
         Raises:
             EOFError: If the file ends before.

@@ -1,4 +1,4 @@
-"""Histories of MMEngine's logs, from their numbers alone."""
+"""Histories of MMEngine's logs, rebuilt only from their numbers."""
 
 from collections.abc import Mapping
 
@@ -32,7 +32,7 @@ def finish_history(unfinished: UnfinishedHistory, state: Mapping) -> object:
         raise ValueError(f'it has a history of {length!r:.40} values at most')
     for numbers in (values, counts):
         if not isinstance(numbers, np.ndarray) or numbers.ndim != 1 or numbers.dtype.kind in 'SU':
-            raise ValueError('it has a history that is no array of numbers')
+            raise ValueError('it has a history that is not an array of numbers')
     if not len(values) == len(counts) <= length:
         raise ValueError(f'it has a history of {len(values)} values and {len(counts)} counts')
     return HistoryBuffer(values, counts, length)

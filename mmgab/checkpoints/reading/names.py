@@ -1,4 +1,4 @@
-"""The names that honest checkpoints hold, and what makes plain data for each."""
+"""Names that valid checkpoints hold, with the functions that make plain data for them."""
 
 from argparse import Namespace
 from collections import Counter, OrderedDict, defaultdict
@@ -29,7 +29,7 @@ from .tensors import (
     make_tensor,
     make_tensor_v2,
     make_tensor_v3,
-    refuse,
+    unsupported,
 )
 
 # Classes of other projects that are dicts with another access; they are read as dicts.
@@ -93,7 +93,7 @@ def _make_path(kind: type, *parts: str) -> PurePosixPath | PureWindowsPath:
 
 def _make_of_numbers(kind: type, *numbers: float | None) -> complex | slice:
     if any(type(number) not in (int, float, type(None)) for number in numbers):
-        raise TypeError(f'it has a {kind.__name__} of something else than numbers')
+        raise TypeError(f'it has a {kind.__name__} of values that are not numbers')
     return kind(*numbers)
 
 
@@ -112,7 +112,7 @@ def _set_attributes(target: Namespace, state: Mapping) -> Namespace:
 
 
 def _set_metadata(target: dict, state: Mapping) -> dict:
-    """Keep what modules noted beside their tensors; other attributes of a dict are left out."""
+    """Keep the metadata of modules; other attributes of a dict are dropped."""
     if isinstance(target, OrderedDict) and '_metadata' in _require(dict, state):
         vars(target)['_metadata'] = OrderedDict(
             (path, {name: value for name, value in note.items() if name != _ASSIGN})
@@ -143,18 +143,18 @@ _MAKERS: dict[str, Callable] = {
     'numpy.dtype': make_dtype,
     'torch.Size': _make_size,
     'torch._tensor._rebuild_from_type_v2': make_of_type,
-    'torch._utils._rebuild_meta_tensor_no_storage': refuse('meta'),
-    'torch._utils._rebuild_nested_tensor': refuse('nested'),
+    'torch._utils._rebuild_meta_tensor_no_storage': unsupported('meta'),
+    'torch._utils._rebuild_nested_tensor': unsupported('nested'),
     'torch._utils._rebuild_parameter': make_parameter,
     'torch._utils._rebuild_parameter_with_state': make_parameter,
-    'torch._utils._rebuild_qtensor': refuse('quantised'),
-    'torch._utils._rebuild_sparse_csr_tensor': refuse('sparse'),
-    'torch._utils._rebuild_sparse_tensor': refuse('sparse'),
+    'torch._utils._rebuild_qtensor': unsupported('quantised'),
+    'torch._utils._rebuild_sparse_csr_tensor': unsupported('sparse'),
+    'torch._utils._rebuild_sparse_tensor': unsupported('sparse'),
     'torch._utils._rebuild_tensor': make_tensor,
     'torch._utils._rebuild_tensor_v2': make_tensor_v2,
     'torch._utils._rebuild_tensor_v3': make_tensor_v3,
     'torch.device': _make_device,
-    'torch.serialization._get_layout': refuse('sparse'),
+    'torch.serialization._get_layout': unsupported('sparse'),
     history.CLASS: history.UnfinishedHistory,
 }
 _MAKERS |= {name: partial(_make_dict_of, dict) for name in _DICT_CLASSES}

@@ -1,4 +1,4 @@
-"""Interpret a pickle's opcodes into plain data: nothing that it names is imported or called."""
+"""Interpret a pickle's opcodes as plain data, without importing or calling anything it names."""
 
 import pickletools
 from argparse import Namespace
@@ -13,7 +13,7 @@ _COPIES = 16  # bytes that calls may copy for each byte that was read
 _FREE_COPIES = 1 << 26  # bytes that they may copy whatever was read
 _ITEM_BYTES = 64  # of a container, about
 _MAX_KEY = 2**60  # larger integers all collide if their maker wants that; smaller ones less
-_MAX_KEYS = 100_000  # that are no strings, of one pickle
+_MAX_KEYS = 100_000  # that are not strings, of one pickle
 _LITERALS = frozenset((
     'BININT', 'BININT1', 'BININT2', 'BINFLOAT', 'BINUNICODE', 'SHORT_BINUNICODE', 'BINUNICODE8',
     'BINBYTES', 'SHORT_BINBYTES', 'BINBYTES8', 'BYTEARRAY8',
@@ -38,7 +38,7 @@ class NotPlainDataError(ValueError):
 
 
 class UnsupportedDataError(ValueError):
-    """A sound file holds data of a kind that cannot be loaded; the message says which."""
+    """A valid file holds data of an unsupported type, which the message reports."""
 
 
 class Named(NamedTuple):
@@ -46,7 +46,7 @@ class Named(NamedTuple):
 
     Attributes:
         name: Module and qualified name.
-        make: Our function that makes plain data of the arguments in the file; None for what is only
+        make: mmgab's function that makes plain data from the file's arguments; None if it is only
             named, such as the class of an array.
     """
 
@@ -55,13 +55,13 @@ class Named(NamedTuple):
 
 
 class PickleMachine:
-    """A stack machine for the opcodes that honest checkpoints have (protocols 2 to 5).
+    """A stack machine for the opcodes that valid checkpoints have (protocols 2 to 5).
 
     Python's own unpickler imports and calls what a pickle names. This one looks the name up in a
-    table, of which the functions are ours; any other name ends the reading.
+    table of mmgab's own functions; any other name raises an error.
 
     Args:
-        names: What may be named: plain data as it is, and :class:`Named` for what may be called.
+        names: What may be named: plain data, and :class:`Named` for what may be called.
         builders: By the type of a value that was made: takes the value and its state in the file,
             returns the finished value.
         load_persistent: Returns the storage that a persistent id stands for.
@@ -114,7 +114,7 @@ class PickleMachine:
         return value
 
     def dismantle(self) -> None:
-        """Take apart what was made of a pickle that is refused.
+        """Clear the values that were made of a rejected pickle.
 
         Python frees nested values of some classes recursively; 100,000 levels end the process.
         """
@@ -189,13 +189,13 @@ class PickleMachine:
     def _checked_keys(self, keys: list) -> list:
         self._keys += sum(type(key) is not str for key in keys)
         if self._keys > _MAX_KEYS:
-            raise ValueError(f'its pickle has more than {_MAX_KEYS} keys that are no strings')
+            raise ValueError(f'its pickle has more than {_MAX_KEYS} keys that are not strings')
         return checked_keys(keys)
 
     def _target(self, *types: type) -> Any:
         target = self._stack[-1]
         if type(target) not in types:
-            raise TypeError(f'items are added to a {type(target).__name__}')
+            raise TypeError(f'its pickle adds items to a {type(target).__name__}')
         return target
 
     def _put(self, index: int) -> None:
@@ -244,7 +244,7 @@ class PickleMachine:
                 self._memo[index] = value
 
     def _count_copies(self, values: tuple) -> None:
-        """Bound what calls make of parts that a pickle has once and refers to often."""
+        """Limit the bytes that calls copy from parts that a pickle refers to often."""
         for value in values:
             if isinstance(value, _BYTES):
                 self._copied += len(value)
@@ -252,7 +252,7 @@ class PickleMachine:
                 self._copied += _ITEM_BYTES * len(value)
         read = self._stream.tell() - self._start
         if self._copied > _FREE_COPIES + _COPIES * read:
-            raise ValueError(f'its pickle makes {self._copied} bytes out of {read}')
+            raise ValueError(f'its pickle expands {read} bytes to {self._copied}')
 
     def _persistent(self, _: object) -> None:
         self._stack.append(self._load_persistent(self._stack.pop()))
@@ -291,7 +291,7 @@ def checked_keys(values: list) -> list:
         TypeError: If one is of another type.
     """
     if sum(type(value) is not str for value in values) > _MAX_KEYS:
-        raise ValueError(f'it has more than {_MAX_KEYS} keys that are no strings')
+        raise ValueError(f'it has more than {_MAX_KEYS} keys that are not strings')
     for value in values:
         if type(value) is int and not -_MAX_KEY < value < _MAX_KEY:
             raise ValueError('it has an integer of more than 60 bits as a key')

@@ -36,7 +36,7 @@ def read_zip(file: BinaryIO, device: torch.device) -> object:
     """
     archive = ZipArchive(file)
     if 'data.pkl' not in archive or 'constants.pkl' in archive:
-        raise zipfile.BadZipFile('torch.save did not write it; it may be TorchScript')
+        raise zipfile.BadZipFile('it was not written by torch.save; it may be TorchScript')
     is_swapped = 'byteorder' in archive and archive.read_small('byteorder') == b'big'
 
     def load(key: str, dtype: torch.dtype, size: int) -> torch.UntypedStorage:
@@ -54,7 +54,7 @@ def read_zip(file: BinaryIO, device: torch.device) -> object:
 
 
 def read_legacy(file: BinaryIO, device: torch.device) -> object:
-    """Read a file of ``torch.save`` before torch 1.6, which has no check sums.
+    """Read a file of ``torch.save`` before torch 1.6, which has no checksums.
 
     Args:
         file: Pickles, and the storages behind them.
@@ -94,7 +94,7 @@ def _interpret(
     load: LoadStorage | None = None,
     device: torch.device = _META,
 ) -> Any:
-    """What one pickle describes; only numbers and strings where no storages can be loaded."""
+    """Interpret one pickle; without storages it may hold only numbers and strings."""
     names = NAMES if load else {}
     machine = PickleMachine(names, BUILDERS, _Storages(load, device))
     try:
@@ -122,10 +122,10 @@ class _Storages:
 
     def __call__(self, persistent_id: object) -> Storage:
         if self._load is None or type(persistent_id) is not tuple:
-            raise ValueError('its pickle refers to something outside of it')
+            raise ValueError('its pickle refers to data outside of it')
         word, kind, key, _, count, *view = persistent_id
         if word == 'module':
-            raise NotPlainDataError('a whole module, of which the source code is in the file')
+            raise NotPlainDataError('a complete module, whose source code is in the file')
         if word != 'storage' or type(kind) is not StorageType or type(key) is not str:
             raise ValueError('it has a storage of an unknown type')
         if type(count) is not int or count < 0 or view not in ([], [None]):
@@ -134,7 +134,7 @@ class _Storages:
         if key not in self._loaded:
             self._loaded[key] = self._move(self._load(key, kind.dtype, size))
         if self._loaded[key].nbytes() != size:
-            raise ValueError(f'its storage {key!r:.40} is there in two sizes')
+            raise ValueError(f'its storage {key!r:.40} has two different sizes')
         return Storage(self._loaded[key], kind.dtype)
 
     def _move(self, data: torch.UntypedStorage) -> torch.UntypedStorage:
@@ -144,7 +144,7 @@ class _Storages:
 
 
 class _Claims:
-    """Storages without values, of sizes that can be in the rest of the file."""
+    """Storages without values, whose sizes must fit into the rest of the file."""
 
     def __init__(self, stream: BoundedStream) -> None:
         self.sizes: dict[str, tuple[torch.dtype, int]] = {}

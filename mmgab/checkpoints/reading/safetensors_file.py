@@ -1,6 +1,6 @@
-"""Files of safetensors, copied into memory; those that are written here have a hash of themselves.
+"""Read and write safetensors files; files written here contain their own hash.
 
-The format has no check sums: of another library's files, damage to a tensor's values cannot be
+The format has no checksums: of another library's files, damage to a tensor's values cannot be
 found, unless the hash of the file is known.
 """
 
@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-_KEY = 'sha256'  # in the metadata: of the whole file, with zeros in its place
+_KEY = 'sha256'  # in the metadata: of the complete file, with zeros in its place
 _NO_HASH = '0' * 64
 
 
@@ -21,22 +21,22 @@ def read_safetensors(content: bytes, device: str | torch.device = 'cpu') -> dict
     """Read the tensors of a file.
 
     Args:
-        content: The whole file: one that is mapped changes with the file, or ends the process.
+        content: The complete file: one that is mapped changes with the file, or ends the process.
         device: For the tensors.
 
     Returns:
         The tensors by name, in memory of their own.
 
     Raises:
-        ValueError: If the file is not the one that was written.
-        safetensors.SafetensorError: If it is none.
+        ValueError: If the hash in the file does not match its contents.
+        safetensors.SafetensorError: If it is not a safetensors file.
     """
     tensors = load(content)
     end = 8 + int.from_bytes(content[:8], 'little')
     header = json.loads(content[8:end], object_pairs_hook=_without_repetition)
     noted = header.get('__metadata__', {}).get(_KEY)
     if noted is not None and (len(noted) != 64 or noted != _hash(content, end, noted)):
-        raise ValueError('the hash in it is not that of its contents')
+        raise ValueError('its stored sha256 does not match its contents')
     return {name: tensors[name].to(device) for name in header if name in tensors}
 
 
@@ -57,5 +57,5 @@ def _hash(content: bytes, end: int, noted: str) -> str:
 def _without_repetition(pairs: list[tuple[str, object]]) -> dict:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError('a name is twice in its header')
+        raise ValueError('its header has a duplicate name')
     return found

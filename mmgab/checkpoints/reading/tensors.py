@@ -1,4 +1,4 @@
-"""Tensors as views of storages, inside the bounds of these."""
+"""Make tensors as views of storages, within their bounds."""
 
 import math
 from collections.abc import Callable
@@ -71,7 +71,7 @@ def make_tensor_v2(
     backward_hooks: object,
     metadata: object = None,
 ) -> Tensor:
-    """Make a view as :func:`make_tensor` does; hooks of the file are left out.
+    """Make a view as :func:`make_tensor` does; hooks in the file are ignored.
 
     Raises:
         ValueError: As :func:`make_tensor`, and for tensors with a conjugate or negative bit.
@@ -99,14 +99,14 @@ def make_tensor_v3(
 def make_parameter(
     data: Tensor, requires_grad: bool, hooks: object, state: object = None
 ) -> Tensor:
-    """Make a parameter; attributes that it had beside its data are left out."""
+    """Make a parameter; its other attributes are dropped."""
     if not isinstance(data, Tensor) or type(requires_grad) is not bool:
         raise ValueError('it has a parameter without a tensor')
     return nn.Parameter(data, requires_grad)
 
 
 def make_of_type(make: object, kind: object, arguments: tuple, state: object) -> Tensor:
-    """Make a tensor that was saved with attributes or as a buffer; the attributes are left out."""
+    """Make a tensor that was saved with attributes or as a buffer; the attributes are dropped."""
     makers = (make_tensor_v2, make_tensor_v3, make_parameter)
     if not isinstance(make, Named) or make.make not in makers:
         name = make.name if isinstance(make, Named) else type(make).__name__
@@ -114,12 +114,12 @@ def make_of_type(make: object, kind: object, arguments: tuple, state: object) ->
     return make.make(*arguments)
 
 
-def refuse(kind: str) -> Callable[..., None]:
-    """Return a constructor of tensors that cannot be loaded, which raises that as an error."""
+def unsupported(kind: str) -> Callable[..., None]:
+    """Return a constructor that raises an error, for a tensor type that is not supported."""
 
     def make(*arguments: object) -> None:
         raise UnsupportedDataError(
-            f'it holds a {kind} tensor: save it dense, as numbers of its own'
+            f'it holds a {kind} tensor: convert it to a dense tensor before saving'
         )
 
     return make
@@ -148,5 +148,8 @@ def _view(storage: Storage, dtype: torch.dtype, offset: int, size: tuple, stride
 
 def _finished(tensor: Tensor, requires_grad: bool, metadata: object) -> Tensor:
     if metadata:
-        raise UnsupportedDataError('it has a tensor with a conjugate bit: save it resolved')
+        raise UnsupportedDataError(
+            'it has a tensor with a conjugate or negative bit: save it after resolve_conj() and '
+            'resolve_neg()'
+        )
     return tensor.requires_grad_(requires_grad)

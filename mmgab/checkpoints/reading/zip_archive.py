@@ -1,4 +1,4 @@
-"""A PyTorch archive: a zip file of stored records, whose directory is checked before it is used."""
+"""A PyTorch archive, which is a zip file of stored records with a checked directory."""
 
 import os
 import stat
@@ -9,15 +9,15 @@ import torch
 
 _DIRECTORY = 0x10  # of the external attributes; PyTorch's own reader leaves the memory unwritten
 _CHUNK = 1 << 24
-_ENTRY = 46  # bytes of the directory for a record, beside its name
+_ENTRY = 46  # bytes of the directory for a record, in addition to its name
 _ENDS = (22, 22 + 20 + 56)  # bytes of the end of the directory, in both sizes of archives
 _MAX_SMALL = 1 << 10  # bytes of a record that says one thing
 
 
 class ZipArchive:
-    """The records of a PyTorch file, each compared with its check sum when it is read.
+    """The records of a PyTorch file, each compared with its checksum when it is read.
 
-    PyTorch's own reader does not look at check sums.
+    PyTorch's own reader ignores checksums.
 
     Args:
         file: A zip file; the archive reads from it as long as it is used.
@@ -37,7 +37,7 @@ class ZipArchive:
                 raise zipfile.BadZipFile(f'record {record.filename!r:.100} {problem}')
         self._records = {record.filename: record for record in records}
         if len(self._records) < len(records):
-            raise zipfile.BadZipFile('two records have one name')
+            raise zipfile.BadZipFile('two records have the same name')
         if sum(record.file_size for record in records) > _length(file):
             raise zipfile.BadZipFile('its records overlap')
         self._check_frame(file)
@@ -50,7 +50,7 @@ class ZipArchive:
                 self._archive.open(record).close()  # compares its two names
 
     def _check_frame(self, file: BinaryIO) -> None:
-        """Records from the first byte on, then the directory, then its end, and nothing else.
+        """Check that the file holds only records, the directory and its end.
 
         Readers do not agree on what an archive with more in it holds.
         """
@@ -61,19 +61,19 @@ class ZipArchive:
         )
         rest = _length(file) - self._archive.start_dir - size
         if self._archive.comment or rest not in _ENDS:
-            raise zipfile.BadZipFile('there is something behind its directory')
+            raise zipfile.BadZipFile('it has extra bytes after its directory')
         if not records or min(record.header_offset for record in records) != 0:
-            raise zipfile.BadZipFile('there is something in front of its records')
+            raise zipfile.BadZipFile('it has extra bytes before its records')
 
     def __contains__(self, name: str) -> bool:
         return f'{self._root}/{name}' in self._records
 
     def size(self, name: str) -> int:
-        """Number of bytes of a record."""
+        """Return the size of a record in bytes."""
         return self._record(name).file_size
 
     def read(self, name: str) -> bytes:
-        """Read a record that is no tensor."""
+        """Read a record that is not a tensor."""
         return self._archive.read(self._record(name))
 
     def read_small(self, name: str) -> bytes:
@@ -95,9 +95,9 @@ class ZipArchive:
         return content.untyped_storage()
 
     def check_sums(self) -> None:
-        """Compare all records with their check sums."""
+        """Compare all records with their checksums."""
         if damaged := self._archive.testzip():
-            raise zipfile.BadZipFile(f'the check sum of {damaged} does not match')
+            raise zipfile.BadZipFile(f'the checksum of {damaged} does not match')
 
     def _record(self, name: str) -> zipfile.ZipInfo:
         record = self._records.get(f'{self._root}/{name}')
@@ -116,7 +116,7 @@ def _open_zip(file: BinaryIO) -> zipfile.ZipFile:
 
 
 def _problem(record: zipfile.ZipInfo) -> str | None:
-    """What a record has that PyTorch never writes."""
+    """Return the property of a record that PyTorch never writes, if any."""
     if record.compress_type != zipfile.ZIP_STORED:
         return 'is compressed'
     if record.file_size != record.compress_size:

@@ -1,1 +1,1 @@
-"""The check of a data set: whether it can be trained on, and whether its scores mean anything."""
+"""Dataset checks of ``mmgab check``: files, annotations, label maps, settings and evaluators."""

@@ -1,4 +1,4 @@
-"""Categories of an annotation file against the classes of a config: names, order, labels."""
+"""Compare the categories of an annotation file with the classes of a config."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -8,21 +8,21 @@ from .findings import Finding
 
 
 def labelled_names(content: Mapping, classes: Sequence[str]) -> list[str]:
-    """Names by label, as MMDetection numbers them: in the order of the file, not of the config."""
+    """Return category names by label: MMDetection uses the order of the file, not of classes."""
     return [each['name'] for each in content['categories'] if each['name'] in classes]
 
 
 def check_labels(names: Sequence[str], classes: Sequence[str], source: object) -> Iterator[Finding]:
-    """Note labels that stand for another category than the class of that number.
+    """Report labels whose category differs from the class at that index of the config.
 
     Args:
-        names: Of the categories, by label.
-        classes: Of the config's data set.
-        source: Where the names are from.
+        names: Category names by label.
+        classes: Classes of the config's dataset.
+        source: Annotation file of the names.
     """
     for label, instead in misplaced(names, classes).items():
         detail = (
             f'{source}: label {label} is {names[label]}, class {label} of the config is {instead}; '
-            'labels follow the order of "categories" in the file'
+            'labels follow the order of "categories" in the file, list classes in that order'
         )
-        yield Finding('label of another class', detail)
+        yield Finding('label assigned to the wrong class', detail)

@@ -1,4 +1,4 @@
-"""The data sets inside a loader's wrappers, each built as the config says."""
+"""Build the datasets inside the wrappers of a loader as the config says."""
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,22 +16,22 @@ from mmgab.datasets.nested_datasets import inner_datasets
 
 from .findings import Finding
 
-# Whose wrappers are known to give the images of what they wrap, and no others.
+# Wrappers of these packages return the images of their datasets, and no others.
 _KNOWN = ('mmengine', 'mmdet', 'mmseg', 'mmpretrain')
 _WRAPPERS = ('ConcatDataset', 'RepeatDataset', 'ClassBalancedDataset', 'MultiImageMixDataset')
 
 
 @dataclass
 class Part:
-    """A data set of a loader.
+    """Dataset of a loader.
 
     Attributes:
-        name: Wrappers it is in, and its type.
-        settings: Of the config.
-        dataset: Built, its annotations not loaded yet.
-        content: Of its annotation file, where that has COCO's layout and can be read.
-        kept: What it says of each image that it keeps; None until it is loaded.
-        times: How often wrappers give each image.
+        name: Types of its wrappers, and its own type.
+        settings: Its settings in the config.
+        dataset: The built dataset, annotations not loaded yet.
+        content: Content of its annotation file, if readable and in COCO format.
+        kept: Data infos after filtering; None before loading.
+        times: Number of times that wrappers repeat each image.
     """
 
     name: str
@@ -43,48 +43,49 @@ class Part:
 
     @property
     def infos(self) -> Sequence[Mapping]:
-        """``kept`` of a data set that is loaded."""
+        """Return ``kept`` of a loaded dataset."""
         assert self.kept is not None, f'{self.name} is not loaded'
         return self.kept
 
     def load(self) -> Iterator[Finding]:
-        """Load its annotations, with its filters; of what it raises, note why."""
-        self.dataset.serialize_data = False  # of nothing it raises an error
+        """Load and filter the annotations; report any error."""
+        self.dataset.serialize_data = False  # serializing an empty list raises an error
         try:
-            with redirect_stdout(StringIO()):  # pycocotools counts seconds there
+            with redirect_stdout(StringIO()):  # pycocotools prints its loading time
                 self.dataset.full_init()
             self.kept = self.dataset.data_list
-        except Exception as error:  # files and data sets of others may raise anything
+        except Exception as error:  # files and custom datasets may raise any error
             detail = f'{self.dataset.ann_file}: {type(error).__name__}: {error}'
-            yield Finding('data set that cannot be loaded', detail)
+            yield Finding('dataset cannot be loaded', detail)
 
 
 def build_parts(settings: Mapping, config: Config, path: str = '') -> Iterator[Part | Finding]:
-    """Build the data sets inside any nest of wrappers; of what cannot be built, note why.
+    """Build the datasets inside nested wrappers; report each one that cannot be built.
 
     Args:
-        settings: Of the data set or wrapper.
-        config: The whole one.
-        path: Wrappers that it is in.
+        settings: Settings of the dataset or wrapper.
+        config: The complete config.
+        path: Types of the outer wrappers.
     """
     kind, name = type_of(settings, DATASETS, config.get('default_scope')), type_name(settings)
     inner = inner_datasets(settings)
     if inner is not None:
         if not _is_known_wrapper(kind):
-            detail = f'{path}{name}: what it wraps is checked, what it makes of it is not'
-            yield Finding('wrapper of a kind that is not checked', detail, is_error=False)
+            detail = f'{path}{name}: its datasets are checked, the output of the wrapper is not'
+            yield Finding('dataset wrapper is not checked', detail, is_error=False)
         for index, each in enumerate(inner):
             place = f'[{index}]' if len(inner) > 1 else ''
             for part in build_parts(each, config, f'{path}{name}{place} > '):
                 yield _repeated(part, settings)
     elif isinstance(kind, type) and not issubclass(kind, BaseDataset):
-        yield Finding('data set of a kind that is not checked', f'{path}{name}', is_error=False)
+        detail = f'{path}{name}: only subclasses of mmengine.dataset.BaseDataset are checked'
+        yield Finding('dataset type is not checked', detail, is_error=False)
     else:
         try:
             dataset = DATASETS.build({**settings, **_lazily(kind)})
-        except Exception as error:  # a config may hold anything
+        except Exception as error:  # a config may contain anything
             detail = f'{path}{name}: {type(error).__name__}: {error}'
-            yield Finding('data set that cannot be built', detail)
+            yield Finding('dataset cannot be built', detail)
         else:
             yield Part(f'{path}{name}', settings, dataset)
 
@@ -101,14 +102,14 @@ def _is_known_wrapper(kind: object) -> bool:
 
 
 def _lazily(kind: object) -> Mapping:
-    """The argument that keeps a data set from loading at once, where it takes that."""
+    """Return ``lazy_init=True`` if the dataset class accepts it."""
     parameters = inspect.signature(kind).parameters if callable(kind) else {}
     takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
     return dict(lazy_init=True) if takes_any or 'lazy_init' in parameters else {}
 
 
 def check_wrappers(settings: Mapping, parts: Sequence[Part]) -> Iterator[Finding]:
-    """Build the wrappers of data sets that are loaded; of those that cannot be, note why."""
+    """Build the wrappers of loaded datasets; report each one that cannot be built."""
     inner = inner_datasets(settings)
     if inner is None:
         return
@@ -121,12 +122,12 @@ def check_wrappers(settings: Mapping, parts: Sequence[Part]) -> Iterator[Finding
     key = 'dataset' if 'dataset' in settings else 'datasets'
     try:
         DATASETS.build({**settings, key: built[0] if key == 'dataset' else built})
-    except Exception as error:  # data sets whose classes differ, for example
+    except Exception as error:  # for example, datasets whose classes differ
         detail = f'{type_name(settings)}: {type(error).__name__}: {error}'
-        yield Finding('wrapper that cannot be built', detail)
+        yield Finding('dataset wrapper cannot be built', detail)
 
 
 def has_labels(dataset: object) -> bool:
-    """Tell whether the classes of a data set are labels; in an open vocabulary they are texts."""
-    is_sound = class_problem(class_names(dataset)) is None
-    return is_sound and not getattr(dataset, 'return_classes', False)
+    """Return True if classes map to labels; with an open vocabulary they are text prompts."""
+    is_valid = class_problem(class_names(dataset)) is None
+    return is_valid and not getattr(dataset, 'return_classes', False)

@@ -1,4 +1,4 @@
-"""Heads of a detector: the number of their classes, and what their losses and results need."""
+"""Check the heads of a detector: ``num_classes``, and the annotations that losses need."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -22,8 +22,8 @@ def check_detector(config: Config, dataset: BaseDataset) -> Iterator[Finding]:
     """Compare the heads of a model with the classes of its training set.
 
     Args:
-        config: A complete one.
-        dataset: One of its training sets, built.
+        config: The complete config.
+        dataset: A built training set of the config.
     """
     if not has_labels(dataset):
         return
@@ -35,7 +35,7 @@ def check_detector(config: Config, dataset: BaseDataset) -> Iterator[Finding]:
 
 
 def _check_loaded(config: Config, pipeline: Compose) -> Iterator[Finding]:
-    """Whether a whole pipeline loads what the losses of MMDetection's heads compare."""
+    """Check that a complete pipeline loads what the losses of MMDetection's heads need."""
     model = config.get('model') or {}
     kind = type_of(model, MODELS, config.get('default_scope'))
     is_whole = any(hasattr(step, 'meta_keys') for step in steps(pipeline))
@@ -46,8 +46,10 @@ def _check_loaded(config: Config, pipeline: Compose) -> Iterator[Finding]:
         flags.append('with_mask')
     for flag in flags if all_known(pipeline) else ():
         if not always(pipeline, partial(_has_set, flag)):
-            detail = f'LoadAnnotations({flag}=True) is not in each branch; the losses need it'
-            yield Finding('training pipeline that does not load what the model learns', detail)
+            detail = (
+                f'LoadAnnotations({flag}=True) is missing in the pipeline, or in a branch of it'
+            )
+            yield Finding('training pipeline does not load what the losses need', detail)
 
 
 def _has_set(flag: str, step: object) -> bool:
@@ -55,5 +57,5 @@ def _has_set(flag: str, step: object) -> bool:
 
 
 def finds_boxes(config: Config) -> bool:
-    """Tell whether a config's model has a head for boxes, which scales them to the image."""
+    """Return True if the model has a bbox head, which rescales boxes with ``scale_factor``."""
     return any(heads(config.get('model'), 'model', (_BOXES,)))

@@ -1,4 +1,4 @@
-"""Evaluators: whether the annotation file of each belongs to its loader, and can be scored."""
+"""Check that the annotation file of an evaluator matches its loader and can be scored."""
 
 import os
 from collections import Counter
@@ -18,26 +18,26 @@ from .category_checks import check_labels, labelled_names
 from .dataset_parts import Part, build_parts, has_labels
 from .detector_heads import finds_boxes
 from .file_reading import Reading
-from .findings import Finding
+from .findings import Finding, in_file
 from .image_checks import reason
 from .instance_checks import check_annotations, check_masks
 from .pipelines import reads, steps
 from .scored_content import check_scored
 
-_RESULT_KEYS = ('img_id', 'ori_shape')  # of a sample, which CocoMetric reads
+_RESULT_KEYS = ('img_id', 'ori_shape')  # keys of a sample that CocoMetric reads
 _TRAINING = 'train_dataloader'
 
 
 def check_evaluator(
     config: Config, name: str, parts: Sequence[Part], reading: Reading
 ) -> Iterator[Finding]:
-    """Check an evaluator against the data sets of its loader.
+    """Check an evaluator against the datasets of its loader.
 
     Args:
-        config: A complete one.
-        name: Of the evaluator.
-        parts: What the loader gives.
-        reading: How to read files.
+        config: The complete config.
+        name: Name of the evaluator.
+        parts: Datasets of the loader.
+        reading: Settings for reading files.
     """
     if any(class_problem(class_names(part.dataset)) for part in parts):
         return
@@ -49,12 +49,12 @@ def check_evaluator(
                 yield Finding(found.kind, f'{name}: {found.detail}', found.is_error)
         elif any(part.kept is not None and _lists_instances(part) for part in parts):
             called = type_name(metric) if isinstance(metric, Mapping) else type(metric).__name__
-            detail = f'{name}: {called}'
-            yield Finding('evaluator of a kind that is not checked', detail, is_error=False)
+            detail = f'{name}: {called}; only CocoMetric and its subclasses are checked'
+            yield Finding('evaluator type is not checked', detail, is_error=False)
 
 
 def _metrics(settings: Mapping | Sequence) -> Sequence:
-    """Settings of the metrics of an evaluator, in any of the forms that MMEngine takes."""
+    """Return the settings of an evaluator's metrics, in any form that MMEngine accepts."""
     if isinstance(settings, Mapping) and type_name(settings) == 'Evaluator':
         settings = settings['metrics']
     return settings if isinstance(settings, (list, tuple)) else [settings]
@@ -70,8 +70,8 @@ def _check_coco(
     path = settings.get('ann_file')
     try:
         metric = METRICS.build({**settings, 'ann_file': None})
-    except Exception as error:  # a config may hold anything
-        yield Finding('evaluator that cannot be built', reason(error))
+    except Exception as error:  # a config may contain anything
+        yield Finding('evaluator cannot be built', reason(error))
         return
     keys = (*_RESULT_KEYS, *(['scale_factor'] if finds_boxes(config) else []))
     yield from _check_samples(parts, path, keys)
@@ -99,21 +99,22 @@ def _check_coco(
 def _check_content(
     content: Mapping, metric: BaseMetric, parts: Sequence[Part], own: Part | None, path: object
 ) -> Iterator[Finding]:
-    """Check an annotation file, and what is not checked already if it is a loader's own."""
+    """Check an annotation file; skip checks already made if the loader reads the same file."""
     classes = class_names(parts[0].dataset) if parts else ()
     if metric.format_only:
         return
     has_masks = 'segm' in metric.metrics
     if own is None:
-        yield from check_annotations(content, classes, has_masks)
+        yield from in_file(check_annotations(content, classes, has_masks), path)
     elif has_masks and not reads(own.dataset.pipeline, 'with_mask'):
-        yield from check_masks(content)
-    yield from check_scored(content, labelled_names(content, classes), metric.metrics)
+        yield from in_file(check_masks(content), path)
+    scored = check_scored(content, labelled_names(content, classes), metric.metrics)
+    yield from in_file(scored, path)
     yield from _check_images(content, parts, path)
 
 
 def _check_number(names: Sequence[str], config: Config) -> Iterator[Finding]:
-    """Whether the evaluator has a category for each label of the training set."""
+    """Check that the evaluator has a category for each label of the training set."""
     settings = (config.get(_TRAINING) or {}).get('dataset')
     built = build_parts(settings, config) if isinstance(settings, Mapping) else ()
     learned = next((part.dataset for part in built if isinstance(part, Part)), None)
@@ -121,8 +122,8 @@ def _check_number(names: Sequence[str], config: Config) -> Iterator[Finding]:
         return
     number = len(class_names(learned))
     if 0 < len(names) < number:
-        detail = f'{len(names)}: {list(names)[:20]}, {number} are learned from {_TRAINING}'
-        yield Finding('evaluator with fewer classes than are learned', detail)
+        detail = f'{len(names)} classes {list(names)[:20]}, {_TRAINING} has {number}'
+        yield Finding('evaluator has fewer classes than the training dataset', detail)
 
 
 def _same(path: str, other: str) -> bool:
@@ -132,19 +133,19 @@ def _same(path: str, other: str) -> bool:
 def _check_samples(
     parts: Sequence[Part], path: str | None, keys: Sequence[str]
 ) -> Iterator[Finding]:
-    """Whether the samples have what the metric, and the model, read of them."""
+    """Check that ``meta_keys`` contain the keys that the metric and the model read."""
     keys = keys if path is not None else (*keys, 'instances')
     for part in parts:
         for step in steps(part.dataset.pipeline):
             missing = [key for key in keys if key not in getattr(step, 'meta_keys', keys)]
             if missing:
-                truth = '' if path else '; without an ann_file it takes the truth from the samples'
-                detail = f'meta_keys of {type(step).__name__} have no {", ".join(missing)}{truth}'
-                yield Finding('sample without what the evaluator reads', detail)
+                why = '' if path else '; without ann_file, samples must contain the ground truth'
+                detail = f'add {", ".join(missing)} to meta_keys of {type(step).__name__}{why}'
+                yield Finding('sample lacks a key that the evaluator reads', detail)
 
 
 def _check_images(content: Mapping, parts: Sequence[Part], path: object) -> Iterator[Finding]:
-    """Compare the images of an evaluator with those that its loader gives."""
+    """Compare the images in the ``ann_file`` of an evaluator with those of its loader."""
     if not parts or any(part.kept is None for part in parts):
         return
     given = {info.get('img_id'): info.get('img_path') for part in parts for info in part.infos}
@@ -152,29 +153,33 @@ def _check_images(content: Mapping, parts: Sequence[Part], path: object) -> Iter
     for part in parts:
         numbers.update({info.get('img_id'): part.times for info in part.infos})
     again = [
-        f'image {i}: {given[i]}, {number} times' for i, number in numbers.items() if number > 1
+        f'image id {i}: {given[i]}, {number} times' for i, number in numbers.items() if number > 1
     ]
-    yield from _counted('image that the evaluator scores more than once', again, given, path)
+    yield from _counted('image is evaluated more than once', again, given, path)
     names = {image['id']: image['file_name'] for image in content['images']}
     scored = {annotation['image_id'] for annotation in content['annotations']}
-    unknown = [f'image {image}: {path_}' for image, path_ in given.items() if image not in names]
-    yield from _counted('image that the evaluator does not know', unknown, given, path)
-    unseen = [f'image {i}: {name}' for i, name in names.items() if i in scored and i not in given]
-    yield from _counted('image that the evaluator scores and no loader gives', unseen, names, path)
+    unknown = [f'image id {image}: {path_}' for image, path_ in given.items() if image not in names]
+    yield from _counted('image id is not in the ann_file of the evaluator', unknown, given, path)
+    unseen = [
+        f'image id {i}: {name}' for i, name in names.items() if i in scored and i not in given
+    ]
+    yield from _counted(
+        'annotated image of the evaluator is not in the dataset', unseen, names, path
+    )
     others = [
-        f'image {image}: {names[image]}, the loader has {given[image]}'
+        f'image id {image}: {names[image]}, the dataset has {given[image]}'
         for image in given
         if image in names and not _is_same_name(names[image], given[image])
     ]
-    yield from _counted('image of another name in the evaluator', others, given, path)
+    yield from _counted('image id has another file name in the ann_file', others, given, path)
 
 
-def _counted(kind: str, found: Sequence[str], whole: Mapping, path: object) -> Iterator[Finding]:
+def _counted(kind: str, found: Sequence[str], images: Mapping, path: object) -> Iterator[Finding]:
     for each in found:
-        yield Finding(kind, f'{each} ({len(found)} of {len(whole)}; {path})')
+        yield Finding(kind, f'{each} ({len(found)} of {len(images)} images; {path})')
 
 
 def _is_same_name(name: object, path: object) -> bool:
-    """Whether both may name one image: COCO_val2014_42.jpg is 42.jpg in COCO 2017."""
+    """Return True if two names may be the same image: COCO_val2014_42.jpg is 42.jpg in 2017."""
     one, other = (Path(each).stem if isinstance(each, str) else '' for each in (name, path))
     return one.endswith(other) or other.endswith(one)

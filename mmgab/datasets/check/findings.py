@@ -1,13 +1,13 @@
-"""What is wrong with a data set, counted by kind, with examples."""
+"""Collect findings about a dataset: counted by kind, with examples."""
 
 import reprlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mmgab.printable_text import printable
 
-EXAMPLES = 20  # kept of each kind; the count is of all
+EXAMPLES = 20  # stored per kind; the count includes all
 _LONGEST = 600  # characters of an example
 
 _SHORT = reprlib.Repr()
@@ -17,12 +17,12 @@ _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 80
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong.
+    """Finding of the check: an error or a note.
 
     Attributes:
-        kind: What, in a few words; findings of a kind are counted together.
-        detail: Where, and what was found there.
-        is_error: Training would stop, or learn from something wrong; else it is worth knowing.
+        kind: Title of the finding; findings with the same kind are counted together.
+        detail: File or setting, the value found, and the allowed values.
+        is_error: Training would fail or learn from wrong data; False for a note.
     """
 
     kind: str
@@ -32,14 +32,14 @@ class Finding:
 
 @dataclass
 class Split:
-    """What is known of one loader's data.
+    """Counts and findings of one loader's data.
 
     Attributes:
-        name: Of the loader.
-        counts: Images, annotations and so on.
-        classes: Instances, or pixels, of every class.
+        name: Name of the loader.
+        counts: Numbers of images, annotations and so on.
+        classes: Number of instances or pixels per class.
         hashes: Digest of every image file, by path.
-        labels: Classes in the order of their labels, of each data set.
+        labels: Classes in the order of their labels, per dataset.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Split:
     _numbers: dict[tuple[str, bool], int] = field(default_factory=dict)
 
     def add(self, findings: Iterable[Finding]) -> None:
-        """Count findings."""
+        """Add findings."""
         for finding in findings:
             key = (finding.kind, finding.is_error)
             self._numbers[key] = self._numbers.get(key, 0) + 1
@@ -60,16 +60,16 @@ class Split:
                 examples.append(_cut(printable(finding.detail)))
 
     def count(self, counts: Mapping[str, int], classes: Mapping[str, int]) -> None:
-        """Set numbers of images, annotations and so on, and of every class."""
+        """Set the numbers of images, annotations and so on, and those per class."""
         self.counts.update(counts)
         self.classes.update(classes)
 
     def take(self, part: 'Split', name: str = '') -> None:
-        """Add what is known of a part of the loader's data.
+        """Merge the counts and findings of one dataset of the loader.
 
         Args:
-            part: One of several data sets.
-            name: Put before its examples.
+            part: Counts and findings of the dataset.
+            name: Prefix of its examples.
         """
         for mine, added in ((self.counts, part.counts), (self.classes, part.classes)):
             total = Counter(mine)
@@ -84,11 +84,11 @@ class Split:
 
     @property
     def errors(self) -> int:
-        """How many errors there are."""
+        """Return the number of errors."""
         return sum(number for (_, is_error), number in self._numbers.items() if is_error)
 
     def found(self) -> list[dict]:
-        """Kinds of findings, errors first, the most frequent first."""
+        """Return the findings by kind: errors first, then by frequency."""
         kinds = sorted(self._numbers.items(), key=lambda item: (not item[0][1], -item[1]))
         return [
             dict(kind=kind, is_error=is_error, count=count, examples=self._found[kind, is_error])
@@ -96,8 +96,14 @@ class Split:
         ]
 
 
+def in_file(findings: Iterable[Finding], path: object) -> Iterator[Finding]:
+    """Append the file that findings are about to their details."""
+    for finding in findings:
+        yield Finding(finding.kind, f'{finding.detail} ({path})', finding.is_error)
+
+
 def shown(value: object) -> str:
-    """Write a value of a file in some characters, however long or deeply nested it is."""
+    """Shorten a value of a file for a message, however long or deeply nested it is."""
     return _SHORT.repr(value)
 
 

@@ -1,4 +1,4 @@
-"""Data sets in MMSegmentation's layout: images, label maps, their names and settings."""
+"""Check datasets in MMSegmentation's layout: images, label maps, file names and settings."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from mmgab.datasets.image_file import read_regular_file
 
 from .file_reading import Reading
 from .findings import Finding, Split
-from .image_checks import Looked, reason
+from .image_checks import InspectedImage, reason
 from .image_folder import check_folder, check_suffix, shown_suffixes
 from .label_map_file import LabelMap
 from .label_settings import check_settings, ignored_label, label_loaders
@@ -22,22 +22,23 @@ from .split_images import add_images, bad_names
 def check_label_maps(
     split: Split, dataset: SegmentationDataset, config: Config, reading: Reading
 ) -> None:
-    """Check a data set of images and label maps.
+    """Check a dataset of images and label maps.
 
     Args:
-        split: Which gets the findings.
-        dataset: MMSegmentation's, built as the config says, its files not listed yet.
-        config: A complete config.
-        reading: How to read files.
+        split: Split that receives the findings.
+        dataset: MMSegmentation's dataset, built from the config, files not listed yet.
+        config: The complete config.
+        reading: Settings for reading files.
     """
     if not dataset.metainfo.get('classes'):
         detail = f"{type(dataset).__name__}: set metainfo=dict(classes=('name', ...))"
-        split.add([Finding('data set without classes', detail)])
+        split.add([Finding('dataset without classes', detail)])
         return
     split.add(check_settings(config, split.name, dataset))
     if 'img_path' not in dataset.data_prefix:
-        detail = f'{type(dataset).__name__}: data_prefix={dict(dataset.data_prefix)}'
-        split.add([Finding("data set whose data_prefix has no 'img_path'", detail)])
+        prefix = dict(dataset.data_prefix)
+        detail = f"{type(dataset).__name__}: data_prefix={prefix} needs the key 'img_path'"
+        split.add([Finding('dataset without data_prefix.img_path', detail)])
         return
     source = _source(dataset)
     infos = _listed(split, dataset, reading)
@@ -49,8 +50,8 @@ def check_label_maps(
     )  # fmt: skip
     paths = [info['seg_map_path'] for info in infos if info.get('seg_map_path')]
     if infos and not paths:
-        detail = f"{source}: data_prefix has no 'seg_map_path'"
-        split.add([Finding('data set without label maps', detail, labels.is_training)])
+        detail = f"{source}: set data_prefix['seg_map_path']"
+        split.add([Finding('dataset without label maps', detail, labels.is_training)])
     maps = _check_maps(split, dataset, paths, labels, reading)
     if len(maps) == len(images):
         split.add(_other_sizes(images, maps))
@@ -66,7 +67,8 @@ def _check_maps(
 ) -> list[LabelMap]:
     """Read and check label maps."""
     backends = dict.fromkeys(loader.backend for loader in label_loaders(dataset.pipeline))
-    for backend in reversed(backends or ['pillow']):  # branches may differ; the first one counts
+    # Branches of a pipeline may differ; counts are those of the first one.
+    for backend in reversed(backends or ['pillow']):
         maps = reading.label_maps(paths, f'{split.name}, labels', backend)
         split.add(check_labels(maps, labels))
     split.add(bad_names(paths))
@@ -78,7 +80,7 @@ def _check_maps(
 
 
 def _source(dataset: SegmentationDataset) -> str:
-    """Where a data set looks for images, and what is there."""
+    """Describe where a dataset looks for images, and the suffixes found there."""
     if dataset.ann_file and not os.path.isdir(dataset.ann_file):
         return str(dataset.ann_file)
     folder, suffix = dataset.data_prefix['img_path'], dataset.img_suffix
@@ -86,7 +88,7 @@ def _source(dataset: SegmentationDataset) -> str:
 
 
 def _listed(split: Split, dataset: SegmentationDataset, reading: Reading) -> list[dict]:
-    """Images and label maps of a data set; what it would pass over is a finding."""
+    """List the images and label maps of a dataset; report entries that it would skip."""
     folder = dataset.data_prefix['img_path']
     if dataset.ann_file and not os.path.isdir(dataset.ann_file):
         try:
@@ -98,33 +100,33 @@ def _listed(split: Split, dataset: SegmentationDataset, reading: Reading) -> lis
     elif folder:
         split.add(check_folder(folder, dataset.img_suffix))
         split.add(check_suffix(folder, dataset.img_suffix))
-    dataset.serialize_data = False  # of nothing it raises an error
+    dataset.serialize_data = False  # serializing an empty list raises an error
     dataset.full_init()
     return [dataset.get_data_info(index) for index in range(len(dataset))]
 
 
-def _other_sizes(images: Sequence[Looked], maps: Sequence[LabelMap]) -> Iterator[Finding]:
+def _other_sizes(images: Sequence[InspectedImage], maps: Sequence[LabelMap]) -> Iterator[Finding]:
     for image, labels in zip(images, maps, strict=True):
         if None not in (image.size, labels.size) and image.size != labels.size:
             is_turned = any('EXIF' in found.kind for found in image.findings)
-            why = '; its EXIF orientation turns the image, not the label map' if is_turned else ''
+            why = '; the EXIF orientation rotates only the image' if is_turned else ''
             detail = f'{labels.path}: {labels.size}, the image has {image.size}{why}'
-            yield Finding('label map of another size', detail)
+            yield Finding('label map size differs from the image', detail)
 
 
 def _without_partner(dataset: SegmentationDataset, expected: Sequence[str]) -> Iterator[Finding]:
-    """Images without a label map, and label maps without an image."""
+    """Report images without a label map, and label maps without an image."""
     folder = dataset.data_prefix.get('seg_map_path')
     if not folder or not os.path.isdir(folder):
         return
     missing = [path for path in expected if not os.path.lexists(path)]
     if missing:
         detail = (
-            f'{len(missing)} of {len(expected)}: {missing[0]} for example; seg_map_suffix='
+            f'{len(missing)} of {len(expected)} missing, for example {missing[0]}; seg_map_suffix='
             f'{dataset.seg_map_suffix!r}, the folder has {shown_suffixes(folder)}'
         )
         yield Finding('images without a label map', detail)
-    if dataset.ann_file or dataset._indices is not None:  # a part of the folder, as it is meant
+    if dataset.ann_file or dataset._indices is not None:  # a subset of the folder is intended
         return
     known = {os.path.realpath(path) for path in expected}
     for path in sorted(Path(folder).rglob(f'*{dataset.seg_map_suffix}')):

@@ -1,4 +1,4 @@
-"""Settings of a config about label maps, which model, metric, data set and transforms share."""
+"""Compare the label map settings of model, metric, dataset and transforms."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ from .pipelines import all_known, always, steps
 from .segmentation_dataset import SegmentationDataset
 
 _HEADS = ('decode_head', 'auxiliary_head')
-_VOID = 255  # the default of each setting, and what the loader writes
+_VOID = 255  # default of each setting, and the value that the loader writes
 
 
 @dataclass(frozen=True)
 class LabelLoader:
-    """How a pipeline loads label maps.
+    """Transform that loads label maps.
 
     Attributes:
         backend: MMCV's ``imdecode_backend``.
-        reduces_zero: The transform's ``reduce_zero_label``; None for the data set's.
-        kind: Of the transform.
-        is_known: Whether it is MMSegmentation's, or this library's, which calls that.
+        reduces_zero: The transform's ``reduce_zero_label``; None for the dataset's.
+        kind: Class name of the transform.
+        is_known: True for MMSegmentation's transform, alone or inside mmgab's.
     """
 
     backend: str = 'pillow'
@@ -38,10 +38,10 @@ class LabelLoader:
 
 
 def label_loaders(pipeline: Compose) -> Iterator[LabelLoader]:
-    """Transforms of a pipeline, and within them, that load label maps.
+    """Yield the transforms of a pipeline that load label maps, nested ones included.
 
     Args:
-        pipeline: A built one.
+        pipeline: A built pipeline.
     """
     for step in steps(pipeline):
         if not _loads_labels(step):
@@ -56,7 +56,7 @@ def _loads_labels(step: object) -> TypeGuard[LoadAnnotations]:
 
 
 def ignored_label(config: Config, name: str) -> int:
-    """Label that the losses leave out, for the training loader, or the metric, for another."""
+    """Return the ``ignore_index`` of the losses (training loader) or of the metric (others)."""
     settings = _of_heads(config) if name == 'train_dataloader' else _of_metrics(config, name)
     return next((value for _, value in settings), _VOID)
 
@@ -65,9 +65,9 @@ def check_settings(config: Config, name: str, dataset: SegmentationDataset) -> I
     """Compare settings that must agree.
 
     Args:
-        config: A complete config.
-        name: Of a loader.
-        dataset: One of its data sets, built.
+        config: The complete config.
+        name: Name of a loader.
+        dataset: A built dataset of the loader.
     """
     yield from _check_loaders(name, dataset)
     is_training = name == 'train_dataloader'
@@ -75,14 +75,15 @@ def check_settings(config: Config, name: str, dataset: SegmentationDataset) -> I
     of_heads = _of_heads(config)
     given = [*of_heads, *(() if is_training else _of_metrics(config, name))]
     if len({value for _, value in given}) > 1:
-        # A score without the background is a choice, whatever the losses ignore.
+        # A metric that ignores a class, such as background, may be intended.
         leaves_out = all(0 <= value < number for _, value in given[len(of_heads) :])
         is_choice = not is_training and leaves_out and len({value for _, value in of_heads}) == 1
-        yield Finding('ignore_index that differ', _listed(given), is_error=not is_choice)
+        detail = _listed(given) + ('' if is_choice else '; set one value in all')
+        yield Finding('ignore_index settings differ', detail, is_error=not is_choice)
     ignored = ignored_label(config, name)
     if dataset.ignore_index != ignored:
         both = _listed([*given, (f'{name}.dataset.ignore_index', dataset.ignore_index)])
-        yield Finding('ignore_index of the data set has no effect', both, is_error=False)
+        yield Finding('ignore_index of the dataset has no effect', both, is_error=False)
     if is_training:
         yield from _check_padding(_paddings(config, dataset.pipeline), ignored, number)
         for where, head in _heads(config):
@@ -95,20 +96,20 @@ def _check_loaders(name: str, dataset: SegmentationDataset) -> Iterator[Finding]
     is_training = name == 'train_dataloader'
     is_loaded = always(dataset.pipeline, _loads_labels) or not all_known(dataset.pipeline)
     if is_training and transforms and not is_loaded:
-        where = 'in each branch of' if loaders else 'among'
+        where = 'a branch of ' if loaders else ''
         kinds = [type(each).__name__ for each in transforms]
-        detail = f'{name}: no LoadAnnotations {where} {kinds}'
-        yield Finding('training pipeline that loads no label maps', detail)
+        detail = f'{name}: LoadAnnotations is missing in {where}{kinds}'
+        yield Finding('training pipeline does not load label maps', detail)
     for loader in loaders:
         if not loader.is_known:
-            detail = f"{name}: {loader.kind} is not MMSegmentation's; checked as if it were"
-            yield Finding('label maps with a loader that is not checked', detail, is_error=False)
+            detail = f'{name}: {loader.kind} is custom, label maps are read as by LoadAnnotations'
+            yield Finding('label map loader is not checked', detail, is_error=False)
         elif loader.reduces_zero not in (None, expected):
             detail = (
-                f'{name}: reduce_zero_label={loader.reduces_zero} in {loader.kind} of the '
-                f"pipeline, {expected} in the data set; set both alike, or the data set's alone"
+                f'{name}: reduce_zero_label={loader.reduces_zero} in {loader.kind}, {expected} in '
+                'the dataset; set it in the dataset only'
             )
-            yield Finding('reduce_zero_label of pipeline and data set differ', detail)
+            yield Finding('reduce_zero_label of pipeline and dataset differ', detail)
 
 
 def _check_padding(
@@ -117,15 +118,15 @@ def _check_padding(
     for where, value in paddings:
         if value == ignored:
             continue
-        is_class = 0 <= value < number  # the background, for example, as some mean it
-        detail = f'{where}={value}, the losses ignore {ignored}' + (
-            ': padding is trained as a class' if is_class else ''
+        is_class = 0 <= value < number  # for example background, which may be intended
+        detail = f'{where}={value}, the losses have ignore_index={ignored}' + (
+            '; padding is trained as a class' if is_class else ''
         )
-        yield Finding('padding of label maps that is not ignored', detail, not is_class)
+        yield Finding('padding value of label maps is not ignored', detail, not is_class)
 
 
 def _paddings(config: Config, pipeline: object) -> Iterator[tuple[str, int]]:
-    """Values of padded pixels of label maps, and where they are set."""
+    """Yield the settings of padding values for label maps, and their values."""
     preprocessor = (config.get('model') or {}).get('data_preprocessor') or {}
     if 'seg_pad_val' in preprocessor:
         yield 'model.data_preprocessor.seg_pad_val', preprocessor['seg_pad_val']
@@ -155,7 +156,7 @@ def _of_metrics(config: Config, name: str) -> list[tuple[str, int]]:
 
 
 def _heads(config: Config) -> Iterator[tuple[str, Mapping]]:
-    """Segmentation heads of the model, and their names."""
+    """Yield the segmentation heads of the model with their config keys."""
     for key in _HEADS:
         yield from heads(config.get('model'), 'model', (key,))
 

@@ -1,4 +1,4 @@
-"""Data sets of instances that load themselves: what they say of their images is checked."""
+"""Check the loaded data infos of instance datasets with custom annotation formats."""
 
 import math
 import os
@@ -13,13 +13,13 @@ from .category_checks import check_labels
 from .dataset_parts import Part
 from .file_reading import Reading
 from .findings import Finding, Split, shown
-from .image_checks import Looked, reason
+from .image_checks import InspectedImage, reason
 from .kept_images import check_keys, check_seg_maps, count_kept
 from .split_images import add_images
 
 
 def check_listed(split: Split, part: Part, reading: Reading) -> None:
-    """Check the images and instances that a data set lists, whatever its files are."""
+    """Check the images and instances that a dataset lists, for any annotation format."""
     dataset, kind = part.dataset, type(part.dataset).__name__
     split.add(_check_file(dataset.ann_file, reading))
     if split.errors:
@@ -28,20 +28,22 @@ def check_listed(split: Split, part: Part, reading: Reading) -> None:
     if part.kept is None:
         return
     if not part.kept:
-        split.add([Finding('data set of which no image is kept', f'{kind}: {dataset.ann_file}')])
+        split.add([Finding('dataset keeps no image', f'{kind}: {dataset.ann_file}')])
     infos = [info for info in part.kept if isinstance(info, Mapping)]
     if not all(isinstance(info.get('img_path'), str) and 'instances' in info for info in infos):
         part.kept = None
-        detail = f'{kind}: it does not list an image and its instances'
-        split.add([Finding('data set of a kind that is not checked', detail, is_error=False)])
+        detail = f"{kind}: each data info needs 'img_path' and 'instances'"
+        split.add([Finding('dataset type is not checked', detail, is_error=False)])
         return
-    detail = f'{kind}: what it makes of its files is checked, the files themselves are not'
-    split.add([Finding('data set that loads itself', detail, is_error=False)])
+    detail = f'{kind}: only the loaded images, boxes and labels are checked'
+    split.add(
+        [Finding('annotation files of this dataset type are not checked', detail, is_error=False)]
+    )
     classes = class_names(dataset)
     split.add(check_labels(label_names(dataset) or (), classes, dataset.ann_file))
-    looked = reading.images([info['img_path'] for info in infos], split.name)
-    add_images(split, looked, str(dataset.ann_file))
-    for info, image in zip(infos, looked, strict=True):
+    inspected = reading.images([info['img_path'] for info in infos], split.name)
+    add_images(split, inspected, str(dataset.ann_file))
+    for info, image in zip(infos, inspected, strict=True):
         split.add(_check_size(info, image))
         for instance in info['instances']:
             split.add(_check_instance(instance, info, len(classes)))
@@ -52,7 +54,7 @@ def check_listed(split: Split, part: Part, reading: Reading) -> None:
 
 
 def _check_file(path: object, reading: Reading) -> Iterator[Finding]:
-    """Whether an annotation file is one, and not too large: its data set would read it at once."""
+    """Check that an annotation file is a regular file within the size limit."""
     if isinstance(path, str) and path and '://' not in path and not os.path.isdir(path):
         try:
             read_regular_file(path, reading.max_annotation_bytes)
@@ -60,31 +62,31 @@ def _check_file(path: object, reading: Reading) -> Iterator[Finding]:
             yield Finding('annotation file cannot be read', f'{path}: {reason(error)}')
 
 
-def _check_size(info: Mapping, image: Looked) -> Iterator[Finding]:
+def _check_size(info: Mapping, image: InspectedImage) -> Iterator[Finding]:
     size = info.get('width'), info.get('height')
     if None not in size and image.size is not None and tuple(image.size) != size:
-        detail = f'{info["img_path"]}: {size} annotated, the file has {image.size}'
-        yield Finding('image of another size', detail)
+        detail = f'{info["img_path"]}: annotated size {size}, the image file has {image.size}'
+        yield Finding('image size differs from the annotations', detail)
 
 
 def _check_instance(instance: Mapping, info: Mapping, classes: int) -> Iterator[Finding]:
     box, label = instance.get('bbox'), instance.get('bbox_label')
-    where = f'{info["img_path"]}: {shown(box)}'
+    where = f'{info["img_path"]}: bbox {shown(box)}'
     if box is not None:
         corners = _corners(box)
         if corners is None:
-            yield Finding('box that is no (left, top, right, bottom)', where)
+            yield Finding('bbox is not [x1, y1, x2, y2]', where)
         elif corners[2] <= corners[0] or corners[3] <= corners[1]:
-            yield Finding('box without area', where, is_error=False)
+            yield Finding('bbox without area', where, is_error=False)
     if instance.get('ignore_flag') or label is None:
         return
     if not isinstance(label, Integral) or not 0 <= int(label) < classes:
-        detail = f'{where}: {shown(label)}, allowed are 0 to {classes - 1}'
-        yield Finding('label that is no class', detail)
+        detail = f'{where} has bbox_label {shown(label)}, allowed are 0 to {classes - 1}'
+        yield Finding('label is not a class', detail)
 
 
 def _corners(box: Iterable) -> list[float] | None:
-    """Four finite numbers, of whatever a data set lists them in."""
+    """Return four finite numbers from any iterable; None if they are not."""
     try:
         corners = [float(corner) for corner in box]
     except (TypeError, ValueError):

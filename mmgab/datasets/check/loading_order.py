@@ -1,4 +1,4 @@
-"""The order of a training pipeline: annotations are loaded before the image is moved or scaled."""
+"""Check that a training pipeline loads annotations before geometric transforms."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from mmengine.dataset import Compose
 from .findings import Finding
 from .pipelines import all_known, steps
 
-# Transforms, and those derived from them, that take boxes and masks along with the image.
+# Transforms (and subclasses) that change boxes and masks together with the image.
 _MOVING = {
     'CenterCrop', 'Expand', 'GeomTransform', 'MinIoURandomCrop', 'RandomAffine',
     'RandomCenterCropPad', 'RandomChoiceResize', 'RandomCrop', 'RandomFlip', 'RandomResize',
@@ -18,10 +18,10 @@ _MOVING = {
 
 
 def check_order(pipeline: Compose) -> Iterator[Finding]:
-    """Note transforms that come before the annotations, which would stay as they are in the file.
+    """Report geometric transforms that come before ``LoadAnnotations``.
 
     Args:
-        pipeline: Of a training set, built.
+        pipeline: Built pipeline of a training set.
     """
     if not all_known(pipeline):
         return
@@ -29,9 +29,11 @@ def check_order(pipeline: Compose) -> Iterator[Finding]:
     for step in steps(pipeline):
         if isinstance(step, LoadAnnotations):
             for name in before:
-                detail = f'{name} is before {type(step).__name__}: boxes, masks and label maps '
-                detail += 'are as in the file, the image is not. Load them first'
-                yield Finding('transform before the annotations are loaded', detail)
+                detail = (
+                    f'{name} comes before {type(step).__name__}: it changes the image, but not '
+                )
+                detail += 'boxes, masks and label maps. Load them first'
+                yield Finding('transform comes before LoadAnnotations', detail)
             return
         if any(base.__name__ in _MOVING for base in type(step).__mro__):
             before.append(type(step).__name__)

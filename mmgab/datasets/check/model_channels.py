@@ -1,4 +1,4 @@
-"""Channels of images that a model takes, as its config says."""
+"""Read the image channels that a model expects from its config."""
 
 import inspect
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ _CHANGE_CHANNELS = {'RGB2Gray', 'ConcatCDInput', 'LoadMultipleRSImageFromFile'}
 
 @dataclass(frozen=True)
 class ModelChannels:
-    """Channels that a model takes.
+    """Image channels that a model expects.
 
     Attributes:
-        network: Of the patch projection, or first convolution; None where it is not known.
-        mean: Values of the data preprocessor's mean; None where it has none.
-        repeats: Whether the data preprocessor makes three channels of one.
+        network: Input channels of the backbone; None if unknown.
+        mean: Length of the data preprocessor's ``mean``; None if it has none.
+        repeats: Whether the data preprocessor expands one channel to three.
     """
 
     network: int | None
@@ -30,25 +30,25 @@ class ModelChannels:
     repeats: bool
 
     def problem(self, channels: int) -> str | None:
-        """Why images of a number of channels do not fit, if so."""
+        """Return why images with so many channels do not match; None if they do."""
         if self.repeats and channels == 1 and self.mean == self.network:
             return None
         if self.network not in (None, channels):
-            return f'the backbone takes {self.network}'
+            return f'the backbone expects {self.network}'
         if self.mean not in (None, 1, channels):
             return f"the data preprocessor's mean has {self.mean} values"
         return None
 
 
 def model_channels(config: Config, pipeline: Compose) -> ModelChannels | None:
-    """Read the channels that a config's model takes.
+    """Read the image channels that the model of a config expects.
 
     Args:
-        config: A complete one.
-        pipeline: Of a data set, built.
+        config: The complete config.
+        pipeline: Built pipeline of a dataset.
 
     Returns:
-        Channels; None where there is no model, or where transforms may change channels.
+        Channels; None if there is no model, or if transforms may change channels.
     """
     model = config.get('model') or {}
     if not model.get('backbone') or _changes(pipeline):
@@ -58,7 +58,7 @@ def model_channels(config: Config, pipeline: Compose) -> ModelChannels | None:
     return ModelChannels(
         _of_backbone(model['backbone'], config.get('default_scope')),
         None if mean is None else len(mean),
-        # MMSegmentation's subtracts the mean whatever its length, which repeats the channel.
+        # SegDataPreProcessor subtracts a mean of any length, which broadcasts one channel.
         type_name(preprocessor) == 'SegDataPreProcessor',
     )
 
@@ -74,6 +74,6 @@ def _of_backbone(backbone: dict, scope: str | None) -> int | None:
 
 
 def _changes(pipeline: Compose) -> bool:
-    """Whether a transform changes channels, or may do so."""
+    """Return True if a transform changes channels, or may do so."""
     names = {type(each).__name__ for each in steps(pipeline)}
     return bool(names & _CHANGE_CHANNELS) or not all_known(pipeline)

@@ -1,4 +1,4 @@
-"""Heads within the settings of a model, and the number of their classes."""
+"""Find the heads in the settings of a model, and check their ``num_classes``."""
 
 from collections.abc import Collection, Iterator, Mapping
 
@@ -6,7 +6,7 @@ from .findings import Finding
 
 
 def heads(node: object, path: str, names: tuple[str, ...]) -> Iterator[tuple[str, Mapping]]:
-    """Heads within settings, also each of a cascade, and where they are."""
+    """Yield the heads within settings, each stage of a cascade included, with their config keys."""
     if isinstance(node, (list, tuple)):
         for index, each in enumerate(node):
             yield from heads(each, f'{path}[{index}]', names)
@@ -21,11 +21,11 @@ def check_number(where: str, head: Mapping, allowed: Collection[int]) -> Iterato
     """Compare the classes of a head with those of the data.
 
     Args:
-        where: Of the head, in the config.
-        head: Its settings; a head without the number has its class's own.
-        allowed: Numbers of classes that fit.
+        where: Config key of the head.
+        head: Settings of the head; without ``num_classes``, the head's default is used.
+        allowed: Allowed numbers of classes.
     """
     number = head.get('num_classes')
     if number is not None and number not in allowed:
-        detail = f'{where}.num_classes={number}, the data set has {max(allowed)} classes'
-        yield Finding('number of classes of a head is another', detail)
+        detail = f'{where}.num_classes={number}, the dataset has {max(allowed)} classes'
+        yield Finding('num_classes of a head differs from the dataset', detail)

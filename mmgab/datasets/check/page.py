@@ -1,4 +1,4 @@
-"""The page of a check: what is there, what is wrong with it, how often each class is."""
+"""Write the HTML page of a check: counts, findings and class frequencies."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ _TEMPLATE = Path(__file__).with_name('check.html.j2')
 
 
 def write_page(result: Mapping, path: Path) -> None:
-    """Write what ``check.json`` holds as one HTML file."""
+    """Write the content of ``check.json`` as one HTML file."""
     splits = [
         dict(split, largest=max([1, *split['classes'].values()])) for split in result['splits']
     ]

@@ -1,4 +1,4 @@
-"""Pipelines of transforms: what the steps within steps are, and what they read."""
+"""Inspect transforms of a pipeline, nested ones included."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -9,7 +9,7 @@ _PACKAGES = ('mmcv', 'mmdet', 'mmseg', 'mmgab', 'mmpretrain', 'mmengine')
 
 
 def steps(pipeline: object) -> Iterator[object]:
-    """All transforms of a built pipeline, also those that are arguments of others."""
+    """Yield all transforms of a built pipeline, also those that are arguments of others."""
     if isinstance(pipeline, (list, tuple)):
         for each in pipeline:
             yield from steps(each)
@@ -21,27 +21,27 @@ def steps(pipeline: object) -> Iterator[object]:
 
 
 def all_known(pipeline: Compose) -> bool:
-    """Tell whether all transforms of a built pipeline are OpenMMLab's or this library's."""
-    transforms = [*pipeline.transforms, *steps(pipeline)]  # a function is no step
+    """Return True if all transforms of a built pipeline are OpenMMLab's or mmgab's."""
+    transforms = [*pipeline.transforms, *steps(pipeline)]  # steps() skips plain functions
     return all(type(each).__module__.partition('.')[0] in _PACKAGES for each in transforms)
 
 
 def reads(pipeline: object, flag: str) -> bool:
-    """Tell whether a transform loads what a flag stands for, by its default or the config.
+    """Return True if a transform has a flag such as ``with_mask`` set, by default or config.
 
     Args:
-        pipeline: A built one.
+        pipeline: A built pipeline.
         flag: ``'with_bbox'``, ``'with_label'``, ``'with_mask'`` or ``'with_seg'``.
     """
     return any(getattr(step, flag, False) for step in steps(pipeline))
 
 
 def always(pipeline: object, is_wanted: Callable[[object], bool]) -> bool:
-    """Tell whether a transform of some kind is applied to each sample, in whatever branch.
+    """Return True if a matching transform is applied to every sample, in each branch.
 
     Args:
-        pipeline: A built one, or a part of it.
-        is_wanted: Tells whether a transform is of that kind.
+        pipeline: A built pipeline, or a part of it.
+        is_wanted: Returns True for a matching transform.
     """
     if isinstance(pipeline, RandomChoice):
         return all(always(branch, is_wanted) for branch in pipeline.transforms)

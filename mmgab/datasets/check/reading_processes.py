@@ -1,4 +1,4 @@
-"""Reading of many files by several processes, of which one may die of a file."""
+"""Read many files in several processes, and survive a file that crashes its process."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-_CHUNK = 16  # files that a process takes at once
-_SUSPECTS = 1024  # files after the last that was read, one of which killed a process
-_DEATHS = 20  # of as many files processes may die; then it is not the files
+_CHUNK = 16  # files per task of a process
+_SUSPECTS = 1024  # files after the last result, one of which crashed a process
+_DEATHS = 20  # crashes that are attributed to files; more have another cause
 
 Result = TypeVar('Result')
 
@@ -22,24 +22,24 @@ def read_files(
     title: str,
     workers: int | None = None,
 ) -> list[Result]:
-    """Read files in processes, with a progress bar in a terminal.
+    """Read files in several processes, with a progress bar in a terminal.
 
     Args:
-        read: What to do with a path; runs in the processes.
-        unreadable: Makes the result for a path whose process died, and the reason.
-        paths: Of the files.
-        title: Of the progress bar.
-        workers: Processes; one for each core by default.
+        read: Reads a path; runs in the processes.
+        unreadable: Returns the result for a path that crashed its process, with the reason.
+        paths: Paths of the files.
+        title: Title of the progress bar.
+        workers: Number of processes; by default one per core.
 
     Returns:
-        A result for each file, in their order.
+        A result for each file, in the order of ``paths``.
 
     Raises:
-        RuntimeError: If processes die again and again.
+        RuntimeError: If more than 20 processes die.
     """
     results: list[Result] = []
     deaths = 0
-    # disable=None: no bar where nobody sees it move.
+    # disable=None: no progress bar without a terminal.
     with tqdm(desc=title, total=len(paths), unit='file', leave=False, disable=None) as bar:
 
         def note(result: Result) -> None:
@@ -49,7 +49,7 @@ def read_files(
         while len(results) < len(paths):
             for result in _until_one_dies(read, paths[len(results) :], workers, _CHUNK):
                 note(result)
-            # If a process died, of one of the next files: another one reads them one by one.
+            # If a process died, one of the next files crashed it: read them one by one.
             suspects = paths[len(results) :][:_SUSPECTS]
             end = len(results) + len(suspects)
             for result in _until_one_dies(read, suspects, 1, 1):
@@ -57,14 +57,16 @@ def read_files(
             if len(results) < end:
                 deaths += 1
                 if deaths > _DEATHS:
-                    raise RuntimeError(f'{deaths} processes died; fewer --workers need less memory')
-                note(unreadable(paths[len(results)], 'the process that read it died'))
+                    raise RuntimeError(
+                        f'{deaths} reading processes died; reduce --workers to save memory'
+                    )
+                note(unreadable(paths[len(results)], 'the process that read this file died'))
     return results
 
 
 def _until_one_dies(
     read: Callable[[str], Result], paths: Sequence[str], workers: int | None, chunk: int
 ) -> Iterator[Result]:
-    """Results in the order of the files, up to the first that a process took with it."""
+    """Yield results in the order of the files, up to the first that crashed its process."""
     with ProcessPoolExecutor(workers) as pool, suppress(BrokenProcessPool):
         yield from pool.map(read, paths, chunksize=chunk)

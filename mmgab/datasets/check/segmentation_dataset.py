@@ -1,4 +1,4 @@
-"""Data sets in MMSegmentation's layout, by what a check asks of them."""
+"""Define the interface of MMSegmentation datasets that the check uses."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -7,20 +7,20 @@ from mmengine.dataset import Compose
 
 
 class SegmentationDataset(Protocol):
-    """MMSegmentation's ``BaseSegDataset``, which this library does not import.
+    """Protocol of MMSegmentation's ``BaseSegDataset``, which mmgab does not import.
 
     Attributes:
-        metainfo: With ``classes``, in the order of their labels.
-        pipeline: Built.
-        ann_file: List of the images; a folder, or empty, where all of a folder are meant.
+        metainfo: Contains ``classes``, in the order of their labels.
+        pipeline: The built pipeline.
+        ann_file: List of images; a folder, or empty, for all images of a folder.
         data_prefix: Folders of images and label maps.
-        img_suffix: End of an image's name.
-        seg_map_suffix: End of a label map's name.
-        reduce_zero_label: Whether 0 in a file stands for no label and 1 for the first class.
-        ignore_index: Label of pixels without one.
-        label_map: For a subset of the classes: new label of an old one.
-        serialize_data: Whether infos are kept as bytes, to be shared by processes.
-        data_list: Of each image, once they are listed.
+        img_suffix: Suffix of image names.
+        seg_map_suffix: Suffix of label map names.
+        reduce_zero_label: Whether label 0 is ignored and label 1 is the first class.
+        ignore_index: Label of ignored pixels.
+        label_map: New label by old label, for a subset of the classes.
+        serialize_data: Whether data infos are serialized, to be shared by processes.
+        data_list: Data infos, after ``full_init``.
     """
 
     metainfo: Mapping
@@ -41,6 +41,6 @@ class SegmentationDataset(Protocol):
         """List the files."""
 
     def get_data_info(self, index: int) -> dict:
-        """Paths of an image and its label map."""
+        """Return the paths of an image and its label map."""
 
     def __len__(self) -> int: ...

@@ -1,4 +1,4 @@
-"""The data sets of a loader, each checked by its kind; an exception is a finding as well."""
+"""Check the datasets of a loader by type; exceptions become findings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -28,20 +28,20 @@ TRAINING = 'train_dataloader'
 def check_loader(
     config: Config, name: str, reading: Reading, evaluators: Sequence[str] = ()
 ) -> Split:
-    """Check the data sets of a loader, whatever wraps them.
+    """Check the datasets of a loader, inside any wrappers.
 
     Args:
-        config: A complete one.
-        name: Of the loader.
-        reading: How to read files.
-        evaluators: Names of those that score what the loader gives.
+        config: The complete config.
+        name: Name of the loader.
+        reading: Settings for reading files.
+        evaluators: Names of the evaluators of the loader.
     """
     split = Split(name)
     settings = config[name].dataset
     if not isinstance(settings, Mapping):
-        detail = f'{name}.dataset is a {type(settings).__name__}, and must be one data set: '
-        detail += "dict(type='ConcatDataset', datasets=[...]) makes one of several"
-        split.add([Finding('data set that cannot be built', detail)])
+        detail = f'{name}.dataset is a {type(settings).__name__}, expected one dict; use '
+        detail += "dict(type='ConcatDataset', datasets=[...]) for several datasets"
+        split.add([Finding('dataset cannot be built', detail)])
         return split
     built = list(build_parts(settings, config))
     parts = [part for part in built if isinstance(part, Part)]
@@ -51,8 +51,8 @@ def check_loader(
         try:
             decoder = _decoder(part.dataset.pipeline, config)
             _check(found, part, config, replace(reading, decoder=decoder))
-        except Exception as error:  # files may hold anything
-            found.add([Finding('data set that cannot be checked', f'{part.name}: {error}')])
+        except Exception as error:  # files may contain anything
+            found.add([Finding('dataset cannot be checked', f'{part.name}: {error}')])
         split.take(found, part.name if len(built) > 1 else '')
     split.labels = [class_names(part.dataset) for part in parts if has_labels(part.dataset)]
     split.add(check_wrappers(settings, parts))
@@ -62,39 +62,39 @@ def check_loader(
         try:
             split.add(check_evaluator(config, evaluator, parts, reading))
         except Exception as error:
-            split.add([Finding('evaluator that cannot be checked', f'{evaluator}: {error}')])
+            split.add([Finding('evaluator cannot be checked', f'{evaluator}: {error}')])
     return split
 
 
 def check_leaks(split: Split, others: Sequence[Split]) -> None:
-    """Note images that a split shares with the training set."""
+    """Report images that a split shares with the training set."""
     for other in others:
         by_digest = {digest: path for path, digest in other.hashes.items()}
         for path, digest in split.hashes.items():
             if digest in by_digest:
-                detail = f'{path} is {by_digest[digest]} of {other.name}'
-                split.add([Finding('image of the training set', detail)])
+                detail = f'{path} is identical to {by_digest[digest]} of {other.name}'
+                split.add([Finding('image is also in the training set', detail)])
 
 
 def check_same_labels(split: Split, others: Sequence[Split]) -> None:
-    """Note classes that have another label than in the training set."""
+    """Report classes that have another label than in the training set."""
     for other in others:
         for learned in other.labels[:1]:
             for classes in split.labels:
                 for label, instead in misplaced(learned, classes).items():
                     detail = f'label {label} is {learned[label]} in {other.name}, {instead} here'
-                    split.add([Finding('class of another label than in training', detail)])
+                    split.add([Finding('class has another label than in training', detail)])
 
 
 def _check(split: Split, part: Part, config: Config, reading: Reading) -> None:
-    """Check a data set, told by its class."""
+    """Check a dataset according to its class."""
     dataset = part.dataset
     if split.name == TRAINING:
         split.add(check_detector(config, dataset))
         split.add(check_order(dataset.pipeline))
     problem = class_problem(class_names(dataset))
     if problem is not None:
-        split.add([Finding('classes that are no tuple', problem)])
+        split.add([Finding('classes in metainfo are invalid', problem)])
     elif is_coco(dataset):
         check_coco(split, part, reading)
     elif hasattr(dataset, 'reduce_zero_label'):
@@ -105,24 +105,24 @@ def _check(split: Split, part: Part, config: Config, reading: Reading) -> None:
 
 
 def _check_targets(parts: Sequence[Part]) -> Iterator[Finding]:
-    """Note a training set of which no instance reaches the loss."""
+    """Report a training set without an instance that contributes to the loss."""
     if all(part.kept for part in parts):
         infos = [info for part in parts for info in part.infos]
         if infos and not any(map(has_a_target, infos)):
-            detail = f'{len(infos)} images are kept, and none has an instance to learn from'
-            yield Finding('training set without an instance', detail)
+            detail = f'{len(infos)} images are kept, no instance contributes to the loss'
+            yield Finding('training set without instances', detail)
 
 
 def _check_counts(split: Split) -> Iterator[Finding]:
-    """Note files whose objects are all left out; images without any may be meant to be tested."""
+    """Report annotation files whose instances are all filtered out."""
     counts = split.counts
     if counts.get('instances kept') == 0 and counts.get('annotations', 0) > counts['crowds']:
-        detail = f'{counts["annotations"]} annotations are in the files'
-        yield Finding('data set of which no instance is kept', detail)
+        detail = f'0 of {counts["annotations"]} annotations'
+        yield Finding('dataset keeps no instance', detail)
 
 
 def _decoder(pipeline: Compose, config: Config) -> Decoder | None:
-    """How a built pipeline decodes images, if MMCV's loader does it, and is the first step."""
+    """Return the decoder of a built pipeline if its first transform is MMCV's loader."""
     steps = pipeline.transforms
     loader = steps[0] if steps else LoadImageFromFile()
     if isinstance(loader, LoadImageFromFile):

@@ -1,4 +1,4 @@
-"""Ground truth as a perfect model would predict it: label maps, boxes and masks."""
+"""Convert ground truth to the predictions of a perfect model: label maps, boxes and masks."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,20 +15,20 @@ _LABELS = 256
 
 
 def names_of_labels(dataset: object) -> Sequence[str]:
-    """Class of each label of a built data set that is no wrapper, as its files number them."""
+    """Return the class of each label of a built dataset, as its files number them."""
     return label_names(dataset) or class_names(dataset)
 
 
 class Truth:
-    """Predictions of a model that has learned a training set perfectly.
+    """Predictions of a perfect model, made from the ground truth.
 
     Args:
-        dataset: What is predicted, built; may be a wrapper.
-        learned: Class of each label in training; None where nothing is trained.
+        dataset: Built dataset to predict; may be a wrapper.
+        learned: Class of each label in training; None without a training set.
 
     Attributes:
-        instances: Predicted so far, for each image and label.
-        labels: That label maps have had so far.
+        instances: Number of predicted instances so far, per image and label.
+        labels: Labels of the label maps so far.
     """
 
     def __init__(self, dataset: BaseDataset | ConcatDataset, learned: Sequence[str] | None) -> None:
@@ -40,29 +40,29 @@ class Truth:
         }
 
     def sample(self, index: int) -> dict:
-        """A sample of the data set's pipeline, as evaluators get it."""
+        """Return a sample of the dataset's pipeline in the form that evaluators receive."""
         packed = self.dataset[index]
         if 'data_samples' in packed:
             return packed['data_samples'].to_dict()
         return {**packed, 'ori_shape': (packed.get('height'), packed.get('width'))}
 
     def semantic(self, index: int, sample: Mapping) -> dict:
-        """A sample with its label map as the prediction.
+        """Return a sample with its label map as the prediction.
 
         Raises:
-            ValueError: If the pipeline loads no label map, or with another size than the image's,
-                which predictions have.
+            ValueError: If the pipeline does not load the label map, or in another size than the
+                original image, the size of predictions.
         """
         if 'gt_sem_seg' not in sample:
-            raise ValueError('the pipeline gives no gt_sem_seg: it needs LoadAnnotations')
+            raise ValueError('the pipeline does not output gt_sem_seg; add LoadAnnotations')
         labels = sample['gt_sem_seg']['data']
         size, original = tuple(labels.shape[-2:]), tuple(sample['ori_shape'][:2])
         if size != original:
             raise ValueError(
-                f'{sample.get("img_path")}: its label map is loaded with {size}, predictions have '
-                f"the image's {original}; load label maps behind the resize"
+                f'{sample.get("img_path")}: the label map has shape {size}, predictions have the '
+                f'original shape {original}; move LoadAnnotations behind Resize'
             )
-        # Where there is no label a model predicts some class as well.
+        # A model also predicts a class for unlabelled pixels.
         table = torch.zeros(_LABELS, dtype=torch.long)
         translated = self._of(index)
         table[: len(translated)] = torch.tensor(translated).clamp(min=0)
@@ -70,7 +70,7 @@ class Truth:
         return {**sample, 'pred_sem_seg': dict(data=table[labels.long()])}
 
     def detected(self, index: int, sample: Mapping, has_masks: bool) -> dict:
-        """A sample with its instances as detections, but for crowds, which no model predicts."""
+        """Return a sample with its instances as detections, without crowds."""
         info, translated = self.dataset.get_data_info(index), self._of(index)
         found = [
             (each, translated[each['bbox_label']])
@@ -90,7 +90,7 @@ class Truth:
         return {**sample, 'pred_instances': predicted}
 
     def _of(self, index: int) -> Sequence[int]:
-        """Labels that a model gives to those of the data set of a sample."""
+        """Return the training labels of the labels of a sample's dataset."""
         dataset = self.dataset
         while hasattr(dataset, '_get_ori_dataset_idx'):
             found = dataset._get_ori_dataset_idx(index)
@@ -102,7 +102,7 @@ class Truth:
 
 
 def _translation(names: Sequence[str], learned: Sequence[str] | None) -> list[int]:
-    """Label in training of each label here; -1 for a class that is not learned."""
+    """Return the training label of each label; -1 for a class that is not trained."""
     if not learned:
         return list(range(len(names)))
     of_name = {name: label for label, name in enumerate(learned)}
@@ -110,7 +110,7 @@ def _translation(names: Sequence[str], learned: Sequence[str] | None) -> list[in
 
 
 def _run_lengths(mask: object, height: int, width: int) -> dict:
-    """A mask as pycocotools' compressed run lengths; without a pixel where there is none."""
+    """Return a mask as compressed RLE; an empty mask if there is none."""
     if isinstance(mask, Mapping):
         is_compressed = not isinstance(mask['counts'], list)
         return dict(mask) if is_compressed else coco_masks.frPyObjects(mask, height, width)

@@ -1,8 +1,7 @@
-"""Ground truth fed back as predictions: a perfect model must get the full score.
+"""Evaluate the ground truth as predictions: a perfect model must reach the full score.
 
-Each val or test data set and its evaluators are built as the config says, and every sample goes
-through its pipeline. Labels of predictions are those that the training set gives to the classes.
-No model is needed.
+Each val or test dataset and its evaluators are built as the config says, and every sample passes
+through its pipeline. Predictions use the labels of the training set. No model is needed.
 """
 
 import contextlib
@@ -24,18 +23,18 @@ from .findings import Finding
 from .image_checks import reason
 from .truth import Truth, names_of_labels
 
-_FAILED = 'ground truth that cannot be scored'
-_BELOW = 'ground truth that does not get the full score'
-_NOT_SCORED = 'ground truth that is not scored'
-_ROUNDING = 0.0015  # of metrics, as a part of the full score
-_COUNTED = 100  # detections of a class that COCO's mAP counts in an image, whatever proposal_nums
+_FAILED = 'ground truth cannot be scored'
+_BELOW = 'ground truth does not reach the full score'
+_NOT_SCORED = 'ground truth is not scored'
+_ROUNDING = 0.0015  # of metrics, as a fraction of the full score
+_COUNTED = 100  # detections per class and image that COCO's mAP uses, for any proposal_nums
 
 
 def score_truth(config: Config, loader: str, evaluators: Sequence[str]) -> Iterator[Finding]:
-    """Score the ground truth of a loader with its evaluators.
+    """Evaluate the ground truth of a loader with its evaluators.
 
     Args:
-        config: A complete one.
+        config: The complete config.
         loader: Name of the loader.
         evaluators: Names of its evaluators.
     """
@@ -44,7 +43,7 @@ def score_truth(config: Config, loader: str, evaluators: Sequence[str]) -> Itera
     try:
         with _quiet():
             learned = _learned(config) if evaluators else None
-    except Exception as error:  # a config and its files may hold anything
+    except Exception as error:  # a config and its files may contain anything
         yield Finding(_FAILED, f'labels of train_dataloader: {reason(error)}')
         return
     for evaluator in evaluators:
@@ -62,11 +61,11 @@ def score_truth(config: Config, loader: str, evaluators: Sequence[str]) -> Itera
                 yield from _score(metric, truth, evaluator)
             except Exception as error:
                 detail = f'{evaluator}, {type(metric).__name__}: {reason(error)}'
-                yield Finding(_FAILED, f'{detail}; validation would stop with it')
+                yield Finding(_FAILED, f'{detail}; validation would fail with this error')
 
 
 def _learned(config: Config) -> Sequence[str] | None:
-    """Class of each label of the training set, if there is one."""
+    """Return the class of each label of the training set; None without a training set."""
     loader = config.get('train_dataloader')
     if not loader or not loader.get('dataset'):
         return None
@@ -74,13 +73,14 @@ def _learned(config: Config) -> Sequence[str] | None:
 
 
 def _score(metric: BaseMetric, truth: Truth, evaluator: str) -> Iterator[Finding]:
-    """Score with one metric."""
+    """Evaluate with one metric."""
     kind = type(metric).__name__
     if kind not in _EXPECTED or getattr(metric, 'format_only', False):
-        why = 'format_only=True gives no score' if kind in _EXPECTED else 'no rule for its results'
+        is_known = kind in _EXPECTED
+        why = 'format_only=True computes no score' if is_known else 'its full score is not known'
         yield Finding(_NOT_SCORED, f'{evaluator}, {kind}: {why}', is_error=False)
         return
-    # Results of a real run, where these name a place for them, are left as they are.
+    # Do not overwrite the results of a real run.
     for place in ('outfile_prefix', 'output_dir'):
         if hasattr(metric, place):
             setattr(metric, place, None)
@@ -89,12 +89,14 @@ def _score(metric: BaseMetric, truth: Truth, evaluator: str) -> Iterator[Finding
     truth.labels.clear()
     number = len(truth.dataset)
     with _quiet():
-        for index in tqdm(range(number), desc=f'{evaluator}, truth', leave=False, disable=None):
+        for index in tqdm(
+            range(number), desc=f'{evaluator}, ground truth', leave=False, disable=None
+        ):
             metric.process({}, [predict(index, truth.sample(index))])
         scores = metric.evaluate(number)
     expected = _EXPECTED[kind](metric, truth)
     if not expected:
-        detail = f'{evaluator}, {kind}: no rule for {", ".join(scores)}'
+        detail = f'{evaluator}, {kind}: the full score is not known of {", ".join(scores)}'
         yield Finding(_NOT_SCORED, detail, is_error=False)
     yield from _judge(scores, expected, f'{evaluator}, {kind}')
 
@@ -104,24 +106,24 @@ def _detector(metric: BaseMetric, truth: Truth) -> partial:
 
 
 def _judge(scores: dict, expected: dict, where: str) -> Iterator[Finding]:
-    """Compare scores with what a perfect model gets, and the reason if that is less than all."""
+    """Compare scores with those of a perfect model, and give the reason if these are not full."""
     found = {key: value for key, value in scores.items() if key.rpartition('/')[2] in expected}
     for name, (full, score, why) in expected.items():
         key = next((key for key in found if key.rpartition('/')[2] == name), None)
         value = math.nan if key is None else float(found[key])
         if key is None or not value >= score - _ROUNDING * full:
-            detail = f'{where}: {key or name} is {value:.4g} in place of {score:.4g}'
-            yield Finding(_BELOW, f'{detail}, from predictions without a mistake')
+            detail = f'{where}: {key or name} is {value:.4g}, expected {score:.4g}'
+            yield Finding(_BELOW, f'{detail} for predictions equal to the ground truth')
         elif why:
             detail = f'{where}: {key} is {value:.4g}; {why}'
-            yield Finding('perfect score that is below the full one', detail, is_error=False)
+            yield Finding('full score cannot be reached', detail, is_error=False)
     if found:
         shown = ', '.join(f'{key}={float(value):.4g}' for key, value in found.items())
         yield Finding('score of the ground truth', f'{where}: {shown}', is_error=False)
 
 
 def _of_iou(metric: BaseMetric, truth: Truth) -> dict:
-    """Scores of MMSegmentation's IoUMetric, in percent."""
+    """Return the expected scores of MMSegmentation's IoUMetric, in percent."""
     names = [metric.metrics] if isinstance(metric.metrics, str) else list(metric.metrics)
     classes = len(metric.dataset_meta['classes'])
     absent = classes - len({label for label in truth.labels if 0 <= label < classes}
@@ -129,12 +131,12 @@ def _of_iou(metric: BaseMetric, truth: Truth) -> dict:
     full, why = 100.0, ''
     if metric.nan_to_num is not None and absent:
         full = 100 * (classes - absent * (1 - metric.nan_to_num)) / classes
-        why = f'nan_to_num={metric.nan_to_num} is the score of {absent} classes without a pixel'
+        why = f'{absent} classes without pixels score nan_to_num={metric.nan_to_num}'
     return {'aAcc': (100.0, 100.0, ''), **{name: (100.0, full, why) for name in names}}
 
 
 def _of_coco(metric: BaseMetric, truth: Truth) -> dict:
-    """Scores of MMDetection's CocoMetric, of those in its ``metric_items``."""
+    """Return the expected scores of MMDetection's CocoMetric, limited to ``metric_items``."""
     expected, items = {}, metric.metric_items
     for name in metric.metrics:
         if name in ('proposal', 'proposal_fast'):
@@ -146,12 +148,12 @@ def _of_coco(metric: BaseMetric, truth: Truth) -> dict:
         else:
             limit = _COUNTED
             recall, lost = _recall(truth.instances, limit)
-            # COCO's 101 thresholds of recall, of which those up to the class' recall count.
+            # COCO's 101 recall thresholds; those up to the recall of the class count.
             points = [(math.floor(100 * each + 1e-9) + 1) / 101 for each in recall.values()]
             score = sum(points) / len(points) if points else 1.0
             key = f'{name}_mAP'
         why = (
-            f'COCO counts at most {limit} detections an image; {lost} instances can never be found'
+            f'COCO uses at most {limit} detections of a class per image, {lost} instances exceed it'
         )
         if items is None or key.removeprefix(f'{name}_') in items:
             expected[key] = (1.0, score, why if lost else '')
@@ -159,7 +161,7 @@ def _of_coco(metric: BaseMetric, truth: Truth) -> dict:
 
 
 def _recall(instances: Counter, limit: int) -> tuple[dict[int, float], int]:
-    """Part of each label's instances that can be found, and how many of all cannot."""
+    """Return the reachable recall per label, and the number of unreachable instances."""
     total: Counter[int] = Counter()
     found: Counter[int] = Counter()
     for (_, label), number in instances.items():
@@ -170,7 +172,7 @@ def _recall(instances: Counter, limit: int) -> tuple[dict[int, float], int]:
 
 
 def _of_voc(metric: BaseMetric, truth: Truth) -> dict:
-    """Scores of MMDetection's VOCMetric."""
+    """Return the expected scores of MMDetection's VOCMetric."""
     return {'mAP': (1.0, 1.0, '')} if metric.metric == 'mAP' else {}
 
 
@@ -179,7 +181,7 @@ _EXPECTED = dict(IoUMetric=_of_iou, CocoMetric=_of_coco, VOCMetric=_of_voc)
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep tables of metrics, and pycocotools' progress, from the summary."""
+    """Suppress tables of metrics and the output of pycocotools."""
     logging.disable(logging.WARNING)
     try:
         with contextlib.redirect_stdout(io.StringIO()):

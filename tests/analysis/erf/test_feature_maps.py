@@ -22,18 +22,18 @@ SIZE = (40, 60)
     ],
     ids=['channels first', 'channels last', 'tokens', 'tokens behind a class token'],
 )
-def test_every_form_of_output_becomes_the_same_map(output):
+def test_output_layouts_give_the_same_feature_map(output):
     assert torch.equal(as_map(output, SIZE), MAP)
 
 
 @pytest.mark.parametrize('shape', [(2, 5), (2, 5, 9, 2), (2, 1000, 5), (2, 3, 4, 3, 4)])
-def test_what_is_no_map_of_the_image_is_refused_with_its_shape(shape):
+def test_feature_map_with_wrong_shape_raises_error(shape):
     with pytest.raises(FeatureError, match=rf'40 x 60 pixels: its shape is \({shape[0]}, '):
         as_map(torch.zeros(shape), SIZE)
 
 
-def test_which_axes_are_the_grid_must_be_clear():
-    with pytest.raises(FeatureError, match='no feature map'):
+def test_ambiguous_grid_axes_raise_error():
+    with pytest.raises(FeatureError, match='not a feature map'):
         as_map(torch.zeros(1, 8, 8, 8), (64, 64))
 
 
@@ -51,7 +51,7 @@ class Two(nn.Module):
         return x, self.second(x)
 
 
-def test_a_layer_is_read_and_what_comes_after_is_not_computed():
+def test_layers_after_the_watched_one_are_skipped():
     model, x = Two(), torch.randn(1, 3, 8, 12)
     assert torch.equal(layer_features(model, 'first')(x), model.first(x))
     assert model.calls == 0
@@ -66,13 +66,13 @@ def test_one_of_several_outputs_is_chosen():
         layer_features(model, '', out_index=2)(x)
 
 
-def test_a_layer_that_does_not_exist_is_answered_with_the_nearest():
-    with pytest.raises(FeatureError, match=r"Two has no layer 'frist', but first"):
+def test_unknown_layer_name_suggests_the_closest():
+    with pytest.raises(FeatureError, match=r"Two has no layer 'frist'; did you mean first"):
         layer_features(Two(), 'frist')
 
 
-def test_a_layer_that_takes_no_part_is_named():
-    with pytest.raises(FeatureError, match="'unused' took no part"):
+def test_unused_layer_raises_error_with_its_name():
+    with pytest.raises(FeatureError, match="'unused' was not called"):
         layer_features(Two(), 'unused')(torch.randn(1, 3, 8, 12))
 
 

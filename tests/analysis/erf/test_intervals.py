@@ -27,7 +27,7 @@ def test_axes_keep_their_names_in_every_sample():
     assert list(numbers['fit_is_found']) == ['value']
 
 
-def test_interval_is_between_the_quantiles_that_leave_5_percent_outside():
+def test_interval_spans_the_central_95_percent():
     samples = [dict(r50=float(value), fit_is_found=1.0) for value in range(101)]
     found = with_intervals(dict(r50=40.0, fit_is_found=1.0), samples)
     assert found == dict(r50=dict(value=40.0, low=2.5, high=97.5), fit_is_found=dict(value=1.0))

@@ -59,12 +59,12 @@ def test_the_field_of_a_chain_of_boxes_is_their_convolution():
 
 
 @pytest.mark.parametrize('name', list(PROTOCOLS))
-def test_the_identity_sees_its_own_pixel_alone(name):
+def test_identity_has_a_one_pixel_receptive_field(name):
     mean = measure(lambda x: x, images() + 10, protocol=PROTOCOLS[name]).sums[0].mean
     assert np.argwhere(mean).tolist() == [[9, 15]]
 
 
-def test_channels_below_zero_do_not_count_in_one_protocol():
+def test_replknet_protocol_ignores_negative_channels():
     below = images() - 10
     erf = measure(lambda x: x, below, protocol=PROTOCOLS['replknet'])
     assert set(erf.refused.values()) == {'gradients that are all zero'}
@@ -72,7 +72,7 @@ def test_channels_below_zero_do_not_count_in_one_protocol():
 
 
 @pytest.mark.parametrize('name', list(PROTOCOLS))
-def test_a_mean_that_a_norm_makes_a_constant_has_no_field(name):
+def test_constant_mean_after_norm_has_no_field(name):
     torch.manual_seed(0)
     weight = torch.randn(64, 3, 3, 3)
 
@@ -107,7 +107,7 @@ def test_a_flipped_network_has_the_flipped_field():
     assert mirrored.centre(0) == (plain.centre(0)[0], 39 - plain.centre(0)[1])
 
 
-def test_a_batch_gives_what_its_images_give_one_by_one():
+def test_batch_equals_single_images():
     model, x = network(), images(5, (24, 40))
     once, by_one = measure(model, x, batch_size=5), measure(model, x, batch_size=1)
     np.testing.assert_allclose(once.sums[0].mean, by_one.sums[0].mean, atol=1e-7)
@@ -134,7 +134,7 @@ def test_intervals_come_from_images_drawn_again():
     assert samples.std(axis=0).max() > 0
 
 
-def test_images_without_a_usable_gradient_are_named_and_left_out():
+def test_images_without_gradient_are_reported_and_skipped():
     x = images(4)
     x[1] = torch.nan
     x[2] = 0.0
@@ -151,18 +151,20 @@ def test_images_without_a_usable_gradient_are_named_and_left_out():
     assert np.isfinite(erf.sums[0].mean).all()
 
 
-def test_a_unit_outside_of_the_map_is_refused():
+def test_unit_outside_the_map_raises_error():
     with pytest.raises(ValueError, match=r'\(20, 3\) is outside of the feature map of 20 x 31'):
         measure(lambda x: x, images(), positions([(20, 3)]))
 
 
-def test_images_of_another_size_are_refused():
+def test_images_of_another_size_raise_error():
     parts = [(['a'], images(1)), (['b'], images(1, (8, 8)))]
-    with pytest.raises(ValueError, match=r'b: the image is of \(8, 8\) pixels'):
+    with pytest.raises(
+        ValueError, match=r'b: all images must have the same size, got \(8, 8\) pixels'
+    ):
         list(measure_erf(lambda x: x, parts, centre, RAW))
 
 
-def test_a_measurement_that_was_saved_goes_on_as_if_never_interrupted(tmp_path):
+def test_resumed_measurement_equals_uninterrupted(tmp_path):
     model, x = network(), images(6)
     parts = list(batches(x, 2))
     first = list(measure_erf(model, parts[:2], centre, RAW))[-1]
@@ -176,7 +178,7 @@ def test_a_measurement_that_was_saved_goes_on_as_if_never_interrupted(tmp_path):
     np.testing.assert_allclose(resumed.sums[0].second_moment, whole.sums[0].second_moment)
 
 
-def test_a_file_of_something_else_is_refused(tmp_path):
+def test_file_of_another_kind_raises_error(tmp_path):
     (tmp_path / 'a.npz').write_bytes(b'not a zip')
-    with pytest.raises(ValueError, match=r'a\.npz is no file of receptive fields'):
+    with pytest.raises(ValueError, match=r'a\.npz is not a file of receptive fields'):
         load_erf(tmp_path / 'a.npz')

@@ -29,7 +29,7 @@ def gaussian(shape, row, col, sigma_x, sigma_y, degrees):
         ((64, 64), 31.0, 31.0, 1.2, 1.5, 0.0),
     ],
 )
-def test_a_gaussian_is_recovered_to_a_hundredth(shape, row, col, sigma_x, sigma_y, degrees, noise):
+def test_gaussian_fit_recovers_parameters(shape, row, col, sigma_x, sigma_y, degrees, noise):
     values = gaussian(shape, row, col, sigma_x, sigma_y, degrees)
     values += noise * values.max() * np.random.default_rng(0).normal(size=shape)
     fit = fit_surface(values)
@@ -43,7 +43,7 @@ def test_a_gaussian_is_recovered_to_a_hundredth(shape, row, col, sigma_x, sigma_
         assert fit.r_squared == pytest.approx(1, abs=1e-6)
 
 
-def test_a_ramp_is_found_to_be_no_gaussian():
+def test_ramp_is_not_a_gaussian():
     ramp = np.add.outer(np.arange(40.0), np.zeros(50))
     assert not fit_surface(ramp).is_found
 
@@ -53,7 +53,7 @@ def test_a_constant_map_has_no_gaussian():
         fit_surface(np.ones((8, 9)))
 
 
-def test_numbers_of_a_round_gaussian_are_those_of_the_closed_form():
+def test_round_gaussian_metrics_match_closed_form():
     sigma, shape, centre = 8.0, (129, 161), (64.0, 80.0)
     numbers = describe_map(gaussian(shape, *centre, sigma, sigma, 0), centre)
     # Within a radius r lies 1 - exp(-r^2 / 2 sigma^2).
@@ -83,7 +83,7 @@ def replknet_rectangle(scores, share):
 
 
 @pytest.mark.parametrize('scale', [1.0, 1e4])
-def test_the_logarithmic_square_is_that_of_replknets_script(scale):
+def test_log_square_matches_replknet_script(scale):
     draw = np.random.default_rng(0)
     scores = scale * gaussian((129, 129), 64, 64, 9, 9, 0) * draw.random((129, 129))
     numbers = describe_map(scores, (64, 64))
@@ -95,7 +95,7 @@ def test_the_logarithmic_square_is_that_of_replknets_script(scale):
     assert is_other == (scale > 1)
 
 
-def test_the_gaussian_of_a_map_is_the_papers_of_five_parameters():
+def test_gaussian_matches_five_parameter_form():
     def surface(at, amplitude, x, y, sigma_x, sigma_y):  # as the paper's code writes it
         distance = (at[0] - x) ** 2 / (2 * sigma_x**2) + (at[1] - y) ** 2 / (2 * sigma_y**2)
         return (amplitude * np.exp(-distance) / (2 * np.pi * sigma_x * sigma_y)).ravel()
@@ -113,30 +113,30 @@ def test_the_gaussian_of_a_map_is_the_papers_of_five_parameters():
     assert numbers['turned_angle'] == pytest.approx(35, abs=0.1)
 
 
-def test_a_square_about_a_place_between_pixels_has_an_even_side():
+def test_square_centred_between_pixels_has_even_side():
     numbers = describe_map(np.pad(np.ones((2, 2)), 7), (7.5, 7.5))
     assert numbers['square_0.99_side'] == 2
     assert numbers['square_0.99_area'] == 4 / 256
 
 
-def test_the_whole_map_is_enough_for_any_share():
+def test_whole_map_holds_any_share():
     corner = np.zeros((10, 12))
     corner[0, 0] = 1
     assert describe_map(corner + 1e-9, (5, 6))['square_0.99_side'] == 13
 
 
-def test_a_line_is_as_anisotropic_as_can_be():
+def test_line_has_maximal_anisotropy():
     line = np.zeros((21, 21))
     line[10, 3:18] = 1
     assert describe_map(line + 1e-12, (10, 10))['anisotropy'] == pytest.approx(1, abs=1e-3)
 
 
-def test_an_offset_is_seen():
+def test_offset_of_the_centre_is_measured():
     numbers = describe_map(gaussian((64, 64), 30, 35, 4, 4, 0), (32, 32))
     assert (numbers['offset_y'], numbers['offset_x']) == pytest.approx((-2, 3), abs=1e-6)
 
 
-def test_a_grid_of_windows_is_told_from_noise_and_from_another_grid():
+def test_window_grid_differs_from_noise_and_other_grids():
     draw = np.random.default_rng(0)
     smooth = gaussian((140, 168), 70, 84, 40, 40, 0)
     noisy = smooth * (1 + 0.1 * draw.normal(size=smooth.shape))
@@ -149,8 +149,8 @@ def test_a_grid_of_windows_is_told_from_noise_and_from_another_grid():
 
 
 @pytest.mark.parametrize('values', [np.zeros((4, 4)), np.full((4, 4), np.nan)])
-def test_a_map_without_contributions_is_refused(values):
-    with pytest.raises(ValueError, match='finite and not all zero'):
+def test_map_without_contributions_raises_error(values):
+    with pytest.raises(ValueError, match='finite and not all 0, got a sum of'):
         describe_map(values, (2, 2))
 
 

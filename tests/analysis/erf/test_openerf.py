@@ -45,14 +45,14 @@ def maps(request, photographs):
     return theirs, ours
 
 
-def test_maps_are_the_same(maps):
+def test_maps_equal_openerf(maps):
     theirs, ours = maps
     mean = ours.sums[0].mean
     difference = np.abs(mean / mean.sum() - theirs.erf_map).max()
     assert difference <= 1e-5 * theirs.erf_map.max()
 
 
-def test_numbers_of_a_map_are_the_same(maps):
+def test_metrics_equal_openerf(maps):
     erf_map = maps[0].erf_map
     theirs = compute_erf_metrics(erf_map)
     centre_of_theirs = tuple(theirs['center_yx'])
@@ -63,7 +63,7 @@ def test_numbers_of_a_map_are_the_same(maps):
     assert ours['offset_y'] + centre_of_theirs[0] == pytest.approx(theirs['com_y'])
 
 
-def test_a_fit_with_the_axes_of_the_image_is_the_same_or_nearer(maps):
+def test_axis_aligned_fit_is_at_least_as_good_as_openerf(maps):
     theirs = maps[0].gaussian_fit
     ours = fit_surface(maps[0].erf_map, is_turned=False)
     assert ours.r_squared >= theirs.r_squared - 1e-6

@@ -1,4 +1,4 @@
-"""Small data sets in COCO's layout with two classes, and a config that reads them."""
+"""Small datasets in COCO format with two classes, and a config that reads them."""
 
 import json
 from pprint import pformat
@@ -16,7 +16,7 @@ IMAGES = dict(train=3, val=2)
 
 
 def annotations(split):
-    """The content of a sound annotation file."""
+    """Return the content of a valid annotation file."""
     images = [
         dict(id=10 * (split == 'val') + i, file_name=f'{split}_{i}.png', width=80, height=64)
         for i in range(1, IMAGES[split] + 1)
@@ -34,7 +34,7 @@ def annotations(split):
 
 
 def pipeline(**loads):
-    """What a detector's pipeline has, in short."""
+    """Return a minimal pipeline of a detector."""
     loads = dict(with_bbox=True, with_mask=True) | loads
     return [
         dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', **loads),
@@ -43,7 +43,7 @@ def pipeline(**loads):
 
 
 def loader(folder, split, **settings):
-    """Settings of a data loader."""
+    """Return the settings of a data loader."""
     dataset = dict(
         type='CocoDataset', data_root=str(folder), ann_file=f'{split}.json',
         data_prefix=dict(img=split), metainfo=dict(classes=CLASSES), pipeline=pipeline(),
@@ -54,7 +54,7 @@ def loader(folder, split, **settings):
 
 
 def write(folder, **contents):
-    """Write images and annotation files; ``train`` and ``val`` may be other contents."""
+    """Write images and annotation files; ``train`` and ``val`` replace their content."""
     draw = np.random.default_rng(0)
     for split in IMAGES:
         content = contents.get(split, annotations(split))
@@ -66,7 +66,7 @@ def write(folder, **contents):
 
 
 def settings(folder, **changes):
-    """A config with a training and a validation loader, and CocoMetric for boxes and masks."""
+    """Return a config with train and val loaders, and CocoMetric for bbox and segm."""
     evaluator = dict(type='CocoMetric', ann_file=f'{folder}/val.json', metric=['bbox', 'segm'])
     return dict(
         default_scope='mmdet', train_dataloader=loader(folder, 'train'),
@@ -75,7 +75,7 @@ def settings(folder, **changes):
 
 
 def check(folder, capsys, monkeypatch, **changes):
-    """Check a config; returns what is found in each split, kind to examples, and the result."""
+    """Check a config; return the findings of each split (examples by kind) and the JSON result."""
     config, out = folder / 'config.py', folder / 'out'
     lines = (f'{key} = {pformat(value)}' for key, value in settings(folder, **changes).items())
     config.write_text('\n'.join(lines))
@@ -94,7 +94,7 @@ def check(folder, capsys, monkeypatch, **changes):
 
 
 def edited(split, **values):
-    """Annotations of a split, all with some values changed."""
+    """Return the annotations of a split, all updated with the given values."""
     content = annotations(split)
     for annotation in content['annotations']:
         annotation.update(values)
@@ -102,7 +102,7 @@ def edited(split, **values):
 
 
 def without(split, key):
-    """Annotations of a split that all lack a key."""
+    """Return the annotations of a split, all without a key."""
     content = annotations(split)
     for annotation in content['annotations']:
         del annotation[key]
@@ -110,7 +110,7 @@ def without(split, key):
 
 
 def order(split, *ids):
-    """Annotations of a split with these categories, in this order."""
+    """Return the annotations of a split with the given category ids, in this order."""
     content = annotations(split)
     content['categories'] = [content['categories'][i - 1] for i in ids]
     return content

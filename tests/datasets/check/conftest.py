@@ -1,4 +1,4 @@
-"""Data that tests of the check damage."""
+"""Data for tests of the dataset check."""
 
 import shutil
 
@@ -7,6 +7,6 @@ import pytest
 
 @pytest.fixture
 def data(nuclei, tmp_path):
-    """A copy that may be damaged."""
+    """Return a copy of the nuclei that a test may damage."""
     shutil.copytree(nuclei, tmp_path / 'nuclei')
     return tmp_path / 'nuclei'

@@ -1,4 +1,4 @@
-"""The shipped data, what damages a copy of it, and the check of it."""
+"""Helpers to damage a copy of the shipped data and to check it."""
 
 import json
 
@@ -14,7 +14,7 @@ SQUARE = [[10.0, 10.0, 20.0, 10.0, 20.0, 20.0, 10.0, 20.0]]
 
 
 def places(config, data):
-    """Options that say where the data are, also to the evaluators that read them."""
+    """Return the options that set the data root of loaders and evaluators."""
     options = [f'{split}_dataloader.dataset.data_root={data}' for split in ('train', 'val', 'test')]
     if config == INSTANCES:
         annotations = data / 'annotations' / 'instances_val.json'
@@ -23,7 +23,7 @@ def places(config, data):
 
 
 def check(config, data, out, capsys, monkeypatch, *options):
-    """Exit code, and how often each kind of finding is there: a dict for each split."""
+    """Return the exit code, the findings of each split (count and example by kind), the result."""
     words = [config, '-o', out, '--workers', 2, '--cfg-options', *places(config, data), *options]
     code, output = call(TOOL, words, capsys, monkeypatch)
     result = json.loads((out / 'check.json').read_text())
@@ -41,7 +41,7 @@ def check(config, data, out, capsys, monkeypatch, *options):
 
 
 def edit(data, change):
-    """Change the training annotations; ``change(content, by_image)`` edits in place."""
+    """Edit the training annotations; ``change(content)`` edits in place."""
     path = data / 'annotations' / 'instances_train.json'
     content = json.loads(path.read_text())
     change(content)
@@ -49,12 +49,12 @@ def edit(data, change):
 
 
 def of(index, **values):
-    """A change of one annotation."""
+    """Return a function that updates one annotation."""
     return lambda content: content['annotations'][index].update(values)
 
 
 def draw(data, values, index=0):
-    """Replace a training label map by one with these values."""
+    """Replace a training label map by one with the given values."""
     path = sorted((data / 'labels' / 'train').iterdir())[index]
     labels = np.resize(np.array(values, np.uint8), (128, 128))
     cv2.imwrite(str(path), labels)

@@ -1,4 +1,4 @@
-"""Annotation files that may hold anything: each defect is a finding, and sound ones have none."""
+"""Annotation checks report each defect of arbitrary files, and nothing for valid ones."""
 
 import json
 import math
@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco
 
 from mmgab.datasets.check.annotation_file import read_annotations
-from mmgab.datasets.check.image_checks import Looked
+from mmgab.datasets.check.filtered_instances import skip_reason
+from mmgab.datasets.check.image_checks import InspectedImage
 from mmgab.datasets.check.instance_checks import check_annotations, check_sizes, count
-from mmgab.datasets.check.left_out_instances import why_left_out
 from mmgab.datasets.check.scored_content import check_scored
 
 CLASSES = ('nucleus', 'cell')
@@ -23,7 +23,7 @@ SQUARE = [[10.0, 10.0, 20.0, 10.0, 20.0, 20.0, 10.0, 20.0]]
 
 
 def content():
-    """Two images, four annotations, two categories: all sound."""
+    """Return valid content: two images, four annotations, two categories."""
     mask = np.zeros((96, 128), np.uint8, order='F')
     mask[10:20, 10:20] = 1
     compressed = coco.encode(mask)
@@ -46,20 +46,23 @@ def content():
 
 
 def findings(given, tmp_path, has_masks=True):
-    """Kinds of findings, and how often each is there, of a file with this content."""
+    """Count the findings by kind for a file with the given content."""
     path = tmp_path / 'annotations.json'
     path.write_text(given if isinstance(given, str) else json.dumps(given), errors='surrogatepass')
     usable, found = read_annotations(path)
     if usable is not None:
-        looked = {image['file_name']: Looked('', (128, 96), '', None) for image in usable['images']}
+        inspected = {
+            image['file_name']: InspectedImage('', (128, 96), '', None)
+            for image in usable['images']
+        }
         found += check_annotations(usable, CLASSES, has_masks)
-        found += check_sizes(usable, looked)
+        found += check_sizes(usable, inspected)
         count(usable, CLASSES)
     return Counter(finding.kind for finding in found)
 
 
 def changed(place, value):
-    """The sound content with one value changed; ``del`` takes it out."""
+    """Return the valid content with one value changed, or deleted with ``DELETED``."""
     result = inner = content()
     *path, last = place
     for key in path:
@@ -77,11 +80,11 @@ MASK = (*ANNOTATION, 'segmentation')
 CODED = ('annotations', 1, 'segmentation')
 LISTED = ('annotations', 2, 'segmentation')
 LARGE = 10**400
-# Values that no id, number or size may be.
+# Values that are invalid as an id, number or size.
 WRONG = [None, DELETED, True, [], [1], {}, {'a': 1}, math.nan, math.inf, -math.inf, LARGE]
 
 
-def test_sound_annotations_have_no_finding(tmp_path):
+def test_valid_annotations_have_no_findings(tmp_path):
     assert not findings(content(), tmp_path)
     for value in (0.0, 'a', -3, 2**40):
         given = changed(('images', 0, 'id'), value)
@@ -102,14 +105,14 @@ def kinds(value):
         ('annotations', 'category_id'), ('categories', 'id'),
     ],
 )  # fmt: skip
-def test_an_id_that_is_no_number_or_text_is_found(entries, name, value, tmp_path):
+def test_id_of_wrong_type_is_reported(entries, name, value, tmp_path):
     found = findings(changed((entries, 0, name), value), tmp_path)
     assert found[f'{name} of {entries} missing or of the wrong type'] == 1
 
 
 @pytest.mark.parametrize('value', [*WRONG, 1], ids=kinds)
 @pytest.mark.parametrize(('entries', 'name'), [('images', 'file_name'), ('categories', 'name')])
-def test_a_name_that_is_no_text_is_found(entries, name, value, tmp_path):
+def test_name_of_wrong_type_is_reported(entries, name, value, tmp_path):
     found = findings(changed((entries, 0, name), value), tmp_path)
     assert found[f'{name} of {entries} missing or of the wrong type'] == 1
     assert not any('not unique' in kind for kind in found)
@@ -117,22 +120,24 @@ def test_a_name_that_is_no_text_is_found(entries, name, value, tmp_path):
 
 @pytest.mark.parametrize('value', [None, 1, 'text', [], [1], math.nan])
 @pytest.mark.parametrize('entries', ['images', 'annotations', 'categories'])
-def test_an_entry_that_is_no_object_is_found(entries, value, tmp_path):
+def test_entry_that_is_not_an_object_is_reported(entries, value, tmp_path):
     given = content()
     given[entries].append(value)
-    assert findings(given, tmp_path) == {f'entry of {entries} that is no object': 1}
+    assert findings(given, tmp_path) == {f'entry of {entries} is not a JSON object': 1}
 
 
 @pytest.mark.parametrize('value', [*WRONG, '128', 0, -1, 2**31], ids=kinds)
 @pytest.mark.parametrize('side', ['width', 'height'])
-def test_a_side_that_is_no_number_of_pixels_is_found(side, value, tmp_path):
-    assert findings(changed(('images', 0, side), value), tmp_path) == {'image without a size': 1}
+def test_invalid_width_or_height_is_reported(side, value, tmp_path):
+    assert findings(changed(('images', 0, side), value), tmp_path) == {
+        'image without a valid width and height': 1
+    }
 
 
 @pytest.mark.parametrize('value', [*WRONG, '100'], ids=kinds)
-def test_an_area_that_is_no_number_is_found(value, tmp_path):
+def test_area_of_wrong_type_is_reported(value, tmp_path):
     given = changed((*ANNOTATION, 'area'), value)
-    assert findings(given, tmp_path) == {'annotation without area': 1}
+    assert findings(given, tmp_path) == {'annotation without a numeric area': 1}
 
 
 @pytest.mark.parametrize(
@@ -141,48 +146,50 @@ def test_an_area_that_is_no_number_is_found(value, tmp_path):
      [True, 1, 1, 1], [math.nan, 1, 1, 1], [1, 1, math.inf, 1], [1, 1, LARGE, 1]],
     ids=str,
 )  # fmt: skip
-def test_a_box_that_is_not_four_numbers_is_found(value, tmp_path):
+def test_bbox_of_wrong_format_is_reported(value, tmp_path):
     given = changed((*ANNOTATION, 'bbox'), value)
-    assert findings(given, tmp_path) == {'box that is no (x, y, width, height)': 1}
+    assert findings(given, tmp_path) == {'bbox is not [x, y, width, height]': 1}
 
 
 @pytest.mark.parametrize('box', [[1e308] * 4, [1, 1, 10**308, 1], [-1e308, 1, 1e308, 1]])
-def test_a_box_of_numbers_that_overflow_is_found(box, tmp_path):
+def test_bbox_that_overflows_is_reported(box, tmp_path):
     found = findings(changed((*ANNOTATION, 'bbox'), box), tmp_path)
     assert len(found) == 1
 
 
 @pytest.mark.parametrize('value', ['0', '1', 2, [0], {'a': 1}, -1, math.nan])
 @pytest.mark.parametrize('flag', ['iscrowd', 'ignore'])
-def test_a_flag_that_training_would_take_for_1_is_found(flag, value, tmp_path):
+def test_flag_that_is_neither_0_nor_1_is_reported(flag, value, tmp_path):
     given = changed((*ANNOTATION, flag), value)
-    assert findings(given, tmp_path) == {f'{flag} that is neither 0 nor 1': 1}
+    assert findings(given, tmp_path) == {f'{flag} is neither 0 nor 1': 1}
 
 
 @pytest.mark.parametrize('value', [None, False, True, 0, 1, 0.0, DELETED], ids=kinds)
-def test_flags_of_any_writer_are_sound(value, tmp_path):
+def test_common_iscrowd_values_are_accepted(value, tmp_path):
     assert not findings(changed((*ANNOTATION, 'iscrowd'), value), tmp_path)
 
 
 @pytest.mark.parametrize('value', [None, DELETED], ids=kinds)
-def test_a_mask_that_is_missing_is_found_where_training_reads_masks(value, tmp_path):
+def test_missing_segmentation_is_reported_if_masks_are_read(value, tmp_path):
     given = changed(MASK, value)
-    assert findings(given, tmp_path) == {'annotation without a mask': 1}
+    assert findings(given, tmp_path) == {'annotation without segmentation': 1}
     assert not findings(given, tmp_path, has_masks=False)
     given['annotations'][0]['ignore'] = 1
     assert not findings(given, tmp_path)
 
 
-def test_a_mask_that_is_missing_is_no_defect_of_a_category_that_is_left_out(tmp_path):
+def test_missing_segmentation_of_an_unused_category_is_ignored(tmp_path):
     given = changed(MASK, None)
     given['categories'].append(dict(id=9, name='other'))
     given['annotations'][0]['category_id'] = 9
-    assert findings(given, tmp_path) == {'category that the config leaves out': 1}
+    assert findings(given, tmp_path) == {'category is not in the classes of the config': 1}
 
 
 @pytest.mark.parametrize('value', [[], 1, True, 'text', 0, ''], ids=repr)
-def test_a_mask_that_is_neither_polygons_nor_run_lengths_is_found(value, tmp_path):
-    assert findings(changed(MASK, value), tmp_path) == {'mask without a polygon': 1}
+def test_segmentation_of_wrong_type_is_reported(value, tmp_path):
+    assert findings(changed(MASK, value), tmp_path) == {
+        'segmentation is neither polygons nor RLE': 1
+    }
 
 
 @pytest.mark.parametrize(
@@ -193,15 +200,15 @@ def test_a_mask_that_is_neither_polygons_nor_run_lengths_is_found(value, tmp_pat
     ],
     ids=str,
 )  # fmt: skip
-def test_a_polygon_that_is_not_three_points_is_found(polygon, tmp_path):
+def test_invalid_polygon_is_reported(polygon, tmp_path):
     given = changed(MASK, [*SQUARE, polygon])
-    assert findings(given, tmp_path) == {'polygon of less than three points': 1}
+    assert findings(given, tmp_path) == {'polygon is not a list of three or more points': 1}
 
 
 @pytest.mark.parametrize('number', [1e308, 10**308, 1e200], ids=['float', 'integer', 'square'])
-def test_a_polygon_of_numbers_that_overflow_is_found(number, tmp_path):
+def test_polygon_that_overflows_is_reported(number, tmp_path):
     given = changed(MASK, [[1, 1, number, 1.5, number, number]])
-    assert 'polygon that reaches beyond its image' in findings(given, tmp_path)
+    assert 'polygon extends beyond the image' in findings(given, tmp_path)
 
 
 @pytest.mark.parametrize('place', [CODED, LISTED], ids=['compressed', 'list'])
@@ -213,9 +220,9 @@ def test_a_polygon_of_numbers_that_overflow_is_found(number, tmp_path):
     ],
     ids=str,
 )  # fmt: skip
-def test_a_size_of_run_lengths_that_is_none_is_found(place, size, tmp_path):
+def test_invalid_rle_size_is_reported(place, size, tmp_path):
     given = changed((*place, 'size'), size)
-    assert findings(given, tmp_path) == {'mask that cannot be decoded': 1}
+    assert findings(given, tmp_path) == {'RLE mask cannot be decoded': 1}
 
 
 @pytest.mark.parametrize(
@@ -224,24 +231,24 @@ def test_a_size_of_run_lengths_that_is_none_is_found(place, size, tmp_path):
      [True] * 12288, 'garbage!', '\x00', 'ü', '\ud800', 'o' * 1000],
     ids=lambda value: str(value)[:20].encode('unicode_escape').decode(),
 )  # fmt: skip
-def test_run_lengths_that_are_no_code_are_found(counts, tmp_path):
+def test_invalid_rle_counts_are_reported(counts, tmp_path):
     given = changed((*CODED, 'counts'), counts)
-    assert findings(given, tmp_path) == {'mask that cannot be decoded': 1}
+    assert findings(given, tmp_path) == {'RLE mask cannot be decoded': 1}
 
 
 @pytest.mark.parametrize('counts', [[], '', [12287], [12289], [2**32, 12288], [10, 2**70], '11'])
 @pytest.mark.parametrize('place', [CODED, LISTED], ids=['compressed', 'list'])
-def test_run_lengths_of_another_number_of_pixels_are_found(place, counts, tmp_path):
+def test_rle_counts_of_another_size_are_reported(place, counts, tmp_path):
     given = changed((*place, 'counts'), counts)
-    assert findings(given, tmp_path) == {'mask whose run lengths do not add up': 1}
+    assert findings(given, tmp_path) == {'RLE counts do not match the mask size': 1}
 
 
-def test_a_code_that_lost_or_won_a_character_is_found(tmp_path):
+def test_changed_rle_string_is_reported(tmp_path):
     code = content()['annotations'][1]['segmentation']['counts']
     for damaged in (code[:-1], code[1:], code + '1', code * 2, code[::-1]):
         found = findings(changed((*CODED, 'counts'), damaged), tmp_path)
         assert found.keys() <= {
-            'mask that cannot be decoded', 'mask whose run lengths do not add up'
+            'RLE mask cannot be decoded', 'RLE counts do not match the mask size'
         }  # fmt: skip
         assert found.total() == 1
 
@@ -255,21 +262,21 @@ def test_a_code_that_lost_or_won_a_character_is_found(tmp_path):
     ],
     ids=lambda text: text[:12].encode('unicode_escape').decode(),
 )  # fmt: skip
-def test_a_file_that_holds_no_annotations_is_found(text, tmp_path):
+def test_file_without_coco_content_is_reported(text, tmp_path):
     assert [kind for kind in findings(text, tmp_path) if 'annotation file' in kind]
 
 
-def test_a_file_whose_lists_are_none_is_found(tmp_path):
+def test_missing_coco_lists_are_reported(tmp_path):
     for key in ('images', 'annotations', 'categories'):
         for value in ({}, None, 'text', 3, DELETED):
             found = findings(changed((key,), value), tmp_path)
-            if (key, value) == ('annotations', DELETED):  # as of COCO's own test images
-                assert found == {'class without an instance': 2}
+            if (key, value) == ('annotations', DELETED):  # as in COCO's image_info files
+                assert found == {'class without annotations': 2}
             else:
-                assert found == {'annotation file has not the layout of COCO': 1}
+                assert found == {'annotation file is not in COCO format': 1}
 
 
-def test_nested_lists_in_every_place_are_findings_and_not_the_end(tmp_path):
+def test_deeply_nested_values_are_reported(tmp_path):
     nested = '[' * 600 + ']' * 600
     text = json.dumps(content())
     for value in ('"0.png"', '"nucleus"', '128', '100', json.dumps(SQUARE), '"iscrowd": 0'):
@@ -277,7 +284,7 @@ def test_nested_lists_in_every_place_are_findings_and_not_the_end(tmp_path):
         assert findings(text.replace(value, name + nested), tmp_path)
 
 
-def test_an_annotation_file_that_is_no_file_is_found(tmp_path):
+def test_unreadable_annotation_file_is_reported(tmp_path):
     (tmp_path / 'folder').mkdir()
     (tmp_path / 'loop').symlink_to('loop')
     (tmp_path / 'endless').symlink_to('/dev/zero')
@@ -290,15 +297,15 @@ def test_an_annotation_file_that_is_no_file_is_found(tmp_path):
         assert [each.kind for each in found] == ['annotation file cannot be read']
 
 
-def test_an_annotation_file_beyond_its_bound_is_not_read(tmp_path):
+def test_annotation_file_above_max_bytes_is_rejected(tmp_path):
     path = tmp_path / 'file'
     path.touch()
     os.truncate(path, 2**40)
-    assert 'more than the' in read_annotations(path)[1][0].detail
+    assert 'exceed max_bytes=' in read_annotations(path)[1][0].detail
 
 
 def places(inner, path=()):
-    """Every place of a value in nested lists and dicts."""
+    """Yield the path of every value in nested lists and dicts."""
     if path:
         yield path
     if isinstance(inner, (dict, list)):
@@ -322,7 +329,7 @@ VALUES = st.recursive(
         max_size=4,
     )
 )
-def test_any_values_in_any_places_raise_nothing(tmp_path_factory, changes):
+def test_arbitrary_values_raise_no_error(tmp_path_factory, changes):
     given = content()
     for (*path, last), value in changes:
         inner = given
@@ -331,7 +338,7 @@ def test_any_values_in_any_places_raise_nothing(tmp_path_factory, changes):
                 inner = inner[key]
             inner[last] = value
         except (KeyError, IndexError, TypeError):
-            continue  # an earlier change took the place away
+            continue  # an earlier change removed the path
     folder = tmp_path_factory.getbasetemp()
     findings(given, folder)
     usable, _ = read_annotations(folder / 'annotations.json')
@@ -339,4 +346,4 @@ def test_any_values_in_any_places_raise_nothing(tmp_path_factory, changes):
         list(check_scored(usable, CLASSES, ['bbox', 'segm']))
         names = {each['id']: each['name'] for each in usable['categories']}
         for annotation in usable['annotations']:
-            why_left_out(annotation, usable['images'][0], names, CLASSES)
+            skip_reason(annotation, usable['images'][0], names, CLASSES)

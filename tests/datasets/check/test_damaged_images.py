@@ -1,4 +1,4 @@
-"""A copy of the shipped data with damaged, misnamed and missing images: each is found and named."""
+"""Damaged, misnamed and missing images in a copy of the data are reported."""
 
 import json
 import os
@@ -15,33 +15,32 @@ from .shipped_data import INSTANCES, SEMANTICS, TOOL, check, edit, places
 pytestmark = pytest.mark.slow
 
 
-def test_an_image_that_a_camera_turned_has_the_size_that_training_sees(
-    data, tmp_path, capsys, monkeypatch
-):
+def test_exif_rotated_image_has_the_size_of_training(data, tmp_path, capsys, monkeypatch):
     path = sorted((data / 'images' / 'train').iterdir())[0]
     turned = Image.new('RGB', (96, 128))
     turned.getexif()[0x0112] = 6  # orientation: a quarter turn
     turned.save(path, exif=turned.getexif())
     edit(data, lambda content: content['images'][0].update(width=96))
     _, found, _ = check(INSTANCES, data, tmp_path, capsys, monkeypatch)
-    assert 'file has (128, 96)' in found['train']['image of another size'][1]
+    assert (
+        'the image file has (128, 96)'
+        in found['train']['image size differs from the annotations'][1]
+    )
 
 
-def test_images_that_do_not_read_to_the_end_or_are_not_there_are_found(
-    data, tmp_path, capsys, monkeypatch
-):
+def test_truncated_and_missing_images_are_reported(data, tmp_path, capsys, monkeypatch):
     images = sorted((data / 'images' / 'train').iterdir())
     images[0].write_bytes(images[0].read_bytes()[:-200])
     images[1].unlink()
     images[2].write_bytes(b'')
     code, found, _ = check(INSTANCES, data, tmp_path, capsys, monkeypatch)
     assert code == 1
-    assert found['train']['image that cannot be read'][0] == 3
-    assert images[0].name in found['train']['image that cannot be read'][1]
+    assert found['train']['image cannot be read'][0] == 3
+    assert images[0].name in found['train']['image cannot be read'][1]
 
 
-def test_an_image_is_decoded_as_the_pipeline_does(data, tmp_path, capsys, monkeypatch):
-    """A float TIFF is nothing that OpenCV reads into colours; a TGA is something for Pillow."""
+def test_image_is_decoded_as_in_the_pipeline(data, tmp_path, capsys, monkeypatch):
+    """OpenCV cannot read a float TIFF as colours; only Pillow reads a TGA."""
     first, second, third = sorted((data / 'images' / 'train').iterdir())[:3]
     with_pillow = 'train_dataloader.dataset.pipeline.0.imdecode_backend=pillow'
     Image.open(first).save(first, 'TGA')
@@ -52,15 +51,13 @@ def test_an_image_is_decoded_as_the_pipeline_does(data, tmp_path, capsys, monkey
         for options, paths in expected.items():
             code, found, result = check(config, data, tmp_path, capsys, monkeypatch, *options)
             assert code == 1
-            assert found['train'].keys() == {'image that cannot be read'}
+            assert found['train'].keys() == {'image cannot be read'}
             examples = result['splits'][0]['found'][0]['examples']
             assert {example.split(':')[0] for example in examples} == set(map(str, paths))
 
 
 @pytest.mark.parametrize('config', [INSTANCES, SEMANTICS])
-def test_a_transform_of_the_library_is_a_pipeline_like_any_other(
-    config, nuclei, tmp_path, capsys, monkeypatch
-):
+def test_mmgab_loading_transforms_are_accepted(config, nuclei, tmp_path, capsys, monkeypatch):
     loads = ['train_dataloader.dataset.pipeline.0.type=mmgab.LoadImage']
     if config == SEMANTICS:
         loads += ['train_dataloader.dataset.pipeline.1.type=mmgab.LoadSegmentation']
@@ -68,39 +65,39 @@ def test_a_transform_of_the_library_is_a_pipeline_like_any_other(
 
 
 @pytest.mark.parametrize(('bound', 'files'), [('pixels', 128 * 128 - 1), ('bytes', 100)])
-def test_bounds_are_options(bound, files, nuclei, tmp_path, capsys, monkeypatch):
+def test_max_bytes_and_max_pixels_are_options(bound, files, nuclei, tmp_path, capsys, monkeypatch):
     roots = places(SEMANTICS, nuclei)
     words = [SEMANTICS, '-o', tmp_path, f'--max-{bound}', files, '--cfg-options', *roots]
     code, output = call(TOOL, words, capsys, monkeypatch)
     assert code == 1
     for what in ('image', 'label map'):
-        assert f'ERROR 35 x {what} that cannot be read' in output
-    assert f'more than the {files} of max_{bound}' in output
+        assert f'ERROR 35 x {what} cannot be read' in output
+    assert f'exceed max_{bound}={files}' in output
 
 
 NAMES = {'not UTF-8': '\udcff.png', 'surrogate': '\ud800.png', 'nul': 'a\0b.png', 'lines': 'a\nb'}
 
 
 @pytest.mark.parametrize('kind', NAMES)
-def test_a_name_that_no_file_or_no_log_can_have_is_found(kind, data, tmp_path, capsys, monkeypatch):
+def test_invalid_file_name_is_reported(kind, data, tmp_path, capsys, monkeypatch):
     edit(data, lambda content: content['images'][0].update(file_name=NAMES[kind]))
     code, found, _ = check(INSTANCES, data, tmp_path, capsys, monkeypatch)
     assert code == 1
-    assert found['train']['image that cannot be read'][0] == 1
+    assert found['train']['image cannot be read'][0] == 1
     is_utf8 = kind in ('nul', 'lines')
-    assert ('file name that is not valid UTF-8' in found['train']) != is_utf8
+    assert ('file name is not valid UTF-8' in found['train']) != is_utf8
     examples = ''.join(example for _, example in found['train'].values())
     assert examples.isprintable()
 
 
-def test_a_file_on_disk_whose_name_is_not_utf8_is_found(data, tmp_path, capsys, monkeypatch):
+def test_non_utf8_file_name_is_reported(data, tmp_path, capsys, monkeypatch):
     for kind in ('images', 'labels'):
         path = sorted((data / kind / 'train').iterdir())[0]
         path.rename(path.with_name('\udcff.png'))
     code, found, _ = check(SEMANTICS, data, tmp_path, capsys, monkeypatch)
     assert code == 1
-    assert found['train'].keys() == {'file name that is not valid UTF-8'}
-    assert found['train']['file name that is not valid UTF-8'][0] == 2
+    assert found['train'].keys() == {'file name is not valid UTF-8'}
+    assert found['train']['file name is not valid UTF-8'][0] == 2
 
 
 def empty(data):
@@ -116,21 +113,19 @@ def loop(data):
 @pytest.mark.parametrize(
     ('kind', 'change', 'options'),
     [
-        ('data set without an image', empty, []),
-        ('data set without an image', lambda data: None, ['img_suffix=.jpg']),
-        ('data set that cannot be checked', lambda data: shutil.rmtree(data / 'images/train'), []),
-        ('data set that cannot be checked', loop, []),
-        ('data set that cannot be checked', lambda data: None, ['data_prefix.img_path=README.md']),
-        ('data set that cannot be built', lambda data: None, ['type=NoSuchDataset']),
-        ('data set that cannot be built', lambda data: None, ['pipeline.0.type=NoSuchTransform']),
+        ('dataset without images', empty, []),
+        ('dataset without images', lambda data: None, ['img_suffix=.jpg']),
+        ('dataset cannot be checked', lambda data: shutil.rmtree(data / 'images/train'), []),
+        ('dataset cannot be checked', loop, []),
+        ('dataset cannot be checked', lambda data: None, ['data_prefix.img_path=README.md']),
+        ('dataset cannot be built', lambda data: None, ['type=NoSuchDataset']),
+        ('dataset cannot be built', lambda data: None, ['pipeline.0.type=NoSuchTransform']),
         ('annotation file cannot be read', lambda data: None, ['ann_file=train.txt']),
         ('annotation file cannot be read', lambda data: os.mkfifo(data / 'train.txt'),
          ['ann_file=train.txt']),
     ],
 )  # fmt: skip
-def test_a_folder_or_list_of_no_images_is_found(
-    kind, change, options, data, tmp_path, capsys, monkeypatch
-):
+def test_missing_images_are_reported(kind, change, options, data, tmp_path, capsys, monkeypatch):
     change(data)
     options = [f'train_dataloader.dataset.{option}' for option in options]
     code, found, result = check(SEMANTICS, data, tmp_path, capsys, monkeypatch, *options)
@@ -140,12 +135,12 @@ def test_a_folder_or_list_of_no_images_is_found(
     assert result['splits'][1]['counts'] == {'images': 4, 'label maps': 4}
 
 
-def test_a_config_without_a_data_set_is_no_success(tmp_path, capsys, monkeypatch):
+def test_config_without_a_dataset_exits_with_2(tmp_path, capsys, monkeypatch):
     config = tmp_path / 'config.py'
     config.write_text('train_dataloader = dict(batch_size=2)')
     code, output = call(TOOL, [config, '-o', tmp_path], capsys, monkeypatch)
     assert code == 2
-    assert 'has no data set in any of train_dataloader' in output
+    assert 'has no dataset in train_dataloader' in output
 
 
 def replace(path, make):
@@ -155,8 +150,8 @@ def replace(path, make):
 
 @pytest.mark.process
 @pytest.mark.parametrize('config', [INSTANCES, SEMANTICS])
-def test_files_that_would_never_end_are_found_and_not_read(config, data, tmp_path):
-    """In a process of its own, which can be ended: this one would wait with it."""
+def test_endless_files_are_reported(config, data, tmp_path):
+    """Run in a separate process with a timeout, as reading might never end."""
     images = sorted((data / 'images' / 'train').iterdir())
     labels = sorted((data / 'labels' / 'train').iterdir())
     replace(images[0], os.mkfifo)
@@ -176,24 +171,22 @@ def test_files_that_would_never_end_are_found_and_not_read(config, data, tmp_pat
     content = json.loads((tmp_path / 'out' / 'check.json').read_text())
     found = {each['kind']: each['examples'] for each in content['splits'][0]['found']}
     for path in images[:3]:
-        assert any(str(path) in example for example in found['image that cannot be read'])
+        assert any(str(path) in example for example in found['image cannot be read'])
     if config == INSTANCES:
         assert 'annotation file cannot be read' in done.stdout
     else:
         for path in labels[3:5]:
-            assert any(str(path) in example for example in found['label map that cannot be read'])
+            assert any(str(path) in example for example in found['label map cannot be read'])
 
 
-def test_images_of_one_split_in_another_and_twice_in_one_are_found(
-    data, tmp_path, capsys, monkeypatch
-):
+def test_shared_and_duplicate_images_are_reported(data, tmp_path, capsys, monkeypatch):
     train, val = (sorted((data / 'images' / split).iterdir()) for split in ('train', 'val'))
     shutil.copy(train[0], val[0])
     shutil.copy(train[1], train[2])
     for config in (INSTANCES, SEMANTICS):
         code, found, _ = check(config, data, tmp_path, capsys, monkeypatch)
         assert code == 1
-        count, example = found['val']['image of the training set']
+        count, example = found['val']['image is also in the training set']
         assert count == 1
-        assert f'{val[0]} is {train[0]} of train_dataloader' in example
-        assert found['train']['image that is there twice'][0] == 1
+        assert f'{val[0]} is identical to {train[0]} of train_dataloader' in example
+        assert found['train']['duplicate image'][0] == 1

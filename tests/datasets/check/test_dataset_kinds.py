@@ -1,4 +1,4 @@
-"""Data sets of every kind, of MMDetection's and of somebody's own, and wrappers of them."""
+"""MMDetection's and custom datasets, and their wrappers, are checked or reported."""
 
 import pytest
 from mmdet.datasets import CocoDataset
@@ -16,9 +16,7 @@ def concat(*loaders):
     return dict(batch_size=1, dataset=dict(type='ConcatDataset', datasets=datasets))
 
 
-def test_counts_of_several_data_sets_are_sums_and_findings_name_theirs(
-    tmp_path, capsys, monkeypatch
-):
+def test_concat_dataset_sums_counts_and_names_its_parts(tmp_path, capsys, monkeypatch):
     write(tmp_path, val=edited('val', area=0))
     parts = [loader(tmp_path, split, test_mode=False) for split in ('train', 'val')]
     (train,), result = check(
@@ -29,7 +27,7 @@ def test_counts_of_several_data_sets_are_sums_and_findings_name_theirs(
         'images kept': 5, 'instances kept': 6,
     }  # fmt: skip
     assert result['splits'][0]['classes'] == dict(cat=3, dog=3)
-    examples = train['notes']['annotation left out, as its area is not above 0']
+    examples = train['notes']['annotation skipped, area is not above 0']
     assert all(each.startswith('ConcatDataset[1] > CocoDataset: ') for each in examples)
     assert train['errors'] == {}
 
@@ -42,7 +40,7 @@ WRAPPERS = {
 
 
 @pytest.mark.parametrize('kind', WRAPPERS)
-def test_what_is_in_a_wrapper_is_counted_once(kind, tmp_path, capsys, monkeypatch):
+def test_wrapped_dataset_is_counted_once(kind, tmp_path, capsys, monkeypatch):
     write(tmp_path)
     train = loader(tmp_path, 'train')
     train['dataset'] = dict(type=kind, dataset=train['dataset'], **WRAPPERS[kind])
@@ -56,7 +54,7 @@ def with_other_classes(dataset):
     return dict(type='mmengine.ConcatDataset', datasets=[dataset, other])
 
 
-UNBUILT = 'data set that cannot be built'
+UNBUILT = 'dataset cannot be built'
 
 
 UNUSABLE = {
@@ -67,14 +65,14 @@ UNUSABLE = {
     'unknown argument': (UNBUILT, lambda dataset: dataset | dict(anno='a')),
     'no file': ('annotation file cannot be read',
                 lambda dataset: dataset | dict(ann_file='a.json')),
-    'times': ('wrapper that cannot be built',
+    'times': ('dataset wrapper cannot be built',
               lambda dataset: dict(type='RepeatDataset', dataset=dataset)),
-    'other classes': ('wrapper that cannot be built', with_other_classes),
+    'other classes': ('dataset wrapper cannot be built', with_other_classes),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize('what', UNUSABLE)
-def test_whatever_cannot_be_built_or_loaded_is_a_finding(what, tmp_path, capsys, monkeypatch):
+def test_unbuildable_dataset_is_reported(what, tmp_path, capsys, monkeypatch):
     write(tmp_path)
     kind, change = UNUSABLE[what]
     train = loader(tmp_path, 'train')
@@ -84,7 +82,7 @@ def test_whatever_cannot_be_built_or_loaded_is_a_finding(what, tmp_path, capsys,
     assert val['errors'] == {}
 
 
-def test_every_data_set_of_mmdetection_is_checked_or_reported(tmp_path, capsys, monkeypatch):
+def test_every_mmdetection_dataset_is_checked_or_reported(tmp_path, capsys, monkeypatch):
     write(tmp_path)
     kinds = sorted(DATASETS.module_dict)
     loaders = [loader(tmp_path, 'train', type=kind, ann_file='a.txt') for kind in kinds]
@@ -94,7 +92,7 @@ def test_every_data_set_of_mmdetection_is_checked_or_reported(tmp_path, capsys, 
     assert sum(each['count'] for each in result['splits'][0]['found']) >= len(kinds)
 
 
-def test_pascal_voc_is_checked_by_what_it_lists(tmp_path, capsys, monkeypatch):
+def test_pascal_voc_is_checked_by_its_data_infos(tmp_path, capsys, monkeypatch):
     write(tmp_path)
     voc = tmp_path / 'VOC2007'
     for folder in ('JPEGImages', 'Annotations', 'ImageSets'):
@@ -112,9 +110,9 @@ def test_pascal_voc_is_checked_by_what_it_lists(tmp_path, capsys, monkeypatch):
     )  # fmt: skip
     (train, _), result = check(tmp_path, capsys, monkeypatch, train_dataloader=train)
     assert result['splits'][0]['classes'] == dict(cat=1, dog=0)
-    assert train['notes'].keys() == {'data set that loads itself'}
+    assert train['notes'].keys() == {'annotation files of this dataset type are not checked'}
     assert train['errors'].keys() == {
-        'image of another size', 'instance without mask, which the pipeline reads'
+        'image size differs from the annotations', 'instance without mask, which the pipeline reads'
     }  # fmt: skip
 
 
@@ -134,7 +132,7 @@ class Bag(RepeatDataset):
     pass
 
 
-def test_data_sets_and_wrappers_of_somebodys_own_are_told(tmp_path, capsys, monkeypatch):
+def test_custom_datasets_and_wrappers_are_reported(tmp_path, capsys, monkeypatch):
     write(tmp_path)
     for kind in (Own, Listing, Bag):
         DATASETS.register_module(module=kind, force=True)
@@ -146,11 +144,11 @@ def test_data_sets_and_wrappers_of_somebodys_own_are_told(tmp_path, capsys, monk
         tmp_path, capsys, monkeypatch, val_dataloader=None,
         train_dataloader=concat(own, listing, bag),
     )  # fmt: skip
-    (example,) = train['errors'].pop('label that is no class')
+    (example,) = train['errors'].pop('label is not a class')
     assert example.startswith('ConcatDataset[0] > Own: ')
     assert train['errors'] == {}
     assert train['notes'].keys() == {
-        'data set that loads itself', 'data set of a kind that is not checked',
-        'wrapper of a kind that is not checked',
+        'annotation files of this dataset type are not checked', 'dataset type is not checked',
+        'dataset wrapper is not checked',
     }  # fmt: skip
     assert result['splits'][0]['counts']['images kept'] == 6

@@ -1,4 +1,4 @@
-"""The check compares heads and pipelines with what the data set has and the model learns."""
+"""Heads and training pipelines must match the dataset."""
 
 import pytest
 
@@ -12,14 +12,14 @@ def detector(roi=None, **head):
 
 
 @pytest.mark.parametrize('has_boxes', [True, False])
-def test_a_detector_needs_the_scale_of_the_image(has_boxes, tmp_path, capsys, monkeypatch):
+def test_detector_needs_scale_factor(has_boxes, tmp_path, capsys, monkeypatch):
     write(tmp_path)
     steps = pipeline()
     steps[-1]['meta_keys'] = ('img_id', 'img_path', 'ori_shape', 'img_shape')
     val = loader(tmp_path, 'val', pipeline=steps)
     model = detector() if has_boxes else dict(panoptic_head=dict())
     (_, val), _ = check(tmp_path, capsys, monkeypatch, val_dataloader=val, model=model)
-    assert ('sample without what the evaluator reads' in val['errors']) == has_boxes
+    assert ('sample lacks a key that the evaluator reads' in val['errors']) == has_boxes
 
 
 @pytest.mark.parametrize(
@@ -35,15 +35,15 @@ def test_a_detector_needs_the_scale_of_the_image(has_boxes, tmp_path, capsys, mo
         (dict(rpn_head=dict(num_classes=1)), None),
     ],
 )  # fmt: skip
-def test_heads_have_as_many_classes_as_the_data_set(model, where, tmp_path, capsys, monkeypatch):
+def test_num_classes_must_match_the_dataset(model, where, tmp_path, capsys, monkeypatch):
     write(tmp_path)
     (train, _), _ = check(tmp_path, capsys, monkeypatch, model=model)
-    found = train['errors'].get('number of classes of a head is another', [''])
+    found = train['errors'].get('num_classes of a head differs from the dataset', [''])
     assert found[0].startswith(where or '')
     assert bool(found[0]) == bool(where)
 
 
-LEARNED = 'training pipeline that does not load what the model learns'
+LEARNED = 'training pipeline does not load what the losses need'
 
 
 MASK_RCNN = dict(
@@ -67,12 +67,10 @@ def branches(*loads):
         (pipeline(with_mask=False), ['with_mask']),
         (branches({}, {}), []),
         (branches({}, dict(with_bbox=False)), ['with_bbox']),
-        (pipeline()[:1], []),  # a wrapper's pipeline goes on
+        (pipeline()[:1], []),  # continued by the pipeline of a wrapper
     ],
 )
-def test_each_branch_loads_what_the_model_learns(
-    transforms, missing, tmp_path, capsys, monkeypatch
-):
+def test_each_branch_must_load_annotations(transforms, missing, tmp_path, capsys, monkeypatch):
     write(tmp_path)
     train = loader(tmp_path, 'train', pipeline=transforms)
     (train, _), _ = check(tmp_path, capsys, monkeypatch, train_dataloader=train, model=MASK_RCNN)
@@ -84,7 +82,7 @@ def test_each_branch_loads_what_the_model_learns(
     'step', [dict(type='RandomFlip', prob=1.0), dict(type='Resize', scale=(9, 9))]
 )
 @pytest.mark.parametrize('place', [1, 2])
-def test_annotations_are_loaded_before_the_image_is_moved(
+def test_annotations_are_loaded_before_geometric_transforms(
     step, place, tmp_path, capsys, monkeypatch
 ):
     write(tmp_path)
@@ -92,5 +90,5 @@ def test_annotations_are_loaded_before_the_image_is_moved(
     steps.insert(place, step)
     loaders = {f'{s}_dataloader': loader(tmp_path, s, pipeline=steps) for s in ('train', 'val')}
     (train, val), _ = check(tmp_path, capsys, monkeypatch, **loaders)
-    kinds = {'transform before the annotations are loaded'} if place == 1 else set()
+    kinds = {'transform comes before LoadAnnotations'} if place == 1 else set()
     assert (train['errors'].keys(), val['errors'].keys()) == (kinds, set())

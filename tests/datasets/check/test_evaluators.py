@@ -1,4 +1,4 @@
-"""The check compares what evaluators read with what data sets and files hold."""
+"""Evaluators must match datasets and annotation files."""
 
 import pytest
 
@@ -11,17 +11,17 @@ pytestmark = pytest.mark.slow
     ('key', 'kind'),
     [('iscrowd', 'annotation without iscrowd, which the evaluator reads'),
      ('segmentation', 'annotation without segmentation, which the evaluator reads'),
-     ('area', 'annotation without area'),
-     ('bbox', 'box that is no (x, y, width, height)')],
+     ('area', 'annotation without a numeric area'),
+     ('bbox', 'bbox is not [x, y, width, height]')],
 )  # fmt: skip
-def test_a_key_that_the_evaluator_reads_is_missed(key, kind, tmp_path, capsys, monkeypatch):
+def test_missing_key_of_the_evaluator_is_reported(key, kind, tmp_path, capsys, monkeypatch):
     write(tmp_path, val=without('val', key))
     (train, val), _ = check(tmp_path, capsys, monkeypatch)
     assert train == dict(errors={}, notes={})
     assert len(val['errors'][kind]) == 4
 
 
-def test_iscrowd_is_missed_only_where_an_evaluator_reads_it(tmp_path, capsys, monkeypatch):
+def test_iscrowd_is_required_only_by_evaluators(tmp_path, capsys, monkeypatch):
     write(tmp_path, train=without('train', 'iscrowd'))
     assert check(tmp_path, capsys, monkeypatch)[0][0] == dict(errors={}, notes={})
     write(tmp_path, val=without('val', 'iscrowd'))
@@ -31,23 +31,19 @@ def test_iscrowd_is_missed_only_where_an_evaluator_reads_it(tmp_path, capsys, mo
 
 
 @pytest.mark.parametrize('value', [0, 0.0, '0', 'a', '', None, True, [1]], ids=repr)
-def test_an_annotation_id_that_the_evaluator_cannot_take_is_found(
-    value, tmp_path, capsys, monkeypatch
-):
+def test_unusable_annotation_id_is_reported(value, tmp_path, capsys, monkeypatch):
     content = annotations('val')
     content['annotations'][0]['id'] = value
     write(tmp_path, val=content)
     (_, val), _ = check(tmp_path, capsys, monkeypatch)
     assert val['errors'].keys() & {
-        'annotation id that the evaluator cannot take',
+        'annotation id is not usable by the evaluator',
         'id of annotations missing or of the wrong type',
     }
 
 
 @pytest.mark.parametrize('evaluated', ['bbox', ['bbox', 'segm'], 'proposal_fast'])
-def test_masks_are_read_where_a_metric_or_a_nested_transform_reads_them(
-    evaluated, tmp_path, capsys, monkeypatch
-):
+def test_masks_are_required_by_segm_or_nested_transforms(evaluated, tmp_path, capsys, monkeypatch):
     write(tmp_path, train=without('train', 'segmentation'), val=without('val', 'segmentation'))
     load, *rest = pipeline()[1:]
     nested = [pipeline()[0], dict(type='RandomApply', transforms=[load]), *rest]
@@ -58,7 +54,7 @@ def test_masks_are_read_where_a_metric_or_a_nested_transform_reads_them(
         val_evaluator=settings(tmp_path)['val_evaluator'] | dict(metric=evaluated),
     )
     (train, val), _ = check(tmp_path, capsys, monkeypatch, **changes)
-    assert train['errors'].keys() == {'annotation without a mask'}
+    assert train['errors'].keys() == {'annotation without segmentation'}
     assert ('segm' in evaluated) == bool(val['errors'])
 
 
@@ -72,19 +68,19 @@ def moved(split, by):
 
 
 OTHERS = {
-    'image that the evaluator does not know': lambda: moved('val', 1),
-    'image that the evaluator scores and no loader gives': lambda: moved('val', 1),
-    'image of another name in the evaluator': lambda: moved('train', 10),
-    'label of another class': lambda: order('val', 2, 1),
+    'image id is not in the ann_file of the evaluator': lambda: moved('val', 1),
+    'annotated image of the evaluator is not in the dataset': lambda: moved('val', 1),
+    'image id has another file name in the ann_file': lambda: moved('train', 10),
+    'label assigned to the wrong class': lambda: order('val', 2, 1),
     'annotation without iscrowd, which the evaluator reads': lambda: without('val', 'iscrowd'),
     'annotation file cannot be read': lambda: None,
-    'annotation file has not the layout of COCO': list,
+    'annotation file is not in COCO format': list,
 }
 
 
 @pytest.mark.parametrize('kind', OTHERS)
 @pytest.mark.parametrize('is_list', [True, False])
-def test_an_evaluator_of_another_file_is_compared_with_its_loader(
+def test_ann_file_of_the_evaluator_must_match_its_loader(
     kind, is_list, tmp_path, capsys, monkeypatch
 ):
     write(tmp_path, val=OTHERS[kind]())
@@ -103,7 +99,7 @@ def test_an_evaluator_of_another_file_is_compared_with_its_loader(
     assert all('val_evaluator: ' in each for each in val['errors'][kind])
 
 
-def test_the_evaluator_of_the_test_loader_is_checked_too(tmp_path, capsys, monkeypatch):
+def test_evaluator_of_the_test_loader_is_checked(tmp_path, capsys, monkeypatch):
     write(tmp_path)
     (tmp_path / 'other.json').write_text((tmp_path / 'train.json').read_text())
     changes = settings(tmp_path)
@@ -111,37 +107,35 @@ def test_the_evaluator_of_the_test_loader_is_checked_too(tmp_path, capsys, monke
     changes = dict(test_dataloader=changes['val_dataloader'], test_evaluator=evaluator)
     found, _ = check(tmp_path, capsys, monkeypatch, **changes)
     assert len(found) == 2
-    examples = found[1]['errors']['image that the evaluator does not know']
+    examples = found[1]['errors']['image id is not in the ann_file of the evaluator']
     assert all(each.startswith('test_evaluator: ') for each in examples)
 
 
 @pytest.mark.parametrize(
     ('evaluator', 'errors', 'notes'),
     [
-        (dict(type='CocoMetric', metric='mAP'), {'evaluator that cannot be built'}, set()),
-        (dict(type='CocoMetric'), {'sample without what the evaluator reads'}, set()),
+        (dict(type='CocoMetric', metric='mAP'), {'evaluator cannot be built'}, set()),
+        (dict(type='CocoMetric'), {'sample lacks a key that the evaluator reads'}, set()),
         (dict(type='CocoMetric', ann_file='other', format_only=True, outfile_prefix='a'),
          {'annotation file cannot be read'}, set()),
-        (dict(type='VOCMetric'), set(), {'evaluator of a kind that is not checked'}),
-        (dict(type='NoSuchMetric'), set(), {'evaluator of a kind that is not checked'}),
+        (dict(type='VOCMetric'), set(), {'evaluator type is not checked'}),
+        (dict(type='NoSuchMetric'), set(), {'evaluator type is not checked'}),
         ([], set(), set()),
     ],
     ids=str,
 )  # fmt: skip
-def test_evaluators_of_every_kind_are_told_by_their_class(
-    evaluator, errors, notes, tmp_path, capsys, monkeypatch
-):
+def test_evaluators_are_checked_by_class(evaluator, errors, notes, tmp_path, capsys, monkeypatch):
     write(tmp_path)
     (_, val), _ = check(tmp_path, capsys, monkeypatch, val_evaluator=evaluator)
     assert (val['errors'].keys(), val['notes'].keys()) == (errors, notes)
 
 
 @pytest.mark.parametrize('kind', ['ConcatDataset', 'RepeatDataset'])
-def test_images_that_are_validated_twice_are_found(kind, tmp_path, capsys, monkeypatch):
+def test_images_evaluated_twice_are_reported(kind, tmp_path, capsys, monkeypatch):
     write(tmp_path)
     val = loader(tmp_path, 'val')
     inner = val['dataset']
     more = dict(times=2, dataset=inner) if 'Repeat' in kind else dict(datasets=[inner, inner])
     val['dataset'] = dict(type=kind, **more)
     (_, val), _ = check(tmp_path, capsys, monkeypatch, val_dataloader=val)
-    assert len(val['errors']['image that the evaluator scores more than once']) == 2
+    assert len(val['errors']['image is evaluated more than once']) == 2

@@ -1,4 +1,4 @@
-"""Run lengths are what pycocotools writes, and nothing else reaches a mask."""
+"""RLE counts decode as in pycocotools, and invalid ones raise an error."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ MASKS = st.tuples(
 
 
 def drawn(height, width, seed, share):
-    """A mask with a share of pixels set, as pycocotools takes it."""
+    """Return a random mask in the memory layout of pycocotools."""
     pixels = np.random.default_rng(seed).random((height, width)) < share
     return np.asfortranarray(pixels.astype(np.uint8))
 
@@ -25,14 +25,14 @@ def rebuilt(runs, height, width):
 
 
 @given(MASKS)
-def test_pycocotools_codes_are_read_as_the_mask(given):
+def test_pycocotools_rle_is_decoded(given):
     mask = drawn(*given)
     runs = run_lengths(coco.encode(mask)['counts'].decode())
     assert np.array_equal(rebuilt(runs, *mask.shape), mask)
     assert run_lengths(runs) == runs
 
 
-def test_runs_of_large_masks_are_read():
+def test_rle_of_large_masks_is_decoded():
     mask = np.zeros((5000, 5000), np.uint8, order='F')
     mask[1:-1, 7:4990] = 1
     runs = run_lengths(coco.encode(mask)['counts'].decode())
@@ -41,7 +41,7 @@ def test_runs_of_large_masks_are_read():
 
 
 @given(st.text(st.characters(min_codepoint=46, max_codepoint=112), max_size=40))
-def test_any_text_gives_runs_that_pycocotools_agrees_with_or_an_error(text):
+def test_any_string_decodes_as_in_pycocotools_or_raises(text):
     try:
         runs = run_lengths(text)
     except ValueError:
@@ -60,12 +60,12 @@ def test_any_text_gives_runs_that_pycocotools_agrees_with_or_an_error(text):
     ],
     ids=repr,
 )  # fmt: skip
-def test_what_is_no_number_of_pixels_is_an_error(counts):
+def test_invalid_counts_raise_an_error(counts):
     with pytest.raises(ValueError, match=r'counts|run of|character|number'):
         run_lengths(counts)
 
 
-def test_a_text_of_any_length_takes_time_in_proportion():
+def test_long_strings_decode_in_linear_time():
     with pytest.raises(ValueError, match='more than 7 characters'):
         run_lengths('o' * 10**7)
     assert len(run_lengths('1' * 10**6)) == 10**6

@@ -1,4 +1,4 @@
-"""Ground truth fed back as predictions: it gets the full score, or the reason is given."""
+"""Ground truth evaluated as predictions reaches the full score, or the reason is given."""
 
 import json
 import os
@@ -21,10 +21,10 @@ from ...conftest import ROOT
 pytestmark = pytest.mark.slow
 
 DATA = Path(os.environ.get('MMGAB_DATA', ROOT.parent / 'shared' / 'data'))
-BELOW = 'ground truth that does not get the full score'
-REASON = 'perfect score that is below the full one'
+BELOW = 'ground truth does not reach the full score'
+REASON = 'full score cannot be reached'
 SCORE = 'score of the ground truth'
-FAILED = 'ground truth that cannot be scored'
+FAILED = 'ground truth cannot be scored'
 
 LOAD = dict(type='LoadImageFromFile')
 RESIZE = dict(type='Resize', scale=(64, 64), keep_ratio=True)
@@ -63,7 +63,7 @@ BOXES = [
 
 @pytest.fixture
 def coco(tmp_path):
-    """Write data in COCO's layout; returns the config that reads it."""
+    """Write data in COCO format; return the config that reads it."""
 
     def write(annotations=BOXES, names=((1, 'cat'), (2, 'dog')), train_names=None, **metric):
         for split, order in (('train', train_names or names), ('val', names)):
@@ -97,7 +97,7 @@ def coco(tmp_path):
 
 @pytest.fixture
 def semantic(tmp_path):
-    """Write images and label maps; returns the config that reads them."""
+    """Write images and label maps; return the config that reads them."""
 
     def write(labels, classes, pipeline=SEGMENTATION, metric=None, train=None, **dataset):
         for kind in ('images', 'labels'):
@@ -121,7 +121,7 @@ def semantic(tmp_path):
 
 
 def score(config):
-    """Findings about the score: whether they are errors, and texts, of each kind."""
+    """Return level and detail of each finding about the score, by kind."""
     set_default_scope(config)
     found = list(score_truth(config, 'val_dataloader', ['val_evaluator']))
     return {each.kind: (each.is_error, each.detail) for each in found}
@@ -156,11 +156,11 @@ def test_category_ids_may_have_gaps(coco):
     assert found.keys() == {SCORE}
 
 
-def test_classes_that_training_numbers_otherwise_score_0(coco):
+def test_other_category_order_in_training_scores_0(coco):
     order = (2, 'dog'), (1, 'cat')
     is_error, text = score(coco(train_names=order, metric='bbox'))[BELOW]
     assert is_error
-    assert 'coco/bbox_mAP is 0 in place of 1' in text
+    assert 'coco/bbox_mAP is 0, expected 1' in text
 
 
 @pytest.mark.parametrize(
@@ -173,28 +173,29 @@ def test_classes_that_training_numbers_otherwise_score_0(coco):
         dict(id=0),
     ],
 )
-def test_instances_that_no_model_learns_but_the_evaluator_counts_cost_score(change, coco):
+def test_instances_skipped_in_training_lower_the_score(change, coco):
     found = score(coco([{**BOXES[0], **change}, *BOXES[1:]], metric='bbox'))
     assert found[BELOW][0]
 
 
-def test_more_instances_than_coco_counts_are_a_reason(coco):
+def test_more_than_100_instances_are_given_as_the_reason(coco):
     crowded = [instance(i, 1, 1, (i % 40, i // 40 * 3, 3, 3)) for i in range(1, 151)]
     found = score(coco([*crowded, *(dict(each, id=each['id'] + 200) for each in BOXES[1:])]))
     assert found.keys() == {SCORE, REASON}
     assert not found[REASON][0]
-    assert 'COCO counts at most 100 detections an image; 50 instances can never' in found[REASON][1]
-    # 101 of the 151 cats are found, all dogs are.
+    text = found[REASON][1]
+    assert 'COCO uses at most 100 detections of a class per image, 50 instances exceed' in text
+    # 101 of the 151 cats are detected, and all dogs.
     assert f'coco/segm_mAP={(67 / 101 + 1) / 2:.3f}' in found[SCORE][1]
 
 
-def test_a_reason_does_not_hide_another_fault(coco):
+def test_detection_limit_does_not_hide_wrong_labels(coco):
     crowded = [instance(i, 1, 1, (i % 40, i // 40 * 3, 3, 3)) for i in range(1, 151)]
     order = (2, 'dog'), (1, 'cat')
     assert BELOW in score(coco([*crowded, dict(BOXES[1], id=300)], train_names=order))
 
 
-def test_a_missing_mask_or_key_is_a_finding(coco):
+def test_missing_segmentation_fails_for_segm_only(coco):
     without = [{k: v for k, v in each.items() if k != 'segmentation'} for each in BOXES]
     found = score(coco(without))
     assert found[FAILED][0]
@@ -203,7 +204,7 @@ def test_a_missing_mask_or_key_is_a_finding(coco):
     assert score(boxes).keys() == {SCORE}
 
 
-def test_an_evaluator_of_other_images_is_a_finding(coco, tmp_path):
+def test_evaluator_with_other_images_is_reported(coco, tmp_path):
     config = coco()
     content = json.loads((tmp_path / 'val.json').read_text())
     for image in content['images']:
@@ -215,7 +216,7 @@ def test_an_evaluator_of_other_images_is_a_finding(coco, tmp_path):
     assert 'do not correspond to current coco set' in score(config)[FAILED][1]
 
 
-def test_proposals_and_voc_are_scored_and_other_metrics_named(coco):
+def test_proposals_and_voc_are_scored_others_listed(coco):
     config = coco()
     config.val_evaluator = [
         dict(config.val_evaluator, metric='proposal'),
@@ -228,13 +229,14 @@ def test_proposals_and_voc_are_scored_and_other_metrics_named(coco):
     text = ' '.join(each.detail for each in found)
     assert 'AR@1000=1' in text
     assert 'pascal_voc/mAP=1' in text
-    assert 'DumpDetResults: no rule for its results' in text
+    assert 'DumpDetResults: its full score is not known' in text
 
 
-def test_scores_that_are_left_out_of_the_results_are_not_missed(coco):
+def test_metric_items_limit_the_expected_scores(coco):
     kinds = score(coco(metric='bbox', metric_items=['mAP_50', 'mAP_s']))
-    text = 'val_evaluator, CocoMetric: no rule for coco/bbox_mAP_50, coco/bbox_mAP_s'
-    assert kinds == {'ground truth that is not scored': (False, text)}
+    text = 'val_evaluator, CocoMetric: the full score is not known of coco/bbox_mAP_50, '
+    text += 'coco/bbox_mAP_s'
+    assert kinds == {'ground truth is not scored': (False, text)}
     assert score(coco(metric='bbox', metric_items=['mAP'])).keys() == {SCORE}
 
 
@@ -249,7 +251,7 @@ def test_results_of_real_runs_are_not_overwritten(coco, tmp_path):
         ([BLOB, BLOB * 0], ('background', 'nucleus'), {}),
         ([STRIPES], tuple('abc'), dict(reduce_zero_label=True)),
         ([np.where(STRIPES == 0, 255, STRIPES)], tuple('abcd'), {}),
-        ([np.where(STRIPES == 2, 0, STRIPES)], tuple('abcd'), {}),  # a class without a pixel
+        ([np.where(STRIPES == 2, 0, STRIPES)], tuple('abcd'), {}),  # a class without pixels
         ([STRIPES], tuple('abcd'), dict(metric=dict(iou_metrics=['mIoU', 'mDice', 'mFscore']))),
         ([STRIPES], tuple('abcd'), dict(train=tuple('abcd'))),
         ([BLOB], ('a', 'b'), dict(metric=dict(ignore_index=0))),
@@ -264,36 +266,34 @@ def test_label_maps_score_100(labels, classes, settings, semantic):
 @pytest.mark.parametrize(
     ('labels', 'classes', 'settings'),
     [
-        ([STRIPES], tuple('abc'), {}),  # a label that is no class
+        ([STRIPES], tuple('abc'), {}),  # a label that is not a class
         ([STRIPES], tuple('abcd'), dict(train=tuple('bacd'))),
         ([np.where(STRIPES == 3, 255, STRIPES)], tuple('abc'), dict(metric=dict(ignore_index=254))),
-        ([STRIPES * 0], tuple('abc'), dict(reduce_zero_label=True)),  # nothing is labelled
+        ([STRIPES * 0], tuple('abc'), dict(reduce_zero_label=True)),  # no labelled pixels
     ],
 )
-def test_label_maps_of_which_a_perfect_model_loses_score_are_errors(
-    labels, classes, settings, semantic
-):
+def test_label_maps_that_lower_the_score_are_errors(labels, classes, settings, semantic):
     assert score(semantic(labels, classes, **settings))[BELOW][0]
 
 
-def test_absent_classes_that_count_as_0_are_a_reason(semantic):
+def test_nan_to_num_is_given_as_the_reason(semantic):
     config = semantic([STRIPES], tuple('abcde'), metric=dict(nan_to_num=0))
     found = score(config)
     assert found.keys() == {SCORE, REASON}
     assert 'mIoU=80' in found[SCORE][1]
-    assert '1 classes without a pixel' in found[REASON][1]
+    assert '1 classes without pixels score nan_to_num=0' in found[REASON][1]
 
 
 @pytest.mark.parametrize(
     ('pipeline', 'text'),
     [
-        ([LOAD, SEGMENTATION[2], RESIZE, SEGMENTATION[3]], 'load label maps behind the resize'),
-        ([LOAD, RESIZE, SEGMENTATION[3]], 'needs LoadAnnotations'),
+        ([LOAD, SEGMENTATION[2], RESIZE, SEGMENTATION[3]], 'move LoadAnnotations behind Resize'),
+        ([LOAD, RESIZE, SEGMENTATION[3]], 'add LoadAnnotations'),
         ([LOAD, dict(type='LoadAnnotations', reduce_zero_label=True), SEGMENTATION[3]],
          'reduce_zero_label'),
     ],
 )  # fmt: skip
-def test_a_pipeline_that_validation_cannot_use_is_a_finding(pipeline, text, semantic):
+def test_unusable_validation_pipeline_is_reported(pipeline, text, semantic):
     is_error, found = score(semantic([BLOB], ('a', 'b'), pipeline))[FAILED]
     assert is_error
     assert text in found
@@ -307,7 +307,7 @@ def test_wrappers_are_scored(coco):
 
 
 @pytest.mark.parametrize('name', ['mask_rcnn_swin_gab_nuclei', 'upernet_swin_gab_nuclei'])
-def test_the_option_scores_what_the_check_calls_sound(name, nuclei, tmp_path, capsys, monkeypatch):
+def test_score_truth_of_valid_data_is_full(name, nuclei, tmp_path, capsys, monkeypatch):
     roots = [f'{split}_dataloader.dataset.data_root={nuclei}' for split in ('train', 'val', 'test')]
     if 'mask' in name:
         annotations = nuclei / 'annotations' / 'instances_val.json'
@@ -318,7 +318,7 @@ def test_the_option_scores_what_the_check_calls_sound(name, nuclei, tmp_path, ca
     assert ('coco/segm_mAP=1' if 'mask' in name else 'mIoU=100') in output
 
 
-def test_real_nuclei_score_what_100_detections_an_image_allow(tmp_path):
+def test_real_nuclei_reach_the_score_of_100_detections(tmp_path):
     folder = DATA / 'dsb2018'
     if not folder.exists():
         pytest.skip(f'needs real data, which are not in the repository: {folder}')
@@ -341,7 +341,7 @@ def test_real_nuclei_score_what_100_detections_an_image_allow(tmp_path):
     assert score(config).keys() == ({SCORE, REASON} if max(numbers) > 100 else {SCORE})
 
 
-def test_real_coco_scores_what_pycocotools_gives():
+def test_real_coco_scores_1():
     folder = DATA / 'coco2017_cc'
     if not folder.exists():
         pytest.skip(f'needs real data, which are not in the repository: {folder}')
@@ -384,13 +384,13 @@ def test_real_label_maps_score_100(name, folder, kind, classes):
     assert 'mIoU=100' in found[SCORE][1]
 
 
-def test_a_training_set_that_cannot_be_loaded_is_named(coco, tmp_path):
+def test_unloadable_training_set_is_reported(coco, tmp_path):
     config = coco()
     (tmp_path / 'train.json').unlink()
     assert score(config)[FAILED][1].startswith('labels of train_dataloader: ')
 
 
-def test_an_error_without_a_text_says_its_line(coco, tmp_path):
+def test_error_without_a_message_shows_its_source_line(coco, tmp_path):
     config = coco()
     config.val_evaluator.ann_file = [config.val_evaluator.ann_file]
     assert 'AssertionError: assert' in score(config)[FAILED][1]

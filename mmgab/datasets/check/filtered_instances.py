@@ -1,4 +1,4 @@
-"""What a data set in COCO's layout leaves out of its file, and why."""
+"""Report images and annotations that a dataset in COCO format filters out, with reasons."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -8,22 +8,22 @@ from .dataset_parts import Part
 from .findings import Finding, shown
 from .json_values import are_numbers, is_number, is_side
 
-ELSEWHERE = 'left out for what another finding says'
+ELSEWHERE = 'reported by another finding'
 
 
-def why_left_out(
+def skip_reason(
     annotation: Mapping, image: Mapping, names: Mapping, classes: Sequence[str]
 ) -> str | None:
-    """Say why MMDetection's ``CocoDataset`` leaves an annotation out; None where it does not.
+    """Return why MMDetection's ``CocoDataset`` skips an annotation; None if it keeps it.
 
     Args:
-        annotation: Of the file.
-        image: Its image, likewise.
-        names: Categories, id to name.
-        classes: Of the config's dataset.
+        annotation: Annotation of the file.
+        image: Its image entry of the file.
+        names: Category names by id.
+        classes: Classes of the config's dataset.
 
     Returns:
-        A reason; :data:`ELSEWHERE` for defects that are findings of their own.
+        A reason; :data:`ELSEWHERE` for defects that have their own finding.
     """
     if annotation.get('ignore'):
         return 'ignore is set'
@@ -32,14 +32,14 @@ def why_left_out(
         return ELSEWHERE
     x, y, width, height = map(float, box)
     inside = [
-        min(start + length, whole) - max(start, 0)
-        for start, length, whole in ((x, width, size[0]), (y, height, size[1]))
+        min(start + length, side) - max(start, 0)
+        for start, length, side in ((x, width, size[0]), (y, height, size[1]))
     ]
     if min(inside) <= 0 or names.get(annotation['category_id']) not in classes:
         return ELSEWHERE
     if area <= 0:
-        return 'its area is not above 0'
-    return 'its box is smaller than a pixel' if width < 1 or height < 1 else None
+        return 'area is not above 0'
+    return 'bbox is smaller than a pixel' if width < 1 or height < 1 else None
 
 
 def _size(image: Mapping) -> tuple[float, float] | None:
@@ -47,8 +47,8 @@ def _size(image: Mapping) -> tuple[float, float] | None:
     return (width, height) if is_side(width) and is_side(height) else None
 
 
-def check_left_out(part: Part, content: Mapping, classes: Sequence[str]) -> Iterator[Finding]:
-    """Compare what a data set keeps with its file: images first, then annotations."""
+def check_filtered(part: Part, content: Mapping, classes: Sequence[str]) -> Iterator[Finding]:
+    """Compare the kept images, then the kept annotations, with the annotation file."""
     yield from _images(part, content, classes)
     names = {category['id']: category['name'] for category in content['categories']}
     images = {image['id']: image for image in content['images']}
@@ -56,21 +56,23 @@ def check_left_out(part: Part, content: Mapping, classes: Sequence[str]) -> Iter
         image = images.get(annotation['image_id'])
         if image is None or _is_kept(part.dataset, image, annotation):
             continue
-        why = why_left_out(annotation, image, names, classes)
+        why = skip_reason(annotation, image, names, classes)
         if why != ELSEWHERE:
-            why = why or f'{type(part.dataset).__name__} decides so'
+            why = why or f'{type(part.dataset).__name__} filters it out'
             box, area = shown(annotation['bbox']), shown(annotation['area'])
-            detail = f'annotation {annotation["id"]} of {image["file_name"]}: {box}, area {area}'
-            yield Finding(f'annotation left out, as {why}', detail, is_error=False)
+            detail = (
+                f'annotation {annotation["id"]} of {image["file_name"]}: bbox {box}, area {area}'
+            )
+            yield Finding(f'annotation skipped, {why}', detail, is_error=False)
 
 
 def _is_kept(dataset: BaseDataset, image: Mapping, annotation: Mapping) -> bool:
-    """Ask the data set itself; what it cannot be asked of is a finding of the file's values."""
+    """Return True if the dataset keeps the annotation, or if it cannot parse it."""
     try:
         parsed = dataset.parse_data_info(
             dict(raw_img_info=dict(image, img_id=image['id']), raw_ann_info=[annotation])
         )
-    except Exception:  # of a data set of somebody's own, anything
+    except Exception:  # custom datasets may raise any error
         return True
     return bool(parsed['instances']) if isinstance(parsed, dict) else True
 
@@ -87,16 +89,18 @@ def _images(part: Part, content: Mapping, classes: Sequence[str]) -> Iterator[Fi
         size, name = _size(image), f'{image["file_name"]}'
         smallest = settings.get('min_size', 0)
         if size is not None and min(size) < smallest:
-            kind = 'image left out, as it is smaller than min_size'
+            kind = 'image filtered out by min_size'
             yield Finding(kind, f'{name}: {size}, min_size={smallest}', is_error=False)
         elif settings.get('filter_empty_gt') and image['id'] not in with_objects:
-            yield Finding('image left out, as it has no object of the classes', name, False)
+            yield Finding('image filtered out by filter_empty_gt', name, False)
         else:
             others += 1
     if others:
         indices = getattr(dataset, '_indices', None)
-        why = 'the filter' if indices is None else f'indices={shown(indices)}'
-        yield Finding('images left out', f'{others} of {len(left) + len(part.infos)}: {why}', False)
+        why = 'the dataset' if indices is None else f'indices={shown(indices)}'
+        yield Finding(
+            'images filtered out', f'{others} of {len(left) + len(part.infos)}, by {why}', False
+        )
     if not part.infos and content['images']:
-        detail = f'{dataset.ann_file}: {len(left)} images, filter_cfg={shown(settings)}'
-        yield Finding('data set of which no image is kept', detail)
+        detail = f'{dataset.ann_file}: 0 of {len(left)} images, filter_cfg={shown(settings)}'
+        yield Finding('dataset keeps no image', detail)

@@ -1,4 +1,4 @@
-"""Tensors that are left out of a load and keep the values that they were drawn with."""
+"""Loading with ``leave_out``: ignored keys keep their initial values."""
 
 import re
 
@@ -28,7 +28,7 @@ def copies(model):
 
 
 @pytest.mark.parametrize('leave_out', [TABLES, [TABLES], (TABLES, PROJ)])
-def test_what_is_left_out_keeps_its_values_and_is_reported(leave_out, file):
+def test_leave_out_keeps_values_and_is_reported(leave_out, file):
     model = SwinGAB(**OURS)
     before = copies(model)
     report = load(model, file, leave_out=leave_out)
@@ -44,7 +44,7 @@ def test_what_is_left_out_keeps_its_values_and_is_reported(leave_out, file):
 
 
 @pytest.mark.parametrize('init', ['paper', 'fit'])
-def test_relative_positions_can_be_drawn_anew(init, file):
+def test_leave_out_of_tables_skips_the_gaussian_fit(init, file):
     """No table to fit: then the Gaussian starts as the paper's."""
     model = SwinGAB(**OURS, window_size=12, gab_cfg=dict(init=init))
     report = load(model, file, leave_out=TABLES)
@@ -53,7 +53,7 @@ def test_relative_positions_can_be_drawn_anew(init, file):
     assert {m.item() for n, m in model.named_parameters() if n.endswith('amplitude')} == {1.0}
 
 
-def test_init_cfg_takes_it_and_the_log_names_it(file, tmp_path):
+def test_leave_out_in_init_cfg_is_logged(file, tmp_path):
     log = tmp_path / 'run.log'
     MMLogger.get_instance('test_leave_out', log_file=str(log))
     init_cfg = dict(type='Pretrained', checkpoint=file, leave_out=TABLES)
@@ -61,18 +61,18 @@ def test_init_cfg_takes_it_and_the_log_names_it(file, tmp_path):
     table = model.stages[0].blocks[0].attn.w_msa.relative_position_bias_table.clone()
     model.init_weights()
     assert torch.equal(model.stages[0].blocks[0].attn.w_msa.relative_position_bias_table, table)
-    assert re.search(r'keep their values: .*8 x stages.*position_bias_table', log.read_text())
+    assert re.search(r'keep their values\): .*8 x stages.*position_bias_table', log.read_text())
 
 
 BAD = {
-    'no such name': ('position_bias', "leave_out='position_bias' fits the name of no tensor of"),
-    'one of two': (['.*norm.*', 'tabel'], "leave_out='tabel' fits the name of no tensor"),
-    'no expression': ('(', r"leave_out='\(' is no regular expression"),
+    'no such name': ('position_bias', "leave_out='position_bias' matches no tensor of"),
+    'one of two': (['.*norm.*', 'tabel'], "leave_out='tabel' matches no tensor"),
+    'no expression': ('(', r"leave_out='\(' is not a valid regular expression"),
 }
 
 
 @pytest.mark.parametrize('case', BAD)
-def test_what_fits_nothing_is_an_error_and_nothing_is_loaded(case, file, tmp_path):
+def test_unmatched_leave_out_raises_and_loads_nothing(case, file, tmp_path):
     leave_out, message = BAD[case]
     torch.save(ViTGAB(**VIT).state_dict(), tmp_path / 'vit.pth')
     for model, source, loader in (
@@ -85,6 +85,6 @@ def test_what_fits_nothing_is_an_error_and_nothing_is_loaded(case, file, tmp_pat
         assert all(torch.equal(before[n], t) for n, t in model.state_dict().items())
 
 
-def test_a_number_is_no_expression(file):
-    with pytest.raises(TypeError, match='leave_out must be a string or strings, got 3'):
+def test_leave_out_with_number_raises(file):
+    with pytest.raises(TypeError, match='leave_out must be a string or a list of strings, got 3'):
         load(SwinGAB(**OURS), file, leave_out=[3])

@@ -1,14 +1,14 @@
-"""Differences between a file and a model that are no reason to refuse the file."""
+"""Allowed differences between the tensors of a file and those of a model."""
 
 from dataclasses import dataclass
 
-NOTHING = r'(?!)'  # a pattern that no name fits
+NOTHING = r'(?!)'  # a pattern that matches no name
 ANYTHING = r'.*'
 
 
 @dataclass(frozen=True)
-class Excuses:
-    """Patterns of complete tensor names.
+class AllowedDifferences:
+    """Patterns of tensor names that may differ; each must match the complete name.
 
     Attributes:
         missing: Tensors of the model that the file need not have.
@@ -23,4 +23,4 @@ class Excuses:
     resized: str = ANYTHING
 
 
-EVERYTHING = Excuses(ANYTHING, ANYTHING, ANYTHING)
+EVERYTHING = AllowedDifferences(ANYTHING, ANYTHING, ANYTHING)
