@@ -33,11 +33,6 @@ settings.load_profile('short')
 SMALL = dict(embed_dims=16, depths=(2, 2, 2, 2), num_heads=(2, 4, 8, 16), window_size=7)
 
 
-def pytest_xdist_auto_num_workers():
-    """A process more than there are cores: tests that start runs wait for them."""
-    return len(os.sched_getaffinity(0)) + 1
-
-
 def pytest_collection_modifyitems(items):
     """Begin with the modules that take long: of what comes last, processes share small pieces."""
 

@@ -114,7 +114,10 @@ def test_unreadable_image_is_reported_and_skipped(erf, tmp_path):
 @pytest.mark.parametrize(
     ('words', 'complaint'),
     [
-        (('--images', 'noise', '--layer', 'backbone.stage.1'), "no layer 'backbone.stage.1', but"),
+        (
+            ('--images', 'noise', '--layer', 'backbone.stage.1'),
+            "no layer 'backbone.stage.1'; did you mean",
+        ),
         (('--images', 'noise', '--layer', 'roi_head'), "'roi_head' was not called"),
         (('--images', 'noise', '--layer', 'backbone.patch_embed'), 'returns tuple'),
         (('--images', 'noise', '--unit', '40,3'), '(40, 3) is outside of the feature map of 2 x 2'),
