@@ -7,6 +7,7 @@ a method of a single object that is replaced for the time of a run, as in
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from logging import DEBUG, INFO
 from pathlib import Path
@@ -100,3 +101,17 @@ def drop_debug_prints() -> None:
 
     original = logging.print_log
     logging.print_log = print_log
+
+
+def silence_pycocotools() -> None:
+    """Have pycocotools print nothing: no progress of loading, no table of each evaluation.
+
+    Why: it prints some 60 lines for each evaluation, without a logger. The metrics are logged.
+
+    Versions: pycocotools 2.0.
+    """
+    with suppress(ImportError):  # MMSegmentation does not need it
+        from pycocotools import coco, cocoeval
+
+        for module in (coco, cocoeval):
+            module.print = lambda *values, **options: None

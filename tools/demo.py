@@ -49,7 +49,7 @@ def run(step: str, seconds: dict, *command: str | Path) -> None:
     )
     print(f'\n=== {step}: python {words}', flush=True)
     start = time.monotonic()
-    subprocess.run([sys.executable, *map(str, command)], check=True, cwd=ROOT)
+    subprocess.run([sys.executable, '-W', 'ignore', *map(str, command)], check=True, cwd=ROOT)
     seconds[step] = round(time.monotonic() - start, 1)
 
 

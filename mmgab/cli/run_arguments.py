@@ -9,6 +9,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmgab.engine.config import load_config
+from mmgab.openmmlab_compat import silence_pycocotools
 
 from .arguments import add_trust
 from .config_arguments import add_cfg_options, add_config
@@ -45,6 +46,8 @@ def config_from(args: argparse.Namespace) -> Config:
     config = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
     if args.verbose:
         config.verbose = True
+    else:
+        silence_pycocotools()
     if args.trust:
         config.trust_checkpoints = True
     return config

@@ -191,7 +191,7 @@ def _last_map(run: Run) -> tuple[str | None, int | None]:
 def _measured(subject: Subject, args: Namespace, title: str) -> Erf:
     sources = chosen_images(args.images, args.num, args.seed, subject)
     unreadable: dict[str, str] = {}
-    images = tqdm(batches(sources, 1, unreadable), title, len(sources), unit='image')
+    images = tqdm(batches(sources, 1, unreadable), title, len(sources), unit='image', disable=None)
     *_, erf = [None, *measure_erf(subject.features, images, centre, PROTOCOLS['gab2023'])]
     if erf is None or not erf.sums[0].count:
         reasons = unreadable if erf is None else erf.refused

@@ -182,5 +182,5 @@ def page(work_dir: Path, runs: list[Run], args: argparse.Namespace) -> str:
         readable=readable,
         overview=overview,
         notes=notes,
-        runs=[sections(run, args) for run in tqdm(runs, 'report', unit='run')],
+        runs=[sections(run, args) for run in tqdm(runs, 'report', unit='run', disable=None)],
     )
