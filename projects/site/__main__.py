@@ -6,6 +6,7 @@ make docs
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import yaml
 
@@ -35,6 +36,7 @@ def main() -> None:
         pages = copy_pages(source)
     except BrokenLinkError as error:
         sys.exit(f'error: {error}')
+    shutil.copy(Path(__file__).with_name('style.css'), source)
     print('Commands and reference', flush=True)
     write_commands(source)
     write_reference(source / 'reference')
