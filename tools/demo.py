@@ -27,6 +27,7 @@ from mmgab.analysis.plots import Tile, plot_gaussians, plot_instances, plot_labe
 from mmgab.atomic_file import write_text
 from mmgab.checkpoints import read_checkpoint
 from mmgab.engine import load_config
+from mmgab.openmmlab_compat import silence_pycocotools
 from mmgab.reliability.checkpoint_note import last_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -125,6 +126,7 @@ def draw(seconds: dict) -> list[Path]:
 
 def main() -> None:
     """Run all steps and print the metrics and durations."""
+    silence_pycocotools()
     OUT.mkdir(parents=True, exist_ok=True)
     seconds: dict[str, float] = {}
     run('data', seconds, TOOLS / 'dataset_converters' / 'nuclei.py', '-o', DATA)

@@ -1,6 +1,9 @@
 """The model of a config with the weights of a checkpoint, to look at and not to train."""
 
+import logging
+
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import MODELS
 
@@ -35,6 +38,17 @@ def load_weights(
         ValueError: If it does not fit.
     """
     if checkpoint is None:
-        model.init_weights()
+        _initialise(model)
         return None
     return load(model, checkpoint, trust=trust, is_whole=True)
+
+
+def _initialise(model: BaseModel) -> None:
+    """Initialise weights without MMEngine's message for every parameter."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        model.init_weights()
+    finally:
+        logger.setLevel(level)

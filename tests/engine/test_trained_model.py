@@ -3,7 +3,7 @@
 from mmengine.config import Config
 from mmengine.registry import TASK_UTILS, DefaultScope, init_default_scope
 
-from mmgab.engine import build_model, load_config, set_default_scope
+from mmgab.engine import build_model, load_config, load_weights, set_default_scope
 
 from ..conftest import ROOT
 
@@ -32,3 +32,10 @@ def test_top_level_data_preprocessor_is_used():
     config.model.head.in_channels = 128
     assert build_model(config).data_preprocessor.std.flatten().tolist() != [1.0]
     assert config.model.data_preprocessor.num_classes == 37
+
+
+def test_initial_weights_log_no_line_for_each_parameter(capsys):
+    config = load_config(str(ROOT / 'configs' / 'upernet_swin_gab_nuclei.py'))
+    model = build_model(config)
+    load_weights(model, None)
+    assert len(capsys.readouterr().out.splitlines()) < 5
