@@ -117,7 +117,7 @@ def test_folded_mask_rcnn_has_the_same_results_in_stock_mmdet(nuclei, detector, 
         assert len(a['scores']) == len(b['scores']) > 50
         torch.testing.assert_close(a['scores'], b['scores'], atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(a['bboxes'], b['bboxes'], atol=1e-2, rtol=1e-4)
-        # A probability within rounding of 0.5 falls on either side: 1 of 5.9 million pixels was seen.
+        # Rounding moves probabilities at 0.5 to the other side: 1 of 5.9 million pixels.
         ours_masks, their_masks = (coco_mask.decode(one['masks']) for one in (a, b))
         assert (ours_masks != their_masks).mean() < 1e-5
 
