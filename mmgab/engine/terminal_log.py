@@ -61,7 +61,7 @@ class _TerminalFormatter(logging.Formatter):
             width = _COLUMNS - len(f'{record.asctime} ')
             message = _one_line(message, width) if step[2] == 'train' else _wrapped(message, width)
         if record.levelno >= logging.WARNING:
-            message = f'{record.levelname}: {message}'
+            message = f'{record.levelname} - {message}'
         return f'{record.asctime} {message}'
 
 

@@ -216,6 +216,7 @@ def test_other_errors_are_raised(command):
 
 def test_missing_library_error_has_install_command(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, 'mmseg', None)
+    monkeypatch.delitem(sys.modules, 'mmseg.apis', raising=False)
     assert exit_code_of(partial(importlib.import_module, 'mmseg.apis'), debug=False) == 2
     message = capsys.readouterr().err
     assert 'mmseg' in message

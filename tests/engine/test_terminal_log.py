@@ -64,7 +64,7 @@ def test_the_set_up_is_in_the_file_alone(log, message):
 
 def test_warnings_are_shown_with_their_level(log):
     terminal, _ = log('Config: is odd', logging.WARNING)
-    assert terminal.rstrip().endswith('WARNING: Config: is odd')
+    assert terminal.rstrip().endswith('WARNING - Config: is odd')
 
 
 def test_other_messages_are_shown_unchanged(log):
