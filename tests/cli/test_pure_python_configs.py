@@ -200,7 +200,7 @@ def test_report_of_example_is_written(words, trained, tool, tmp_path):
     assert code == 0, output[-3000:]
     page = out.read_text()
     assert 'RetinaNet' in page
-    assert ('The receptive field' not in page) if words else ('--run-config allows it' in page)
+    assert ('The receptive field' not in page) if words else ('--run-config measures them' in page)
 
 
 def test_tta_of_masks_raises(settings, tool, tmp_path):
