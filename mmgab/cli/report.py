@@ -29,6 +29,7 @@ from mmgab.atomic_file import write_text
 from mmgab.inspection.report_config import read_config
 from mmgab.inspection.report_page import page
 from mmgab.inspection.report_runs import find_runs
+from mmgab.openmmlab_compat import silence_pycocotools
 
 from .arguments import add_images, add_out, add_size
 
@@ -59,6 +60,7 @@ def run(args: argparse.Namespace) -> None:
     """Write the report."""
     if args.out.is_dir():
         raise IsADirectoryError(f'--out: {args.out} is a folder; it must be an HTML file')
+    silence_pycocotools()
     read = Config.fromfile if args.run_config else read_config
     html = page(args.work_dir, find_runs(args.work_dir, read), args)
     write_text(args.out, html)

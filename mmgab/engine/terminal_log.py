@@ -8,15 +8,22 @@ from mmgab.openmmlab_compat import drop_debug_prints
 
 drop_debug_prints()  # before a toolbox is imported
 _COLUMNS = 120
-# What MMEngine and its hooks log about the set-up. Messages begin with it.
+# Beginnings of messages about the set-up, and of messages that repeat others.
 _LOG_FILE_ONLY = (
     '\n---',  # versions and environment
+    'Checkpoints will be saved',
+    'Command:',
     'Config:',
     'Distributed training is not used',
+    'Evaluating bbox',
+    'Evaluating segm',
     'Exp name:',
     'Gaussians after',
     'Hooks will be executed',
+    'bbox_mAP_copypaste',
     'paramwise_options',
+    'per class results',
+    'segm_mAP_copypaste',
 )
 # Warnings of OpenMMLab's packages about their own code, which a user cannot act on.
 _INTERNAL = ('"FileClient" will be deprecated', '"HardDiskBackend"', 'The prefix is not set')
@@ -79,7 +86,9 @@ def _one_line(message: str, width: int) -> str:
 def _wrapped(message: str, width: int) -> str:
     """All values, on as many lines as they need."""
     progress, values = _parts(message)
-    values = [value.replace(' ', '\0') for value in values if not value.startswith(_NOT_SHOWN)]
+    values = [value for value in values if not value.startswith(_NOT_SHOWN)]
+    # COCO's -1: no ground truth of that size.
+    values = [value.replace(' ', '\0') for value in values if not value.endswith(': -1.0000')]
     lines = textwrap.wrap('  '.join([progress.replace(' ', '\0'), *values]), width - 9)
     return '\n         '.join(lines).replace('\0', ' ')
 

@@ -54,7 +54,9 @@ def test_every_metric_of_a_validation_is_shown(log):
 @pytest.mark.parametrize(
     'message',
     ['Config:\nmodel = 1', 'Hooks will be executed in the following order:\n', 'Exp name: a',
-     '\n-----\nSystem environment:\n', 'paramwise_options -- a:lr=1'],
+     '\n-----\nSystem environment:\n', 'paramwise_options -- a:lr=1', 'Command: mmgab train',
+     'Evaluating bbox...',
+     'segm_mAP_copypaste: 0.5 0.8'],
 )  # fmt: skip
 def test_the_set_up_is_in_the_file_alone(log, message):
     terminal, file = log(message)
