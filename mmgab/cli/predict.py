@@ -124,7 +124,7 @@ class Reader:
             yield batch
 
 
-def predict(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Predict all inputs; returns the exit code."""
     inputs = find_inputs(args.inputs, args.out)
     check_is_there(args.checkpoint)
@@ -174,8 +174,3 @@ def selection_of(args: argparse.Namespace, predictor: Predictor) -> Selection:
         score = DEFAULT_SCORE
     labels = labels_of(args.classes, predictor.classes)
     return Selection(score, labels, len(predictor.classes))
-
-
-def run(args: argparse.Namespace) -> int:
-    """Predict all inputs; returns the exit code."""
-    return predict(args)

@@ -15,11 +15,17 @@ from mmengine.fileio import (
 )
 from PIL import Image, UnidentifiedImageError
 
+IMAGE_SUFFIXES = {'.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'}
 MAX_BYTES = 2**30  # size of a file
 MAX_PIXELS = 178_956_970  # of an image; above it Pillow raises DecompressionBombError
 
 _BACKEND = 'mmgab_bounded_images'
 _WITHOUT_CHECK = 'max_pixels=None skips this check and leaves the file to the decoder'
+
+
+def images_below(folder: Path) -> list[Path]:
+    """Return the image files of a folder and its subfolders, by suffix, sorted by path."""
+    return sorted(file for file in folder.rglob('*') if file.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def read_regular_file(path: str | Path, max_bytes: int | None = MAX_BYTES) -> bytes:

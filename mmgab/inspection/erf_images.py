@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mmgab.analysis.image_channels import image_channels
+from mmgab.datasets.image_file import IMAGE_SUFFIXES, images_below
 from mmgab.datasets.image_steps import image_steps
 
 from .erf_subject import Subject
 
-_SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp'}
 # Name and reader of an image. The reader raises the error of an unreadable image.
 Source = tuple[str, Callable[[], Tensor]]
 
@@ -59,9 +59,9 @@ def folder_images(folder: Path, subject: Subject) -> list[Source]:
     Raises:
         ValueError: If there are no images.
     """
-    files = sorted(file for file in folder.rglob('*') if file.suffix.lower() in _SUFFIXES)
+    files = images_below(folder)
     if not files:
-        allowed = ', '.join(sorted(_SUFFIXES))
+        allowed = ', '.join(sorted(IMAGE_SUFFIXES))
         raise ValueError(f'--images {folder}: the folder has no image ({allowed})')
 
     pipeline = Compose(image_steps(subject.config))

@@ -8,7 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-IMAGE_SUFFIXES = {'.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'}
+from mmgab.datasets.image_file import IMAGE_SUFFIXES, images_below
+
 VIDEO_SUFFIXES = {'.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm'}
 _DEFAULT_FPS = 25.0  # of a camera or container that reports none
 
@@ -139,8 +140,7 @@ def _files(word: str, out: Path) -> list[tuple[Path, str]]:
     """Files that a word names, and their names in results."""
     path = Path(word)
     if path.is_dir():
-        files = [file for file in path.rglob('*') if file.suffix.lower() in IMAGE_SUFFIXES]
-        files = sorted(file for file in files if not file.resolve().is_relative_to(out))
+        files = [file for file in images_below(path) if not file.resolve().is_relative_to(out)]
         if not files:
             allowed = ', '.join(sorted(IMAGE_SUFFIXES))
             raise ValueError(f'input {word}: the folder contains no image ({allowed})')
