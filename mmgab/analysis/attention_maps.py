@@ -1,7 +1,7 @@
-"""Attention maps on real images: mean weights by relative offset, and the bias' share in scores.
+"""Attention maps on real images: mean weights by relative offset, and the bias' share of scores.
 
-Works on any attention in windows that can be asked to ``look``, as ours can; the network runs as
-always, what is looked at is computed beside it.
+Any window attention with a ``look`` method is supported. The forward pass is unchanged; statistics
+are computed in addition to it.
 """
 
 from collections.abc import Iterator
@@ -33,11 +33,11 @@ class AttentionStatistics:
     """Attention statistics of one layer, over all windows without padding and without a mask.
 
     Attributes:
-        offsets: ``(heads, 2 * Wh - 1, 2 * Ww - 1)``, sum over windows and pairs of tokens of the
-            attention weight at each offset of key from query.
-        pairs: ``(2 * Wh - 1, 2 * Ww - 1)``, how many pairs those were.
-        shares: ``(BINS,)``, how many scores have which part of the bias in them, from 0 to 1.
-        share_sum: Sum of these parts over all scores.
+        offsets: ``(heads, 2 * Wh - 1, 2 * Ww - 1)``, attention weights summed over windows and
+            token pairs, by the offset of key from query.
+        pairs: ``(2 * Wh - 1, 2 * Ww - 1)``, number of these pairs.
+        shares: ``(BINS,)``, histogram of the bias' share of each score, from 0 to 1.
+        share_sum: Sum of the shares over all scores.
     """
 
     offsets: Tensor
@@ -52,7 +52,7 @@ class AttentionStatistics:
 
     @property
     def mean_share(self) -> float:
-        """Mean share of the bias in a score, ``|bias| / (|bias| + |content|)``, from 0 to 1."""
+        """Mean share of the bias of a score, ``|bias| / (|bias| + |content|)``, from 0 to 1."""
         return self.share_sum / int(self.shares.sum())
 
 
@@ -60,17 +60,17 @@ class AttentionStatistics:
 def watch_attention(
     model: nn.Module, images: int | None = None
 ) -> Iterator[dict[str, AttentionStatistics]]:
-    """Gather statistics of every window attention while a network runs.
+    """Collect statistics of every window attention layer while a network runs.
 
     Args:
         model: A network with window attention.
-        images: How many of each batch are looked at; None for all.
+        images: Number of images of each batch to use; None for all.
 
     Yields:
-        For each layer's name what was gathered so far; filled as the network runs.
+        Statistics by layer name, updated as the network runs.
 
     Raises:
-        ValueError: If there is no window attention.
+        ValueError: If the network has no window attention.
     """
     layers = {name: module for name, module in model.named_modules() if _is_attention(module)}
     if not layers:
@@ -115,7 +115,7 @@ def _gather(
     if not len(weights):
         return
     sums = weights.sum(dim=0).double()  # (heads, N, N)
-    # The index is of query from key, as in every Swin's table; maps are of key from query.
+    # Swin's tables index the offset of query from key; the maps, that of key from query.
     index = relative_position_index(attention.window_size).t().flatten()
     statistics.offsets.flatten(1).index_add_(1, index, sums.flatten(1).cpu())
     statistics.pairs.flatten().index_add_(

@@ -35,8 +35,8 @@ class Movement:
     """Count of operations that only copy or permute values.
 
     Attributes:
-        operations: How many there were.
-        moved: Bytes that they read and wrote.
+        operations: Number of these operations.
+        moved: Bytes that they read and write.
     """
 
     operations: int
@@ -48,16 +48,15 @@ def interleaved_times(
 ) -> dict[str, list[float]]:
     """Time several computations in turn, so that slow phases of the machine affect all of them.
 
-    Each round has an order of its own: what ran before leaves its memory behind, to the next one's
-    advantage or not.
+    The order is shuffled in each round, because memory left by one computation affects the next.
 
     Args:
-        runs: What to run, by name; each is run once before, untimed.
-        repeats: Timed runs of each.
+        runs: Computations by name. Each first runs once without timing.
+        repeats: Number of timed runs of each computation.
         progress: Called with a line before each round.
 
     Returns:
-        Seconds of each run, round by round.
+        Seconds of each run, by name and round.
     """
     for run in runs.values():
         run()
@@ -84,7 +83,7 @@ def saved_bytes(run: Callable[[], object], model: nn.Module) -> int:
 
     Args:
         run: A forward pass with gradients.
-        model: The network; its parameters are kept anyway, and are not counted.
+        model: The network; its parameters are not counted.
     """
     parameters = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     storages: dict[int, UntypedStorage] = {}
@@ -123,7 +122,7 @@ class _Counter(TorchDispatchMode):
 
 def _moved(name: str, args: tuple, kwargs: dict | None, result: object) -> int:
     """Return the bytes that an operation reads and writes."""
-    if name.startswith('index_') and name.endswith('_'):  # writes rows into what is there
+    if name.startswith('index_') and name.endswith('_'):  # writes rows into an existing tensor
         return 2 * sum(map(_bytes, _tensors(args[1:])))
     read = args[1:] if name.endswith('_') else (args, kwargs)
     return sum(map(_bytes, _tensors((read, result))))

@@ -4,13 +4,13 @@ from torch import nn
 
 
 def image_channels(network: nn.Module) -> int:
-    """Read how many channels a network's images have from its patch projection.
+    """Read the number of input channels from a network's first convolution.
 
-    That is the first convolution of a Swin, a ViT or a convolutional network, whichever toolbox it
-    is of; of a detector, segmentor or classifier, the first of its backbone.
+    For a Swin or ViT this is the patch projection. For a detector, segmentor or classifier it is
+    the first convolution of the backbone.
 
     Raises:
-        ValueError: If there is no convolution.
+        ValueError: If the network has no convolution.
     """
     backbone = getattr(network, 'backbone', network)
     for module in backbone.modules():

@@ -2,7 +2,7 @@
 
 Torch's ``load_state_dict`` has each of them adapt its tensors and then copies these. A load that
 rejects a file before it changes anything needs the adapted tensors earlier, to compare them with
-the model: :func:`adapt` makes them. :func:`taken_as_they_are` has ``load_state_dict`` copy them.
+the model: :func:`adapt` makes them. :func:`without_conversion` has ``load_state_dict`` copy them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
@@ -17,7 +17,7 @@ from .wrappers import model_paths_without_wrappers
 class AdaptiveModule(Protocol):
     """Meets ``mmgab.layers.adaptive.AdaptiveModule``, whose documentation applies."""
 
-    takes_as_they_are: bool
+    skips_conversion: bool
 
     def adapt_state_dict(
         self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping
@@ -49,16 +49,16 @@ def adapt(
 
 
 @contextmanager
-def taken_as_they_are(model: nn.Module) -> Iterator[None]:
+def without_conversion(model: nn.Module) -> Iterator[None]:
     """Have ``load_state_dict`` of a model copy tensors that are adapted while the block runs."""
     modules = list(_adaptive(model.modules()))
     for module in modules:
-        module.takes_as_they_are = True
+        module.skips_conversion = True
     try:
         yield
     finally:
         for module in modules:
-            module.takes_as_they_are = False
+            module.skips_conversion = False
 
 
 def is_adaptive(module: object) -> TypeGuard[AdaptiveModule]:

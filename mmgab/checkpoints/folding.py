@@ -34,7 +34,7 @@ def fold(contents: Contents) -> Contents:
     for method in methods:
         as_table = method.table
         assert as_table is not None  # see methods_to_fold
-        found = {table: _beside(method, table, contents) for table in tables}
+        found = {table: _sibling_tensors(method, table, contents) for table in tables}
         without = [table for table, tensors in found.items() if not tensors]
         if without and method.is_in_every_block:
             raise ValueError(
@@ -44,7 +44,7 @@ def fold(contents: Contents) -> Contents:
             if tensors:
                 offsets = relative_offsets(contents.window(table), swin[table].device)
                 swin[table] = swin[table].float() + as_table(tensors, offsets)
-                for name in method.beside(table):
+                for name in method.sibling_names(table):
                     del swin[name]
     return replace(contents, swin=swin)
 
@@ -65,20 +65,20 @@ def unfold(contents: Contents, per_head: bool = False) -> tuple[Contents, dict[s
     swin = dict(contents.swin)
     splits = {}
     for name in contents.tables():
-        if _beside(GAUSSIAN, name, contents):
+        if _sibling_tensors(GAUSSIAN, name, contents):
             raise ValueError(f'{contents.source} has a Gaussian already: fold it first')
         offsets = relative_offsets(contents.window(name), swin[name].device)
         splits[name] = split = split_gaussian(swin[name], offsets, per_head)
         swin[name] = split.remainder
-        amplitude, sigma = GAUSSIAN.beside(name)
+        amplitude, sigma = GAUSSIAN.sibling_names(name)
         swin[amplitude], swin[sigma] = split.amplitude, split.sigma
     return replace(contents, swin=swin), splits
 
 
-def _beside(method: Method, table: str, contents: Contents) -> dict[str, Tensor]:
+def _sibling_tensors(method: Method, table: str, contents: Contents) -> dict[str, Tensor]:
     """Return a method's tensors for a table; empty if there are none."""
-    names = method.beside(table)
+    names = method.sibling_names(table)
     there = [name in contents.swin for name in names]
     if any(there) and not all(there):
         raise ValueError(f'{contents.source}: {table} has one of {list(names)} without the other')
-    return method.found_beside(table, contents.swin)
+    return method.sibling_tensors(table, contents.swin)

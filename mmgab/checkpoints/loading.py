@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from mmgab.layers.methods import GAUSSIAN
 
-from .adaptation import adapt, taken_as_they_are
+from .adaptation import adapt, without_conversion
 from .allowed_differences import NOTHING
 from .files import read_checkpoint
 from .ignored_keys import ignored_keys
@@ -40,7 +40,7 @@ def load(
     leave_out: str | Sequence[str] | None = None,
     *,
     checkpoint: Mapping | None = None,
-    is_whole: bool = False,
+    is_complete_model: bool = False,
 ) -> LoadReport:
     r"""Load a checkpoint into a model, completely or not at all.
 
@@ -66,8 +66,8 @@ def load(
             the file and keep their values, such as ``r'.*relative_position_bias_table'``. Names are
             the model's, whatever the file's layout.
         checkpoint: The contents of ``source``, if they were read before; None to read it.
-        is_whole: Whether the model takes the complete file even if it is a Swin, a plain ViT or the
-            norm behind one, as a run does that is tested or resumed.
+        is_complete_model: True loads the complete file even into a Swin, a plain ViT or the norm
+            behind one. Testing and resuming a run use it.
 
     Returns:
         The report of loaded, missing, unexpected, resized and fitted keys.
@@ -82,7 +82,7 @@ def load(
     if checkpoint is None:
         checkpoint = read_checkpoint(source, trust=trust, sha256=sha256)
     own = model_names_without_wrappers(model)
-    network = WHOLE_MODEL if is_whole else network_of(own)
+    network = WHOLE_MODEL if is_complete_model else network_of(own)
     selection = network.select(Request(checkpoint, source, own, strict, prefix))
     selection, left = _restricted(selection, leave_out, resize, source)
     report = _load_selected(model, own, selection, source)
@@ -106,7 +106,7 @@ def load_whole_model(
     model: nn.Module, checkpoint: Mapping, source: str, strict: bool, resize: bool = True
 ) -> LoadReport:
     """Load a complete file that was read before; a name of 0.1.0 for :func:`load`."""
-    return load(model, source, strict, resize, checkpoint=checkpoint, is_whole=True)
+    return load(model, source, strict, resize, checkpoint=checkpoint, is_complete_model=True)
 
 
 def _restricted(
@@ -147,7 +147,7 @@ def _load_selected(
     report = match(own, adapted, allowed, source, layout, resized, fitted)
     loaded = OrderedDict((names[name], adapted[name]) for name in report.loaded)
     vars(loaded)['_metadata'] = _notes(model, selection.metadata)  # an attribute, as torch has it
-    with taken_as_they_are(model):
+    with without_conversion(model):
         result = model.load_state_dict(loaded, strict=False)
     if result.unexpected_keys:  # a module's own load hook moved a tensor
         keys = grouped(result.unexpected_keys)

@@ -43,7 +43,7 @@ def _table_line(contents: Contents, name: str) -> str:
     layer = name.removesuffix('.attn.w_msa.relative_position_bias_table')
     learned = []
     for method in METHODS:
-        if tensors := method.found_beside(name, contents.swin):
+        if tensors := method.sibling_tensors(name, contents.swin):
             table = table if method.table is None else table + method.table(tensors, offsets)
             learned.append(_learned(method, tensors))
     fit = fit_gaussian(table, offsets)

@@ -89,7 +89,7 @@ def _with_gates(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename a ConViT's gated attention to mmgab's keys, without the bias that softmax cancels."""
     result = dict(tensors)
     for path in [m[1] for name in tensors if (m := _GATED.fullmatch(name))]:
-        position, gate = GATED_ATTENTION.beside(path)
+        position, gate = GATED_ATTENTION.sibling_names(path)
         result[gate] = result.pop(f'{path}gating_param')
         result.pop(f'{path}pos_proj.bias', None)
         if f'{path}pos_proj.weight' in result:

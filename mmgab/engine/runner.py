@@ -237,7 +237,9 @@ class CheckedRunner(Runner):
         model = model.module if isinstance(model, BaseTTAModel) else model
         strict = (self._resume or self._is_testing) if strict is None else strict
         resize = not self._resume
-        report = load(model, filename, strict, resize, checkpoint=checkpoint, is_whole=True)
+        report = load(
+            model, filename, strict, resize, checkpoint=checkpoint, is_complete_model=True
+        )
         self._has_loaded = True
         self.logger.info(str(report))
         return checkpoint

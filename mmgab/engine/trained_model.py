@@ -40,7 +40,7 @@ def load_weights(
     if checkpoint is None:
         _initialise(model)
         return None
-    return load(model, checkpoint, trust=trust, is_whole=True)
+    return load(model, checkpoint, trust=trust, is_complete_model=True)
 
 
 def _initialise(model: BaseModel) -> None:

@@ -8,16 +8,16 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
 from mmgab.registry import HOOKS
+from mmgab.reliability.complete_checkpoints import INTERRUPTED, CompleteCheckpoints
 from mmgab.reliability.due_validation import note_validation, owes_validation
 from mmgab.reliability.exact_resume import ExactResume
 from mmgab.reliability.processes import leave_processes, share_buffers
 from mmgab.reliability.stop_request import STOPPED_EXIT_CODE, StopRequest
-from mmgab.reliability.whole_checkpoints import INTERRUPTED, WholeCheckpoints
 from mmgab.reliability.wrapped_model import unwrapped
 
 
 @HOOKS.register_module()
-class AtomicCheckpointHook(WholeCheckpoints):
+class AtomicCheckpointHook(CompleteCheckpoints):
     """MMEngine's ``CheckpointHook``, for runs that may end at any instant.
 
     A checkpoint is written under another name in its folder, flushed to the disk, read back and

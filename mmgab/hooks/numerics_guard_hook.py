@@ -1,4 +1,4 @@
-"""A hook that ends a run, or leaves out a step, where numbers stop being finite."""
+"""Hook that stops a run, or skips a step, if values are not finite."""
 
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -30,27 +30,33 @@ Found = TypeVar('Found')
 
 @HOOKS.register_module()
 class NumericsGuardHook(Hook):
-    """Look for numbers that are not finite in gradients, losses and the run's state.
+    """Detect non-finite values in gradients, losses and the run's state.
 
-    Gradients are checked before the optimizer takes them: one that is not finite, or whose square
-    is not finite in float32 (which would make Adam's second moment infinite while weights stay
-    finite), gets to no weight and no optimizer. The loss and the model's buffers, such as the
-    statistics of BatchNorm, are checked after the step. Where something is bad, the batch is run
-    once more, with the random numbers that it had, and ``WORK_DIR/numerics/iter_N_rank_R.json``
-    gets the loss terms, the first module with an output that is not finite, the batch's image
-    files, amplitude and sigma of every layer and the state of the loss scaler. All processes end
-    with the same message: it names the rank whose batch was bad, and the batch's images. A scaler's
-    own search for its scale (``AmpOptimWrapper`` with fp16), which leaves out steps as well, is
-    none of this.
+    Gradients are checked before the optimizer step. A gradient is bad if it or its square is not
+    finite in float32. An infinite square makes Adam's second moment infinite while weights stay
+    finite. A bad gradient changes neither weights nor optimizer state. The loss and the model's
+    buffers, such as the statistics of BatchNorm, are checked after the step.
 
-    The state is all that a run resumes with: parameters and buffers, the averaged ones of an
-    ``EMAHook``, the state of optimizers, learning rates and schedules.
+    After a bad step the batch is run again with the same random states. A report is written to
+    ``WORK_DIR/numerics/iter_N_rank_R.json``. It contains:
+
+    - the loss terms
+    - the first module with a non-finite output
+    - the image files of the batch
+    - amplitude and sigma of every layer
+    - the state of the loss scaler
+
+    All processes stop with the same message, which names the rank and the images of the bad batch.
+    Steps that a loss scaler skips to find its scale (``AmpOptimWrapper`` with fp16) are not bad.
+
+    The state is everything that a run resumes with: parameters, buffers, the averaged weights of an
+    ``EMAHook``, and the states of optimizers, learning rates and schedules.
 
     Args:
-        max_skips: Bad steps in a row that are left out before the run ends; 0 ends it at the first.
-            Statistics of normalisation layers are then those of before the step.
-        interval: Iterations from one check of the state to the next. It is checked before
-            training and before every checkpoint too.
+        max_skips: Maximum number of consecutive bad steps that are skipped; 0 stops the run at the
+            first one. A skipped step leaves the statistics of normalisation layers unchanged.
+        interval: Iterations between two checks of the state. It is also checked before training and
+            before every checkpoint.
 
     Raises:
         ValueError: If ``max_skips`` is negative or ``interval`` not positive.
@@ -71,10 +77,10 @@ class NumericsGuardHook(Hook):
         self._agreement = Agreement()
 
     def before_train(self, runner: Runner) -> None:
-        """Look at the state, and from now on at gradients.
+        """Check the state, and register the checks of gradients.
 
         Raises:
-            FloatingPointError: If the run would start from numbers that are not finite.
+            FloatingPointError: If the run would start from non-finite values.
         """
         self._model = unwrapped(runner.model)
         self._names = {parameter: name for name, parameter in self._model.named_parameters()}
@@ -88,14 +94,14 @@ class NumericsGuardHook(Hook):
         ]
 
     def after_train(self, runner: Runner) -> None:
-        """Remove the hook's changes to the optimizer."""
+        """Remove the checks of gradients from the optimizers."""
         for handle in self._handles:
             handle.remove()
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
     ) -> None:
-        """Keep what is needed to run the batch once more, or to undo it."""
+        """Save the random states and buffers needed to run the batch again or undo it."""
         self._bad_gradients = []
         self._random_states = random_states()
         if self.max_skips:
@@ -108,26 +114,26 @@ class NumericsGuardHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """End the run, or leave out the step, if its numbers were bad.
+        """Stop the run, or skip the step, if its values are bad.
 
         Raises:
-            FloatingPointError: If they were, and no more steps may be left out.
+            FloatingPointError: If the step is bad and ``max_skips`` is exceeded.
         """
         outputs = outputs or {}
         results = dict(self._saved_buffers, loss=outputs.get('loss'))
         bad = not_finite(list(named_floats(results)))
-        # All of them run their batches again, or none: a network may have collective operations.
+        # Either all processes run their batches again or none: networks may have collectives.
         if not self._agreement.largest(int(bool(bad or self._bad_gradients))):
             self._skipped = 0
             if self.every_n_train_iters(runner, self.interval):
                 self._check_state(runner, f'after iteration {runner.iter + 1}')
             return
-        assert data_batch is not None  # MMEngine's loops give each batch
+        assert data_batch is not None  # MMEngine's loops pass each batch
         self._skipped += 1
         message = self._diagnose(runner, data_batch, outputs, bad)
         if self._skipped > self.max_skips:
             raise FloatingPointError(message)
-        for optimizer in self._optimizers:  # what was accumulated with a bad batch is bad
+        for optimizer in self._optimizers:  # accumulated gradients include the bad batch
             optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():
             for buffer, before in self._buffers:
@@ -135,27 +141,27 @@ class NumericsGuardHook(Hook):
         runner.logger.warning(f'{message} ({self._skipped} in a row, at most {self.max_skips})')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keep numbers that are not finite out of checkpoints.
+        """Refuse to save non-finite values.
 
         Raises:
-            FloatingPointError: If the run's state has some.
+            FloatingPointError: If the run's state has non-finite values.
         """
         problem = _problem(runner, 'no checkpoint is written')
         if problem:
             raise FloatingPointError(problem)
 
     def _check_state(self, runner: Runner, when: str) -> None:
-        """End all processes with what the first of them has found, if anything."""
+        """Raise the first problem of any process in all processes."""
         problem = _problem(runner, when)
         if self._agreement.largest(int(problem is not None)):
             raise FloatingPointError(next(filter(None, all_gather_object(problem))))
 
     @torch.no_grad()
     def _check_gradients(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:
-        """Called by the optimizer before its step, which has nothing to do without gradients."""
+        """Check gradients before an optimizer step, and remove all of them if any is bad."""
         found_inf = getattr(optimizer, 'found_inf', None)
         if found_inf is not None and found_inf.any():
-            return  # a fused optimizer is called even where the loss scaler leaves out the step
+            return  # a fused optimizer is called even if the loss scaler skips the step
         bad = too_large(
             [
                 (self._names.get(parameter, 'a parameter outside the model'), parameter.grad)
@@ -171,7 +177,7 @@ class NumericsGuardHook(Hook):
     def _diagnose(
         self, runner: Runner, data_batch: Mapping, outputs: Mapping, bad: list[str]
     ) -> str:
-        """Find and write down where a step went bad; all processes call it and get one message."""
+        """Write reports of a bad step and return one message; all processes must call it."""
         first = self._run_again(first_bad_module, runner, data_batch)
         gradients: list[str] = []
         if not self._agreement.largest(int(bool(bad or first))):
@@ -204,7 +210,7 @@ class NumericsGuardHook(Hook):
         runner: Runner,
         data_batch: Mapping,
     ) -> Found:
-        """Run the batch with the random numbers that it had, and leave them as they are now."""
+        """Run the batch again with its random states, then restore the current ones."""
         now = random_states()
         set_random_states(self._random_states)
         try:

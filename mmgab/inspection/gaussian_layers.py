@@ -56,7 +56,7 @@ def layers_of(contents: Contents) -> list[Layer]:
     """Return all layers of a Swin, from the input to the output."""
     layers = []
     for name in contents.tables():
-        gaussian = GAUSSIAN.found_beside(name, contents.swin)
+        gaussian = GAUSSIAN.sibling_tensors(name, contents.swin)
         place = name.removesuffix('.attn.w_msa.relative_position_bias_table')
         table = contents.swin[name].float()
         layers.append(make_layer(place, table, contents.window(name), gaussian))

@@ -14,11 +14,11 @@ class AdaptiveModule(nn.Module):
     itself, compares the result with the model, and turns the hook's conversion off.
 
     Attributes:
-        takes_as_they_are: True while the load hook receives converted tensors, that is only during
+        skips_conversion: True while the load hook receives converted tensors, that is only during
             :func:`mmgab.checkpoints.load`.
     """
 
-    takes_as_they_are: bool = False
+    skips_conversion: bool = False
 
     def adapt_state_dict(
         self, state_dict: MutableMapping[str, Tensor], prefix: str, local_metadata: Mapping
@@ -41,6 +41,6 @@ class AdaptiveModule(nn.Module):
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, local_metadata: dict, *args: Any
     ) -> None:
-        if not self.takes_as_they_are:
+        if not self.skips_conversion:
             self.adapt_state_dict(state_dict, prefix, local_metadata)
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)

@@ -226,7 +226,7 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
         height, width = hw_shape
         window = self.window_size or (height, width)
         order = window_order(len(x), (height, width), window, shift, x.device)
-        windows = order.to_windows(*self._project(x, hw_shape, window))[order.is_whole]
+        windows = order.to_windows(*self._project(x, hw_shape, window))[order.is_complete]
         q, k, _ = split_heads(windows.float(), 3, self.num_heads)
         bias = self.position_bias(window, x).float()
         weights = self.weights(q, k, bias, None)

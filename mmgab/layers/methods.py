@@ -83,17 +83,17 @@ class Method:
         """Return the tensors' full names in the Swin block of the given name."""
         return tuple(f'{block}.{self.path}.{name}' for name in self.tensors)
 
-    def beside(self, tensor: str) -> tuple[str, ...]:
+    def sibling_names(self, tensor: str) -> tuple[str, ...]:
         """Return the tensors' full names next to a tensor of the method's parent module."""
         path = tensor.rpartition('.')[0]
         return tuple(f'{path}.{self.module}.{name}' for name in self.tensors)
 
-    def found_beside(self, tensor: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def sibling_tensors(self, tensor: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the method's tensors next to a tensor, in float32, by their short names.
 
         The result is empty unless all of them are present.
         """
-        names = dict(zip(self.tensors, self.beside(tensor), strict=True))
+        names = dict(zip(self.tensors, self.sibling_names(tensor), strict=True))
         if not all(name in tensors for name in names.values()):
             return {}
         return {own: tensors[name].float() for own, name in names.items()}

@@ -15,7 +15,7 @@ from mmgab.log import log
 
 # Accepted in addition to the arguments of load; MMEngine's map_location has no effect here.
 _KEYS = ('type', 'checkpoint', 'map_location')
-_GIVEN = ('model', 'source', 'checkpoint', 'is_whole')
+_GIVEN = ('model', 'source', 'checkpoint', 'is_complete_model')
 
 
 class StartsFromCheckpoint(BaseModule):

@@ -81,7 +81,7 @@ class Predictor:
             use_graph_(self.model, checkpoint)
         else:
             contents = read_checkpoint(checkpoint, 'cpu', trust)
-            load(self.model, checkpoint, checkpoint=contents, is_whole=True)
+            load(self.model, checkpoint, checkpoint=contents, is_complete_model=True)
             meta = contents.get('meta') or {}
         self.model.to(device)
         self.classes, self.palette = _classes_of(config, meta)

@@ -12,18 +12,18 @@ from mmgab.datasets import ResumableBatchSampler
 
 from .random_states import random_states, set_random_states
 
-# In a checkpoint: random states by rank, batches of an epoch, and samples of an optimizer's step.
+# Checkpoint key of random states by rank, batches per epoch and samples per optimizer step.
 KEY = 'exact_resume'
 
 
 class ExactResume:
-    """The random numbers of training, through validation, a checkpoint and another process."""
+    """Random states of training, preserved across validation, checkpoints and resumed runs."""
 
     def __init__(self) -> None:
-        self._left: dict | None = None  # training's, while it is left for validation
+        self._left: dict | None = None  # random states of training, during validation
         self._gathered: dict = {}
         self._noted: dict | None = None
-        self._generator = torch.Generator()  # of the loader
+        self._generator = torch.Generator()  # of the data loader
 
     def leave_training(self) -> None:
         """Save the random states of training."""
@@ -36,29 +36,29 @@ class ExactResume:
         self._left = None
 
     def gather(self, runner: Runner) -> None:
-        """Collect training's random numbers of all processes; all of them call it."""
+        """Collect the random states of all processes; all processes must call it."""
         states = all_gather_object(self._left or random_states())
         self._gathered = dict(
             states=states, batches=len(runner.train_dataloader), samples=_samples_of_step(runner)
         )
 
     def add_to(self, checkpoint: dict) -> None:
-        """Add what was collected, where a run can be resumed from the checkpoint."""
+        """Add the collected states to a checkpoint that a run can be resumed from."""
         if 'optimizer' in checkpoint:
             checkpoint[KEY] = self._gathered
 
     def note(self, checkpoint: dict) -> None:
-        """Note what a checkpoint holds."""
+        """Store the states of a loaded checkpoint."""
         self._noted = checkpoint.get(KEY)
 
     def trained_of_epoch(self, runner: Runner) -> int:
-        """Iterations of the present epoch that the run which saved has trained."""
+        """Return the iterations of the current epoch that precede the checkpoint."""
         batches = self._noted['batches'] if self._noted else len(runner.train_dataloader)
         return runner.iter - runner.epoch * batches
 
     def restore(self, runner: Runner) -> None:
-        """Take a resumed run's place in the data, and its random numbers."""
-        is_resumed = runner.iter > 0  # or starts from scratch, from whatever weights
+        """Restore a resumed run's position in the data and its random states."""
+        is_resumed = runner.iter > 0  # False: starts from scratch, maybe from pretrained weights
         noted = self._noted if is_resumed else None
         _place_data(runner, noted['batches'] if noted else None)
         if not is_resumed:
@@ -75,10 +75,10 @@ class ExactResume:
             set_random_states(noted['states'][get_rank()])
 
     def seed_loader(self, runner: Runner) -> None:
-        """Give the loader random numbers of its own for an epoch; called before it starts.
+        """Seed the data loader's own generator for an epoch; call it before the loader starts.
 
-        A loader that starts draws a number. Without a generator it is one of training's, and
-        whether it starts once or in every epoch depends on its workers.
+        A loader draws a random number when it starts. By default the number comes from the random
+        state of training. Whether a loader starts once or in every epoch depends on its workers.
         """
         loader = runner.train_dataloader
         if loader.generator is None:
@@ -87,7 +87,7 @@ class ExactResume:
 
 
 def _samples_of_step(runner: Runner) -> int | None:
-    """Samples that all processes train in a step of the optimizer, if the loader says it."""
+    """Return the samples per optimizer step over all processes, or None if unknown."""
     loader = runner.train_dataloader
     batches = getattr(loader.batch_sampler, 'batches', loader.batch_sampler)
     size = loader.batch_size or getattr(batches, 'batch_size', None)
@@ -108,17 +108,17 @@ def _report_samples(runner: Runner, before: int | None) -> None:
 def _place_data(runner: Runner, batches_before: int | None) -> None:
     """Set the position in the data to the batch after the last trained one.
 
-    MMEngine starts an epoch from its first batch, whatever part of it was trained.
+    MMEngine itself starts an interrupted epoch from its first batch.
 
     Args:
-        runner: A run, resumed or not.
-        batches_before: Batches of an epoch in the run that saved, if known.
+        runner: Runner of a new or a resumed run.
+        batches_before: Batches per epoch in the run that saved the checkpoint; None if unknown.
     """
     loop = runner.train_loop
     batches = loop.dataloader.batch_sampler
     is_resumable = isinstance(batches, ResumableBatchSampler)
     if isinstance(loop, IterBasedTrainLoop):
-        # The loop itself would load what it skips, which that of MMEngine 0.10.7 always does.
+        # By default the loop loads the batches that it skips; MMEngine 0.10.7 always does.
         iterator = loop.dataloader_iterator
         can_skip = hasattr(iterator, 'skip_iter')
         if is_resumable and can_skip and isinstance(batches.sampler, InfiniteSampler):
@@ -147,5 +147,5 @@ def _count_from(runner: Runner, iteration: int) -> None:
     """Set the iteration counter of the training loop and its timers."""
     runner.train_loop._iter = iteration
     for hook in runner.hooks:
-        if isinstance(hook, IterTimerHook):  # it has noted where the run began
+        if isinstance(hook, IterTimerHook):  # it stores the first iteration of the run
             hook.start_iter = iteration

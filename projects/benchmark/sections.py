@@ -183,7 +183,7 @@ def measure_geometry(peers: list[Peer], device: str, args: Namespace) -> dict:
             grid = (math.ceil(side / 4 / 2**stage),) * 2
             for shift in ((0, 0), (3, 3)):
                 order = window_order(1, grid, (7, 7), shift, torch.device(device))
-                indices += sum(t.nbytes for t in (order.sources, order.places, order.padding))
+                indices += sum(t.nbytes for t in (order.sources, order.slots, order.padding))
                 shared = [group.mask for group in order.groups if group.mask is not None]
                 masks |= {mask.data_ptr(): mask.nbytes for mask in shared}
         results[f'{side}x{side}'] = {

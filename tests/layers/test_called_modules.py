@@ -33,7 +33,7 @@ def run(modules):
 
 @pytest.mark.parametrize('hook', HOOKS)
 @pytest.mark.parametrize('layer', LAYERS)
-def test_a_hook_on_any_layer_is_called_in_every_training_step(layer, hook):
+def test_layer_hook_is_called_in_training(layer, hook):
     modules, calls = block_and_merge(), []
     getattr(modules.get_submodule(layer), hook)(lambda *_: calls.append(True))
     run(modules).sum().backward()
@@ -42,7 +42,7 @@ def test_a_hook_on_any_layer_is_called_in_every_training_step(layer, hook):
 
 
 @pytest.mark.parametrize('layer', LAYERS)
-def test_a_hook_on_any_layer_is_called_in_inference(layer):
+def test_layer_hook_is_called_in_inference(layer):
     modules, calls = block_and_merge().eval(), []
     modules.get_submodule(layer).register_forward_hook(lambda *_: calls.append(True))
     with torch.no_grad():
@@ -52,7 +52,7 @@ def test_a_hook_on_any_layer_is_called_in_inference(layer):
 
 @pytest.mark.parametrize('layer', LAYERS)
 def test_subclassed_layer_is_called(layer):
-    """LoRA and quantisation put subclasses in the place of linear layers."""
+    """LoRA and quantisation replace linear layers with subclasses."""
     modules, calls = block_and_merge(), []
     original = modules.get_submodule(layer)
 
@@ -71,7 +71,7 @@ def small():
 
 
 @pytest.mark.parametrize('name', ['layers', 'layers.0', 'layers.0.2', 'layers.2'])
-def test_a_hook_on_a_container_or_a_dropout_is_called(name):
+def test_container_and_dropout_hooks_are_called(name):
     model, calls = small(), []
     feed_forward = model.stages[0].blocks[0].ffn
     feed_forward.get_submodule(name).register_forward_hook(lambda *args: calls.append(True))
@@ -101,7 +101,7 @@ def test_patched_forward_is_called():
     assert calls
 
 
-def test_hooks_on_all_modules_see_every_layer_of_a_block():
+def test_global_hook_is_called_for_every_layer():
     model, seen = small(), set()
     handle = torch.nn.modules.module.register_module_forward_hook(lambda m, *rest: seen.add(m))
     try:

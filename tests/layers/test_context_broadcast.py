@@ -30,13 +30,13 @@ def test_equal_tokens_are_unchanged(kind):
     torch.testing.assert_close(layer(kind)(x), x)
 
 
-def test_each_token_meets_the_mean_token_half_way():
+def test_cb_averages_each_token_with_the_mean():
     x = torch.randn(2, 35, 6)
     expected = torch.stack([(image + image.sum(dim=0) / 35) / 2 for image in x])
     torch.testing.assert_close(layer('CB')(x), expected)
 
 
-def test_scales_and_gates_are_of_channels():
+def test_scales_and_gates_are_per_channel():
     x, factors = torch.randn(2, 35, 6), torch.randn(6)
     scaled, gated = layer('CBS'), layer('CBG')
     nn.init.zeros_(scaled.scale)
@@ -67,7 +67,7 @@ def test_disabled_has_no_tensors_and_zero_gate_is_identity():
         assert torch.equal(a, b)
 
 
-def test_scaled_starts_as_the_plain_form():
+def test_cbs_initialises_equal_to_cb():
     models = [swin(cb_cfg=dict(type=kind)).eval() for kind in ('CB', 'CBS')]
     x = torch.randn(1, 3, 61, 75)
     for a, b in zip(*(model(x) for model in models), strict=True):
@@ -76,7 +76,7 @@ def test_scaled_starts_as_the_plain_form():
 
 @pytest.mark.parametrize('kind', TYPES)
 @pytest.mark.parametrize('with_cp', [True, 'selective'])
-def test_every_parameter_learns_and_checkpointing_changes_nothing(kind, with_cp):
+def test_gradients_are_nonzero_and_equal_with_checkpointing(kind, with_cp):
     x, gradients = torch.randn(2, 3, 61, 75), []
     for setting in (False, with_cp):
         model = swin(cb_cfg=dict(type=kind), with_cp=setting)
@@ -97,7 +97,7 @@ def test_only_listed_stages_have_broadcast():
 
 
 @pytest.mark.parametrize('kind', TYPES)
-def test_features_do_not_depend_on_batch_padding(kind):
+def test_features_are_independent_of_batch_padding(kind):
     model = swin(cb_cfg=dict(type=kind)).eval()
     for module in model.modules():
         if hasattr(module, 'gate'):

@@ -14,6 +14,6 @@ def test_drop_path_drops_or_scales_each_image():
 
 
 @pytest.mark.parametrize('module', [DropPath(0.9).eval(), DropPath(0.0)], ids=['eval', 'rate 0'])
-def test_nothing_is_dropped_in_evaluation_or_at_rate_zero(module):
+def test_drop_path_is_inactive_in_eval_or_at_rate_zero(module):
     x, branch = torch.randn(2, 50, 3, 5)
     assert torch.equal(module(x, branch), x + branch)

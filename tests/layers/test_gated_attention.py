@@ -56,7 +56,7 @@ def test_open_gate_uses_only_position():
     torch.testing.assert_close(weights[0].sum(dim=-1), torch.ones(5, 2, tokens))
 
 
-def test_the_mask_of_a_shift_enters_both_parts():
+def test_shift_mask_applies_to_content_and_position():
     for gate in (-100.0, 0.0, 100.0):
         layer = layers(gated(gate)[1])[0]
         mask = torch.zeros(12, 12, dtype=torch.bool)
@@ -85,7 +85,7 @@ def test_head_centres_form_a_square(heads, side):
     torch.testing.assert_close(share.flatten(), torch.full((heads,), 0.7310586))
 
 
-def test_a_head_looks_to_where_its_centre_is():
+def test_head_attends_to_its_centre():
     layer = WindowMSA(16, 4, (5, 5), gpsa_cfg=dict(strength=20.0, gate=100.0))
     with torch.no_grad():
         layer.local.position.copy_(20 * torch.tensor([2.0, 0.0, -1.0]).expand(4, 3))  # dx = 1
@@ -95,7 +95,7 @@ def test_a_head_looks_to_where_its_centre_is():
 
 
 def test_positional_attention_equals_convit():
-    """Outputs compared alone: timm's ConViT on a square of heads and of tokens."""
+    """Compares outputs only, with timm's ConViT on square numbers of heads and tokens."""
     theirs = timm.models.convit.GPSA(16, num_heads=4, locality_strength=1.5)
     theirs.local_init()
     x = torch.randn(1, 25, 16)
@@ -108,7 +108,7 @@ def test_positional_attention_equals_convit():
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_values_start_as_identity_or_random():
+def test_value_weights_initialise_to_identity_or_random():
     weight = layers(swin(gpsa_cfg=dict()))[0].qkv.weight.detach().chunk(3)[2]
     assert torch.equal(weight, torch.eye(8))
     weight = layers(swin(gpsa_cfg=dict(values='random')))[0].qkv.weight.detach().chunk(3)[2]
@@ -116,7 +116,7 @@ def test_values_start_as_identity_or_random():
 
 
 @pytest.mark.parametrize('with_cp', [True, 'selective'])
-def test_every_parameter_learns_and_checkpointing_changes_nothing(with_cp):
+def test_gradients_are_nonzero_and_equal_with_checkpointing(with_cp):
     x, gradients = torch.randn(2, 3, 61, 75), []
     for setting in (False, with_cp):
         model = swin(gpsa_cfg=dict(), with_cp=setting)
@@ -180,6 +180,6 @@ def test_invalid_config_raises_error(arguments, error, complaint):
         swin(**arguments)
 
 
-def test_gates_cannot_be_folded():
+def test_folding_gates_raises_error():
     with pytest.raises(ValueError, match='gates of gpsa_cfg cannot be folded'):
         swin(gpsa_cfg=dict(), gab_cfg=None).fold_()

@@ -32,7 +32,7 @@ def reference_by_slicing(window, amplitude, sigma):
 
 @pytest.mark.parametrize('window', WINDOWS)
 @pytest.mark.parametrize(('amplitude', 'sigma'), [(1.0, 5.0), (-2.0, 1.5), (0.3, -0.7)])
-def test_gathered_table_is_the_papers_slice_and_stack_construction(window, amplitude, sigma):
+def test_gathered_table_equals_paper_construction(window, amplitude, sigma):
     table = gaussian_table(
         relative_offsets(window), torch.tensor([amplitude]), torch.tensor([sigma])
     )
@@ -41,7 +41,7 @@ def test_gathered_table_is_the_papers_slice_and_stack_construction(window, ampli
 
 
 @pytest.mark.parametrize('window', WINDOWS)
-def test_layer_bias_equals_the_formula_pair_by_pair(window):
+def test_layer_bias_equals_pairwise_formula(window):
     attention = WindowMSA(8, 2, window, gab_cfg=dict(amplitude=1.3, sigma=2.0, per_head=True))
     torch.nn.init.zeros_(attention.relative_position_bias_table)
     with torch.no_grad():
@@ -56,7 +56,7 @@ def test_layer_bias_equals_the_formula_pair_by_pair(window):
                 assert bias[head, query, key].item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_bias_is_symmetric_peaked_and_shared():
+def test_bias_is_symmetric_peaked_and_shared_by_heads():
     attention = WindowMSA(12, 3, (5, 4), gab_cfg=dict(sigma=1.5))
     torch.nn.init.zeros_(attention.relative_position_bias_table)
     bias = attention.position_bias()
@@ -68,7 +68,7 @@ def test_bias_is_symmetric_peaked_and_shared():
 
 @pytest.mark.parametrize('sigma', [0.0, 1e-30, 1e-12, 1e-8, 1e-3, 1.0, 1e8, 1e20])
 @pytest.mark.parametrize('amplitude', [0.0, 1.0, 100.0])
-def test_bias_and_its_gradients_are_finite_at_any_sigma(amplitude, sigma):
+def test_bias_and_gradients_are_finite_for_any_sigma(amplitude, sigma):
     amplitude = torch.tensor([amplitude], requires_grad=True)
     sigma = torch.tensor([sigma], requires_grad=True)
     table = gaussian_table(relative_offsets((7, 7)), amplitude, sigma)
@@ -77,13 +77,13 @@ def test_bias_and_its_gradients_are_finite_at_any_sigma(amplitude, sigma):
         assert values.isfinite().all()
 
 
-def test_sigma_zero_is_the_limit_a_peak_on_the_token_itself_alone():
+def test_zero_sigma_peaks_only_at_zero_offset():
     offsets = relative_offsets((7, 7))
     table = gaussian_table(offsets, torch.tensor([3.0]), torch.tensor([0.0])).squeeze(1)
     assert torch.equal(table, 9.0 * (offsets.abs().sum(dim=1) == 0))
 
 
-def test_huge_sigma_is_a_constant_so_attention_does_not_change():
+def test_large_sigma_equals_baseline_attention():
     attention = WindowMSA(8, 2, (4, 4), gab_cfg=dict(amplitude=3.0, sigma=1e8))
     plain = WindowMSA(8, 2, (4, 4))
     plain.load_state_dict(attention.state_dict(), strict=False)
@@ -91,7 +91,7 @@ def test_huge_sigma_is_a_constant_so_attention_does_not_change():
     torch.testing.assert_close(attend(attention, x), attend(plain, x), atol=1e-6, rtol=1e-5)
 
 
-def test_amplitude_zero_is_plain_attention():
+def test_zero_amplitude_equals_baseline_attention():
     attention = WindowMSA(8, 2, (4, 4), gab_cfg=dict(amplitude=0, learnable=False))
     plain = WindowMSA(8, 2, (4, 4))
     plain.load_state_dict(attention.state_dict(), strict=False)
@@ -99,7 +99,7 @@ def test_amplitude_zero_is_plain_attention():
     assert torch.equal(attend(attention, x), attend(plain, x))
 
 
-def test_narrow_and_high_bias_makes_a_token_attend_to_itself():
+def test_narrow_high_bias_gives_identity_attention():
     attention = WindowMSA(8, 2, (4, 4), gab_cfg=dict(amplitude=100.0, sigma=0.1))
     q, k = torch.randn(2, 3, 2, 16, 4).unbind(0)
     weights = attention.weights(q, k, attention.position_bias(), None)
@@ -112,7 +112,7 @@ def test_parameters_are_one_dimensional():
     assert GaussianBias(num_heads=1, per_head=True).amplitude.shape == (1,)
 
 
-def test_frozen_gaussian_does_not_train():
+def test_frozen_gaussian_requires_no_grad():
     assert not any(p.requires_grad for p in GaussianBias(2, learnable=False).parameters())
     assert all(p.requires_grad for p in GaussianBias(2).parameters())
 

@@ -54,7 +54,7 @@ def test_row_table_equals_attention_bias():
     'path', sorted((ROOT / 'configs').glob('*g[ap]*.py')), ids=lambda path: path.stem
 )
 def test_configs_respect_no_weight_decay_rows(path):
-    """By name, or by the rule for parameters of one dimension, which all but ``position`` have."""
+    """Decay is off by name or by ``flat_decay_mult``, which covers all but ``position``."""
     config = load_config(str(path))
     settings = config.optim_wrapper.get('paramwise_cfg') or {}
     keys = settings.get('custom_keys', {})

@@ -8,7 +8,7 @@ from mmgab.layers.patch_embedding import PatchEmbedding
 @pytest.mark.parametrize('norm_cfg', [dict(type='LN'), None], ids=['norm', 'no norm'])
 @pytest.mark.parametrize('patch', [(4, 4), (2, 3)], ids=str)
 @pytest.mark.parametrize('size', [(1, 1), (8, 12), (9, 10), (3, 17)], ids=str)
-def test_embedding_is_mmcvs_with_the_same_weights(size, patch, norm_cfg):
+def test_patch_embedding_equals_mmcv(size, patch, norm_cfg):
     theirs = PatchEmbed(3, 6, kernel_size=patch, stride=patch, norm_cfg=norm_cfg)
     for parameter in theirs.parameters():
         torch.nn.init.normal_(parameter)

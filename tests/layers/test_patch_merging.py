@@ -8,7 +8,7 @@ from mmgab.layers.patch_merging import PatchMerging
 @pytest.mark.parametrize('norm_cfg', [dict(type='LN'), None], ids=['norm', 'no norm'])
 @pytest.mark.parametrize('stride', [(1, 1), (2, 2), (3, 3), (2, 1), (1, 3)], ids=str)
 @pytest.mark.parametrize('size', [(1, 1), (5, 7), (6, 3), (4, 8)], ids=str)
-def test_merging_is_mmcvs_with_the_same_weights(size, stride, norm_cfg):
+def test_patch_merging_equals_mmcv(size, stride, norm_cfg):
     theirs = StockPatchMerging(6, 12, stride=stride, norm_cfg=norm_cfg)
     for parameter in theirs.parameters():
         torch.nn.init.normal_(parameter)

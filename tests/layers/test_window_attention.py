@@ -31,7 +31,7 @@ def reach(module, size, token):
 
 
 @pytest.mark.parametrize('gab_cfg', [None, GAUSSIAN])
-def test_a_token_reaches_its_own_window_and_no_other(gab_cfg):
+def test_attention_stays_inside_the_window(gab_cfg):
     reached = reach(layer(shift=False, gab_cfg=gab_cfg), (8, 12), (5, 6))
     expected = torch.zeros(8, 12, dtype=torch.bool)
     expected[4:8, 4:8] = True
@@ -48,7 +48,7 @@ def test_a_token_reaches_its_own_window_and_no_other(gab_cfg):
         ((3, 3), (2, 6), (2, 6)),  # inside
     ],
 )
-def test_a_shifted_window_does_not_reach_across_the_seam(gab_cfg, token, rows, cols):
+def test_shifted_window_masks_wrap_around(gab_cfg, token, rows, cols):
     reached = reach(layer(shift=True, gab_cfg=gab_cfg), (8, 12), token)
     expected = torch.zeros(8, 12, dtype=torch.bool)
     expected[rows[0] : rows[1], cols[0] : cols[1]] = True
@@ -56,7 +56,7 @@ def test_a_shifted_window_does_not_reach_across_the_seam(gab_cfg, token, rows, c
 
 
 @pytest.mark.parametrize('backend', ['sdpa', 'explicit'])
-def test_huge_bias_does_not_leak_through_the_mask(backend):
+def test_mask_blocks_a_large_bias(backend):
     """Far tokens are preferred by hundreds of logits, which the -100 of other Swins would allow."""
     module = layer(shift=True, attn_backend=backend)
     distance = relative_offsets((4, 4)).norm(dim=1, keepdim=True)
@@ -69,7 +69,7 @@ def test_huge_bias_does_not_leak_through_the_mask(backend):
     assert not (reached & ~near).any()
 
 
-def test_weights_are_distributions_over_the_tokens_that_may_be_seen():
+def test_weights_sum_to_one_over_unmasked_tokens():
     attention = layer(shift=True).w_msa
     q, k = torch.randn(2, 3, 2, 16, 4).unbind(0)
     for mask in shift_mask((2, 3), (4, 4), (2, 2)):
@@ -79,8 +79,8 @@ def test_weights_are_distributions_over_the_tokens_that_may_be_seen():
 
 
 @pytest.mark.parametrize('size', [(7, 9), (5, 5), (3, 11), (1, 1)])
-def test_padding_is_not_a_way_around_the_seam(size):
-    """Sizes that are no multiple of the window: the first row must not reach the last."""
+def test_padded_window_masks_wrap_around(size):
+    """Sizes are not multiples of the window; the first row must not attend to the last."""
     module = layer(shift=True, gab_cfg=GAUSSIAN, window=(3, 3), table_std=100.0)
     reached = reach(module, size, (0, 0))
     near = torch.zeros(size, dtype=torch.bool)
@@ -89,7 +89,7 @@ def test_padding_is_not_a_way_around_the_seam(size):
     assert not (reached & ~near).any()
 
 
-def test_padded_tokens_are_zeros_that_take_part_in_the_softmax():
+def test_padded_tokens_are_zero_and_unmasked():
     """As in MMDetection, MMSegmentation and torchvision: published checkpoints rely on it.
 
     Zeros behind the norm, whose own bias they do not have.
@@ -105,7 +105,7 @@ def test_padded_tokens_are_zeros_that_take_part_in_the_softmax():
     assert not torch.allclose(out, alone)
 
 
-def test_table_is_resized_by_every_load_function():
+def test_bias_table_is_resized_by_load_state_dict():
     source, target = WindowMSA(8, 2, (4, 4)), WindowMSA(8, 2, (6, 6))
     torch.nn.init.constant_(source.relative_position_bias_table, 0.7)
     target.load_state_dict(source.state_dict(), strict=True)
@@ -113,20 +113,20 @@ def test_table_is_resized_by_every_load_function():
     torch.testing.assert_close(table, torch.full_like(table, 0.7))
 
 
-def test_the_index_of_a_stock_checkpoint_is_dropped_in_a_strict_load():
+def test_strict_load_drops_stock_position_index():
     module = WindowMSA(8, 2, (4, 4))
     stock = {**module.state_dict(), 'relative_position_index': relative_position_index((4, 4))}
     module.load_state_dict(stock, strict=True)
     assert 'relative_position_index' not in module.state_dict()
 
 
-def test_geometry_is_no_buffer():
+def test_layer_has_no_buffers():
     module = layer(shift=True, gab_cfg=GAUSSIAN)
     module(torch.randn(1, 64, 8), (8, 8))
     assert not list(module.buffers())
 
 
-def test_geometry_made_in_inference_mode_serves_training_later():
+def test_inference_mode_cache_supports_training():
     window_order.cache_clear()
     window_index.cache_clear()
     window_offsets.cache_clear()
@@ -137,7 +137,7 @@ def test_geometry_made_in_inference_mode_serves_training_later():
     assert module.w_msa.gaussian.sigma.grad is not None
 
 
-def test_caches_of_geometry_are_bounded():
+def test_geometry_caches_are_bounded():
     module = layer(shift=True)
     for height in range(4, 120, 4):
         module(torch.randn(1, height * 4, 8), (height, 4))
@@ -147,7 +147,7 @@ def test_caches_of_geometry_are_bounded():
 
 
 @pytest.mark.parametrize('shift', [False, True])
-def test_half_precision_agrees_with_single_precision(shift):
+def test_bfloat16_autocast_is_close_to_float32(shift):
     module = layer(shift, gab_cfg=dict(amplitude=3.0, sigma=1.0))
     x = torch.randn(2, 9 * 10, 8)
     with torch.autocast('cpu', torch.bfloat16):

@@ -121,13 +121,13 @@ DERIVATIVES = {
 
 
 @pytest.mark.parametrize('name', DERIVATIVES)
-def test_a_derivative_is_that_of_stock(name):
+def test_derivative_equals_stock_swin(name):
     assert_same(*(DERIVATIVES[name](make(), image()) for make in (ours, stock)))
 
 
 @pytest.mark.parametrize('name', DERIVATIVES)
-def test_a_vit_has_every_derivative(name):
-    """Beside the same network with steps of attention, layers called one by one."""
+def test_vit_derivative_equals_unfused(name):
+    """Compares with unfused attention and layers that are called one by one."""
     fused, plain = vit(qkv_bias=True), vit(qkv_bias=True, attn_backend='explicit')
     for module in plain.modules():
         module.register_forward_hook(lambda *_: None)
@@ -140,7 +140,7 @@ def test_double_backward_is_independent_of_checkpointing(change):
     assert_same(penalty(ours(**change), image()), penalty(ours(), image()))
 
 
-def test_second_derivatives_under_autocast_stay_near_those_without():
+def test_autocast_second_derivative_is_close_to_float32():
     results = []
     for enabled in (True, False):
         model, x = ours(), image().requires_grad_()

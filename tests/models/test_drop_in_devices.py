@@ -55,7 +55,7 @@ def blocks_of(model):
 
 @pytest.mark.parametrize('units_of', [stages_of, owners_of, blocks_of])
 @pytest.mark.parametrize('make', MAKERS)
-def test_parameters_are_needed_only_while_the_module_runs_that_has_them(make, units_of):
+def test_offloaded_parameters_keep_outputs(make, units_of):
     model = make()
     with torch.no_grad():
         expected = model(image())
@@ -66,8 +66,8 @@ def test_parameters_are_needed_only_while_the_module_runs_that_has_them(make, un
 
 
 @pytest.mark.parametrize('make', MAKERS)
-def test_no_module_is_an_argument_of_another_ones_forward(make):
-    """Who moves the arguments to a device would move it, or fail where it has no values."""
+def test_forward_arguments_contain_no_module(make):
+    """Wrappers that move arguments to a device would move it, or fail on meta."""
     model, arguments = make(), []
     for module in model.modules():
         module.register_forward_pre_hook(
@@ -80,7 +80,7 @@ def test_no_module_is_an_argument_of_another_ones_forward(make):
 
 
 @pytest.mark.parametrize('make', MAKERS)
-def test_a_network_on_meta_has_the_shapes_of_one_with_values(make):
+def test_meta_network_keeps_output_shapes(make):
     shapes = [out.shape for out in make()(image())]
     model = copy.deepcopy(make().to('meta'))
     outs = model(image().to('meta'))
@@ -90,7 +90,7 @@ def test_a_network_on_meta_has_the_shapes_of_one_with_values(make):
 
 
 @pytest.mark.parametrize('make', MAKERS)
-def test_a_network_serves_while_another_device_is_the_default(make):
+def test_outputs_are_independent_of_default_device(make):
     window_order.cache_clear()
     window_index.cache_clear()
     window_offsets.cache_clear()
@@ -115,7 +115,7 @@ def test_a_network_serves_while_another_device_is_the_default(make):
     [(SwinGAB, dict(SIZES, cb_cfg=dict(type='CB'), gpsa_cfg={})), (ViTGAB, VIT_SIZES)],
 )
 @pytest.mark.parametrize('assign', [False, True])
-def test_a_network_built_without_values_is_filled_by_loading(kind, sizes, assign):
+def test_meta_network_is_filled_by_load_state_dict(kind, sizes, assign):
     source = kind(**sizes).eval()
     with torch.device('meta'):
         model = kind(**sizes).eval()
@@ -126,7 +126,7 @@ def test_a_network_built_without_values_is_filled_by_loading(kind, sizes, assign
 
 
 @pytest.mark.parametrize(('kind', 'sizes'), [(SwinGAB, SIZES), (ViTGAB, VIT_SIZES)])
-def test_a_network_of_fake_tensors_runs_forward_and_backward(kind, sizes):
+def test_fake_tensor_network_runs_forward_and_backward(kind, sizes):
     with FakeTensorMode():
         model = kind(**sizes)
         outs = model(torch.randn(2, 3, 50, 70))
@@ -136,7 +136,7 @@ def test_a_network_of_fake_tensors_runs_forward_and_backward(kind, sizes):
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize('make', MAKERS[1:])
-def test_a_network_of_another_dtype_learns_and_stays_near_single_precision(make, dtype):
+def test_other_dtypes_train_and_are_close_to_float32(make, dtype):
     model = make().eval()
     expected = model(image())
     outs = model.to(dtype)(image().to(dtype))

@@ -13,7 +13,7 @@ def drops(model):
 
 @pytest.mark.parametrize('rates', [dict(attn_drop_rate=0.5), dict(drop_rate=0.5)], ids=str)
 @pytest.mark.parametrize('make', [stock, ours, vit])
-def test_dropout_in_training_mode_drops_in_a_network_in_evaluation_mode(make, rates):
+def test_training_dropout_is_active_in_eval_network(make, rates):
     """Monte-Carlo dropout (arXiv 1506.02142)."""
     model = make(**rates).eval()
     assert_same(model(image()), model(image()))
@@ -25,7 +25,7 @@ def test_dropout_in_training_mode_drops_in_a_network_in_evaluation_mode(make, ra
 
 
 @pytest.mark.parametrize('make', [stock, ours, vit])
-def test_dropout_in_evaluation_mode_drops_nothing_in_a_network_in_training_mode(make):
+def test_eval_dropout_is_inactive_in_training_network(make):
     model = make(attn_drop_rate=0.5, drop_rate=0.5).train()
     for drop in drops(model):
         drop.eval()
@@ -35,8 +35,8 @@ def test_dropout_in_evaluation_mode_drops_nothing_in_a_network_in_training_mode(
     assert_same(model(image()), model(image()))
 
 
-def test_every_dropout_of_a_network_drops_on_its_own():
-    """One by one: none is forgotten because another one is off."""
+def test_each_dropout_is_active_alone():
+    """Each dropout layer is active while all others are off."""
     model = ours(attn_drop_rate=0.5, drop_rate=0.5).eval()
     plain = model(image())[-1]
     for drop in drops(model):
@@ -46,8 +46,8 @@ def test_every_dropout_of_a_network_drops_on_its_own():
 
 
 @pytest.mark.parametrize('layer', ['softmax', 'attn_drop'])
-def test_attention_weights_are_seen_by_hooks_as_in_stock(layer):
-    """As many, in windows of the same order, with the padding that takes part."""
+def test_hooked_attention_weights_equal_stock_swin(layer):
+    """Windows have the same number and order, and include padding."""
     results = []
     for make in (ours, stock):
         model, seen = make(), []

@@ -222,8 +222,8 @@ def test_swingab_supports_more_than_stock_swin(use):
 
 
 @pytest.mark.parametrize('build', [stock, ours])
-def test_symbolic_tracing_with_leaves_is_for_neither(build):
-    """Both decide by the sizes of an image how far it is padded."""
+def test_symbolic_tracing_raises_error(build):
+    """Padding depends on the image size in both networks."""
     with pytest.raises((torch.fx.proxy.TraceError, RuntimeError, TypeError)):
         traced_by_fx(build)
 

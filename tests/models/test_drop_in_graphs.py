@@ -32,7 +32,7 @@ def exported(model, x, opset, dynamic_axes=None):
 
 @pytest.mark.parametrize('name', MAKERS)
 @pytest.mark.filterwarnings('ignore')  # of a tracer, and of an exporter that is deprecated
-def test_a_network_exported_by_tracing_is_the_same_function(name):
+def test_traced_onnx_export_equals_network(name):
     make, opset = MAKERS[name]
     model, x = make().eval(), image()
     for a, b in zip(exported(model, x, opset)(x), model(x), strict=True):
@@ -41,8 +41,8 @@ def test_a_network_exported_by_tracing_is_the_same_function(name):
 
 @pytest.mark.parametrize('name', ['ours', 'vit'])
 @pytest.mark.filterwarnings('ignore')
-def test_a_batch_may_stay_open_when_a_network_is_exported_by_tracing(name):
-    """Which the stock Swin's may not: it writes the batch of the example into the graph."""
+def test_traced_onnx_export_supports_dynamic_batch(name):
+    """The stock Swin writes the example's batch size into the graph."""
     model, x = MAKERS[name][0]().eval(), image(3)
     run = exported(model, x[:2], 17, {'image': {0: 'batch'}})
     for a, b in zip(run(x), model(x), strict=True):

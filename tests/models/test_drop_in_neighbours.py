@@ -61,7 +61,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize('change', CHANGES)
-def test_a_changed_neighbour_has_the_outputs_and_gradients_of_stock(change):
+def test_modified_neighbour_equals_stock_swin(change):
     apply, arguments = CHANGES[change]
     assert_same(*(results(make, apply, **arguments) for make in (ours, stock)))
 
@@ -76,7 +76,7 @@ def test_hook_captures_a_regular_tensor():
 
 
 @pytest.mark.parametrize('make', [ours, vit])
-def test_double_precision_stays_double_under_autocast(make):
+def test_autocast_keeps_float64(make):
     model = make().double()
     with torch.autocast('cpu', torch.bfloat16):
         outs = model(image().double())
@@ -85,7 +85,7 @@ def test_double_precision_stays_double_under_autocast(make):
 
 
 @pytest.mark.parametrize('make', [ours, vit])
-def test_backward_under_autocast_has_the_gradients_of_backward_without(make):
+def test_autocast_backward_is_close_to_float32(make):
     found = []
     for is_enabled in (False, True):
         model = make()
@@ -97,7 +97,7 @@ def test_backward_under_autocast_has_the_gradients_of_backward_without(make):
         torch.testing.assert_close(one, other, rtol=0.1, atol=0.1 * float(one.abs().max()))
 
 
-def test_a_projection_in_single_precision_trains_under_autocast():
+def test_float32_projection_trains_under_autocast():
     class Single(nn.Sequential):
         def forward(self, x):
             return super().forward(x).float()
@@ -116,7 +116,7 @@ def test_a_projection_in_single_precision_trains_under_autocast():
 
 
 @pytest.mark.parametrize('make', [ours, vit])
-def test_grad_mode_inside_inference_mode_computes(make):
+def test_enable_grad_works_inside_inference_mode(make):
     model = make().eval()
     with torch.inference_mode(), torch.enable_grad():
         outs = model(image())
@@ -124,7 +124,7 @@ def test_grad_mode_inside_inference_mode_computes(make):
 
 
 @pytest.mark.parametrize('part', ['ffn', 'block', 'stage'])
-def test_parts_of_the_stock_swin_stand_in_for_ours(part):
+def test_stock_swin_modules_replace_ours(part):
     model, parts = ours().eval(), copy.deepcopy(stock().eval())
     for index, stage in enumerate(model.stages):
         if part == 'stage':

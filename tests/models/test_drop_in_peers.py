@@ -40,11 +40,11 @@ def results(tmp_path_factory):
 
 
 @pytest.mark.parametrize('use', USES)
-def test_swingab_gives_what_the_stock_swin_gives(use, results):
+def test_peer_library_results_equal_stock_swin(use, results):
     expected, found = results[use]
     assert isinstance(expected, list), f'the stock Swin fails: {expected}'
     assert found == pytest.approx(expected, rel=1e-4)
 
 
-def test_every_use_of_the_program_is_a_row(results):
+def test_program_results_match_parametrized_uses(results):
     assert set(results) == set(USES)

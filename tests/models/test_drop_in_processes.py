@@ -14,7 +14,7 @@ def results(tmp_path_factory):
 
 
 @pytest.mark.parametrize('use', USES)
-def test_a_shared_swingab_trains_as_the_stock_swin_does(use, results):
+def test_distributed_training_equals_stock_swin(use, results):
     expected, found = results[use]
     assert isinstance(expected, list), f'the stock Swin fails: {expected}'
     assert found == pytest.approx(expected, rel=1e-3)

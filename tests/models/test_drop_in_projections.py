@@ -109,7 +109,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize('change', CHANGES)
-def test_a_changed_projection_has_the_outputs_and_gradients_of_stock(change):
+def test_modified_projection_equals_stock_swin(change):
     results = []
     for make in (ours, stock):
         model, x = make(), image().requires_grad_()
@@ -122,7 +122,7 @@ def test_a_changed_projection_has_the_outputs_and_gradients_of_stock(change):
 
 
 @pytest.mark.parametrize('change', CHANGES)
-def test_a_vit_takes_a_changed_projection(change):
+def test_vit_supports_modified_projection(change):
     model, plain = vit(qkv_bias=True), vit(qkv_bias=True)
     CHANGES[change](model)
     outs = model(image())
@@ -133,7 +133,7 @@ def test_a_vit_takes_a_changed_projection(change):
     assert all(out.isfinite().all() for out in outs)
 
 
-def test_a_hook_on_all_modules_changes_what_it_changes_in_stock():
+def test_global_hook_equals_stock_swin():
     def add(module, inputs, output):
         return output + 0.5 if isinstance(module, nn.Linear) else None
 
@@ -145,7 +145,7 @@ def test_a_hook_on_all_modules_changes_what_it_changes_in_stock():
 
 
 @pytest.mark.parametrize('make', [stock, ours, vit])
-def test_a_dynamically_quantised_network_stays_near_itself(make):
+def test_dynamic_quantisation_stays_close(make):
     model = make().eval()
     quantised = torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, torch.qint8)
     with torch.no_grad():
@@ -154,7 +154,7 @@ def test_a_dynamically_quantised_network_stays_near_itself(make):
 
 
 @pytest.mark.parametrize('name', ['patch_embed.projection', 'patch_embed.proj'])
-def test_patches_may_be_projected_by_a_container(name):
+def test_patch_projection_supports_a_container(name):
     model = vit() if name.endswith('proj') else ours()
     expected = model(image())
     parent, _, child = name.rpartition('.')
@@ -163,7 +163,7 @@ def test_patches_may_be_projected_by_a_container(name):
     assert_same(model(image()), expected)
 
 
-def test_a_hook_on_attention_sees_the_normed_tokens_that_it_sees_in_stock():
+def test_attention_hook_inputs_equal_stock_swin():
     results = []
     for make in (ours, stock):
         model, seen = make(), []
@@ -177,8 +177,8 @@ def test_a_hook_on_attention_sees_the_normed_tokens_that_it_sees_in_stock():
     assert_same(*results)
 
 
-def test_tokens_that_a_hook_changes_in_place_have_the_gradients_of_stock():
-    """Backward must not compute again a norm whose output was changed."""
+def test_in_place_hook_gradients_equal_stock_swin():
+    """Backward must not recompute a norm whose output was changed."""
     results = []
     for make in (ours, stock):
         model, x = make(), image().requires_grad_()
@@ -195,7 +195,7 @@ def change_in_place(module, inputs):
     inputs[0].mul_(1.5)
 
 
-def test_mmpretrains_lora_gives_what_it_gives_of_stock(monkeypatch):
+def test_mmpretrain_lora_equals_stock_swin(monkeypatch):
     results = []
     for make in (ours, stock):
         network = make()

@@ -45,9 +45,7 @@ def run(module, score, dtype, amplitude, sigma):
     amplitude=st.floats(-100, 100),
     sigma=st.floats(-8, 8).map(lambda power: 10**power),
 )
-def test_scores_and_gaussians_at_the_ends_of_the_range_have_finite_gradients(
-    backend, dtype, score, amplitude, sigma
-):
+def test_extreme_scores_give_finite_gradients(backend, dtype, score, amplitude, sigma):
     torch.manual_seed(0)
     output, gradients = run(attention(backend), score, dtype, amplitude, sigma)
     assert torch.isfinite(output).all()
@@ -57,9 +55,7 @@ def test_scores_and_gaussians_at_the_ends_of_the_range_have_finite_gradients(
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize('backend', ['auto', 'explicit'])
 @pytest.mark.parametrize('amplitude', [300.0, 1e6, 1e15])
-def test_a_gaussian_that_half_precision_cannot_hold_leaves_numbers_finite(
-    amplitude, backend, dtype
-):
+def test_overflowing_gaussian_gives_finite_gradients(amplitude, backend, dtype):
     output, gradients = run(attention(backend), 1e4, dtype, amplitude, 5.0)
     assert torch.isfinite(output).all()
     assert all(torch.isfinite(gradient).all() for gradient in gradients)

@@ -10,7 +10,7 @@ from mmgab.models.init_cfg import checked_init_cfg
 @pytest.mark.parametrize(
     'kind', ['Pretrained', PretrainedInit, 'mmengine.model.PretrainedInit', 'mmdet.Pretrained']
 )
-def test_a_checkpoint_is_named_by_class_or_name(kind):
+def test_pretrained_type_is_a_class_or_a_name(kind):
     settings = dict(type=kind, checkpoint='swin.pth')
     for init_cfg in (settings, Config(dict(init_cfg=settings)).init_cfg):
         assert checked_init_cfg(None, init_cfg) == settings

@@ -23,7 +23,7 @@ def stock_swin():
 
 
 @pytest.mark.parametrize('prefix', ['', 'backbone.'])
-def test_swin_depths_are_mmpretrains_for_the_same_names(prefix):
+def test_swin_layer_depths_equal_mmpretrain(prefix):
     theirs = stock_swin()
     ours = SwinGAB(**SIZES, use_abs_pos_embed=True, pretrain_img_size=32, gab_cfg=None)
     names = {prefix + name for name, _ in ours.named_parameters()} | {'head.fc.weight', 'norm'}
@@ -33,7 +33,7 @@ def test_swin_depths_are_mmpretrains_for_the_same_names(prefix):
     assert {prefix + name for name, _ in theirs.named_parameters()} <= names
 
 
-def test_vit_depths_are_mmpretrains_for_the_same_places():
+def test_vit_layer_depths_equal_mmpretrain():
     arch = dict(embed_dims=16, num_layers=3, num_heads=2, feedforward_channels=32)
     theirs = VisionTransformer(arch, img_size=32)
     ours = ViTGAB(**VIT, use_abs_pos_embed=True)
@@ -52,7 +52,7 @@ def test_vit_depths_are_mmpretrains_for_the_same_places():
 
 
 @pytest.mark.parametrize('model', [SwinGAB(**SIZES, **METHODS), ViTGAB(**VIT, **METHODS)])
-def test_what_is_in_a_block_has_the_depth_of_the_block(model):
+def test_block_tensors_share_the_block_depth(model):
     found = {}
     for name, _ in model.named_parameters():
         if '.blocks.' in f'.{name}':
@@ -63,7 +63,7 @@ def test_what_is_in_a_block_has_the_depth_of_the_block(model):
     assert depths == list(range(1, len(found) + 1))
 
 
-def test_names_of_a_compiled_backbone_have_the_same_depth():
+def test_compiled_backbone_keeps_layer_depths():
     model = torch.nn.ModuleDict(dict(backbone=torch.compile(SwinGAB(**SIZES))))
     for name, _ in model.named_parameters():
         depth = model['backbone'].get_layer_depth(name, 'backbone.')
@@ -95,7 +95,7 @@ def scales(backbone):
     return {group['param_name']: group['lr_scale'] for group in groups}
 
 
-def test_learning_rates_are_those_of_mmpretrains_swin():
+def test_learning_rates_equal_mmpretrain_swin():
     arch = {key: list(value) if key != 'embed_dims' else value for key, value in SIZES.items()}
     theirs = scales(dict(type='SwinTransformer', arch=arch))
     ours = scales(dict(type='mmgab.SwinGAB', **SIZES, out_indices=(3,)))
@@ -107,7 +107,7 @@ def test_learning_rates_are_those_of_mmpretrains_swin():
 
 
 def test_detector_lr_constructor_rejects_swingab_and_stock():
-    """It knows class names of ConvNeXt, BEiT and MAE alone: nothing to be had there."""
+    """MMDetection's constructor supports only ConvNeXt, BEiT and MAE, by class name."""
     import mmdet.engine.optimizers as optimizers
 
     for backbone in (SwinGAB(**SIZES), stock_swin()):

@@ -52,7 +52,7 @@ def classifier(name, file, leave_out=None):
 
 
 @pytest.mark.parametrize('name', CONFIGS)
-def test_logits_are_timms(peer, name):
+def test_logits_equal_timm(peer, name):
     theirs, file = peer
     ours = classifier(name, file)
     ours.head.fc.load_state_dict(theirs.head.state_dict())
@@ -66,7 +66,7 @@ def test_logits_are_timms(peer, name):
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
-def test_the_norm_starts_from_the_file_and_the_head_as_timms(peer):
+def test_norm_is_loaded_and_head_initialised_as_timm(peer):
     ours = classifier('vit_s_gab_pets', peer[1], leave_out=r'.*rel_pos\..*')
     torch.testing.assert_close(ours.neck.fc_norm.state_dict(), peer[0].fc_norm.state_dict())
     assert not any('norm' in name for name, _ in ours.backbone.norm.named_parameters())
@@ -89,8 +89,8 @@ def test_norm_of_another_width_raises_error(peer):
         load_fc_norm(PooledNorm(32), peer[1])
 
 
-def test_a_detectors_backbone_starts_from_such_a_classifier(peer, tmp_path):
-    """Its final norm, which the classifier has behind the mean, keeps its values."""
+def test_detector_backbone_loads_classifier_checkpoint(peer, tmp_path):
+    """The final norm, which the classifier has after pooling, keeps its values."""
     torch.save(dict(state_dict=classifier('vit_s_gab_pets', peer[1]).state_dict()), tmp_path / 'c')
     backbone = ViTGAB(embed_dims=48, depth=2, num_heads=2, out_indices=(1,))
     report = load_vit(backbone, str(tmp_path / 'c'))

@@ -6,22 +6,22 @@ from torchvision.ops import roi_align
 from mmgab.models import SimpleFeaturePyramid
 
 
-def test_levels_are_scaled_from_the_last_map_and_go_on_by_halves():
+def test_level_sizes_follow_the_scales():
     neck = SimpleFeaturePyramid(16, 8, num_outs=5)
     maps = neck([torch.randn(2, 16, 3, 3), torch.randn(2, 16, 7, 5)])
     sides = [tuple(m.shape[1:]) for m in maps]
     assert sides == [(8, 28, 20), (8, 14, 10), (8, 7, 5), (8, 4, 3), (8, 2, 2)]
 
 
-def test_regions_are_cut_out_of_the_maps_as_torchvision_cuts_them():
-    """RoIAlign of mmcv takes a map that is not contiguous for one that is, silently."""
+def test_roi_align_equals_torchvision():
+    """RoIAlign of mmcv silently reads a non-contiguous map as a contiguous one."""
     (level,) = SimpleFeaturePyramid(16, 8, scales=(1,))([torch.randn(1, 16, 9, 7)])
     box = torch.tensor([[0, 1.0, 2.0, 5.0, 7.0]])
     found = mmcv_roi_align(level, box, (3, 3), 1.0, 2, 'avg', True)
     torch.testing.assert_close(found, roi_align(level.contiguous(), box, (3, 3), 1.0, 2, True))
 
 
-def test_every_level_sees_the_map_and_every_parameter_learns():
+def test_all_levels_and_parameters_have_gradients():
     neck = SimpleFeaturePyramid(16, 8)
     x = torch.randn(1, 16, 7, 5, requires_grad=True)
     weights = torch.linspace(-1, 1, 8)[:, None, None]

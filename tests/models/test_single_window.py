@@ -40,7 +40,7 @@ def difference(ours, theirs, size):
         return (ours(images)[-1] - theirs(images)[-1]).abs().max()
 
 
-def test_the_stock_classifiers_last_stage_is_not_shifted(stock, tmp_path):
+def test_unshifted_last_stage_equals_mmpretrain_classifier(stock, tmp_path):
     torch.save(stock.state_dict(), tmp_path / 'stock.pth')
     classifier, detector = swin(shift_single_window=False), swin()
     for model in (classifier, detector):
@@ -49,7 +49,7 @@ def test_the_stock_classifiers_last_stage_is_not_shifted(stock, tmp_path):
     assert difference(detector, stock, (224, 224)) > 1e-2
 
 
-def test_timms_classifier_is_the_same_network(tmp_path):
+def test_unshifted_last_stage_equals_timm_classifier(tmp_path):
     theirs = timm.create_model(
         'swin_tiny_patch4_window7_224', embed_dim=16, depths=(1, 1, 2, 2), num_heads=(1, 2, 4, 8)
     ).eval()
@@ -66,8 +66,8 @@ def test_timms_classifier_is_the_same_network(tmp_path):
 
 
 @pytest.mark.parametrize('size', [(64, 128), (128, 128), (96, 96), (50, 30)])
-def test_where_there_are_more_windows_they_are_shifted_as_ever(size):
-    """Along a side with one window nothing is shifted, along the other one it is."""
+def test_sides_with_several_windows_are_shifted(size):
+    """Only a side with several windows is shifted."""
     detector = swin(window_size=2)
     classifier = swin(detector.state_dict(), window_size=2, shift_single_window=False)
     has_single = min(-(-side // 32) for side in size) <= 2
@@ -76,7 +76,7 @@ def test_where_there_are_more_windows_they_are_shifted_as_ever(size):
     assert shifts == [(0, 0), (0, 1)]
 
 
-def test_the_default_is_the_detectors():
+def test_single_windows_are_shifted_by_default():
     assert SwinGAB(**SIZES).stages[3].blocks[1].attn._shift((7, 7)) == (3, 3)
     with pytest.raises(ValueError, match='shift_single_window'):
         SwinGAB(**SIZES, shift_single_window='no')

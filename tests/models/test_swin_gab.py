@@ -10,7 +10,7 @@ def images(height=61, width=90, batch=2):
     return torch.randn(batch, 3, height, width)
 
 
-def test_every_parameter_learns(small_swin):
+def test_every_parameter_has_a_gradient(small_swin):
     model = SwinGAB(**small_swin, use_abs_pos_embed=True, gab_cfg=dict(per_head=True))
     sum(out.square().mean() for out in model(images())).backward()
     dead = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
@@ -20,7 +20,7 @@ def test_every_parameter_learns(small_swin):
 @pytest.mark.parametrize(
     'size', [(1, 1), (1, 200), (3, 5), (29, 4), (64, 64), (33, 97), (225, 223)]
 )
-def test_any_image_size_gives_maps_of_the_documented_size(small_swin, size):
+def test_feature_map_sizes_for_any_image_size(small_swin, size):
     outs = SwinGAB(**small_swin).eval()(images(*size))
     side = [-(-size[0] // 4), -(-size[1] // 4)]
     for stage, out in enumerate(outs):
@@ -29,18 +29,18 @@ def test_any_image_size_gives_maps_of_the_documented_size(small_swin, size):
         side = [-(-side[0] // 2), -(-side[1] // 2)]
 
 
-def test_half_precision_weights_run(small_swin):
+def test_bfloat16_weights_give_finite_outputs(small_swin):
     outs = SwinGAB(**small_swin).bfloat16().eval()(images().bfloat16())
     assert all(out.dtype == torch.bfloat16 and out.isfinite().all() for out in outs)
 
 
 @pytest.mark.parametrize('window', [4, (4, 6), (1, 7)])
-def test_windows_of_any_shape_run(small_swin, window):
+def test_any_window_shape_gives_finite_outputs(small_swin, window):
     outs = SwinGAB(**{**small_swin, 'window_size': window}).eval()(images())
     assert all(out.isfinite().all() for out in outs)
 
 
-def test_a_batch_of_two_is_two_batches_of_one(small_swin):
+def test_batch_outputs_equal_single_image_outputs(small_swin):
     model, x = SwinGAB(**small_swin).eval(), images()
     for both, first, second in zip(model(x), model(x[:1]), model(x[1:]), strict=True):
         torch.testing.assert_close(both, torch.cat((first, second)), atol=1e-5, rtol=1e-5)
@@ -72,7 +72,7 @@ def same_network(model, **arguments):
     ids=str,
 )
 def test_recomputation_keeps_outputs_and_gradients(small_swin, change):
-    """As those of whole blocks and attention computed step by step, kept as torch keeps them."""
+    """The baseline is unfused and saves for backward as PyTorch does."""
     arguments = dict(small_swin, drop_path_rate=0.2, **change)
     model = SwinGAB(**arguments)
     plain = same_network(model, **{**arguments, 'attn_backend': 'explicit', 'with_cp': False})
@@ -102,7 +102,7 @@ def test_same_seed_is_bit_identical(small_swin, backend):
         assert torch.equal(tensor, first[name]), name
 
 
-def test_dropout_is_for_training_alone(small_swin):
+def test_dropout_is_active_only_in_training(small_swin):
     arguments = dict(small_swin, drop_path_rate=0.0)
     dropping = SwinGAB(**arguments, drop_rate=0.1, attn_drop_rate=0.1)
     model, x = same_network(dropping, **arguments), images()
@@ -113,7 +113,7 @@ def test_dropout_is_for_training_alone(small_swin):
         assert torch.equal(a, b)
 
 
-def test_bfloat16_autocast_stays_near_single_precision(small_swin):
+def test_bfloat16_autocast_is_close_to_float32(small_swin):
     model, x = SwinGAB(**small_swin).eval(), images()
     with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
         half = model(x)
@@ -131,7 +131,7 @@ def test_baseline_has_stock_swin_tensors(small_swin):
     assert not [name for name in plain if name not in shared]
 
 
-def test_the_default_gaussian_is_the_papers():
+def test_default_gaussian_equals_paper():
     attention = SwinGAB().stages[2].blocks[5].attn.w_msa
     assert attention.gaussian.amplitude.tolist() == [1.0]
     assert attention.gaussian.sigma.tolist() == [5.0]
@@ -177,14 +177,14 @@ def test_frozen_stages_stay_in_eval_mode(small_swin):
     assert not any(p.requires_grad for p in model.stages[:2].parameters())
 
 
-def test_frozen_model_still_trains_the_rest(small_swin):
+def test_only_unfrozen_parameters_get_gradients(small_swin):
     model = SwinGAB(**small_swin, frozen_stages=2, with_cp=True)
     sum(out.square().mean() for out in model(images())).backward()
     for name, parameter in model.named_parameters():
         assert (parameter.grad is not None) == parameter.requires_grad, name
 
 
-def test_left_out_stages_have_no_output_norm(small_swin):
+def test_unselected_stages_have_no_output_norm(small_swin):
     model = SwinGAB(**small_swin, out_indices=(1, 3))
     assert [out.shape[1] for out in model(images())] == [32, 128]
     assert not hasattr(model, 'norm0')
@@ -192,7 +192,7 @@ def test_left_out_stages_have_no_output_norm(small_swin):
     assert all(p.grad is not None for p in model.parameters())
 
 
-def test_position_embedding_serves_any_image_size(small_swin):
+def test_position_embedding_supports_any_image_size(small_swin):
     model = SwinGAB(**small_swin, use_abs_pos_embed=True, pretrain_img_size=(64, 96)).eval()
     assert model.absolute_pos_embed.shape == (1, 16 * 24, 16)
     with torch.no_grad():
@@ -204,8 +204,8 @@ def test_position_embedding_serves_any_image_size(small_swin):
     torch.testing.assert_close(found, torch.full((1, 35, 16), 0.5))
 
 
-def test_position_embedding_of_a_map_keeps_its_sides(small_swin):
-    """A map tells its height and width: 4 x 16 is not read as 8 x 8."""
+def test_position_embedding_map_keeps_its_aspect_ratio(small_swin):
+    """A 4 x 16 map must not be read as 8 x 8."""
     target = SwinGAB(**small_swin, use_abs_pos_embed=True, pretrain_img_size=(16, 32))
     rows = torch.arange(4.0).view(1, 1, 4, 1).expand(1, 16, 4, 16)
     target.load_state_dict({**target.state_dict(), 'absolute_pos_embed': rows})
@@ -214,7 +214,7 @@ def test_position_embedding_of_a_map_keeps_its_sides(small_swin):
 
 
 @pytest.mark.parametrize('shape', ['tokens', 'map'])
-def test_position_embedding_of_another_size_and_shape_is_loaded(small_swin, shape):
+def test_position_embedding_is_resized_on_load(small_swin, shape):
     source = SwinGAB(**small_swin, use_abs_pos_embed=True, pretrain_img_size=64)
     target = SwinGAB(**small_swin, use_abs_pos_embed=True, pretrain_img_size=96)
     tensors = source.state_dict()
@@ -226,13 +226,13 @@ def test_position_embedding_of_another_size_and_shape_is_loaded(small_swin, shap
     torch.testing.assert_close(target.absolute_pos_embed, torch.nn.Parameter(expected))
 
 
-def test_drop_path_grows_linearly_over_the_whole_depth(small_swin):
+def test_drop_path_rate_grows_linearly_with_depth(small_swin):
     model = SwinGAB(**small_swin, drop_path_rate=0.7)
     rates = [block.drop_path.drop_prob for stage in model.stages for block in stage.blocks]
     assert rates == pytest.approx([0.1 * i for i in range(8)])
 
 
-def test_the_registry_finds_it_from_both_toolboxes_without_custom_imports():
+def test_toolbox_registries_build_swingab():
     import mmdet.registry
     import mmseg.registry
 
@@ -306,7 +306,7 @@ def test_pretrained_is_deprecated_and_still_works(small_swin):
     assert model.init_cfg == dict(type='Pretrained', checkpoint='swin.pth')
 
 
-def test_lists_and_float_ratios_of_configs_are_taken():
+def test_config_lists_and_float_ratios_are_accepted():
     model = SwinGAB(
         embed_dims=16,
         depths=[1, 1],

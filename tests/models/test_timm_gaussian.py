@@ -76,7 +76,7 @@ def sliced_and_stacked(side, height, sigma):
 
 
 @every_network
-def test_the_bias_gains_the_gaussian_of_the_papers_code(name):
+def test_added_bias_equals_paper_code(name):
     model, _ = build(name)
     before = [bias.clone() for bias in biases(model)]
     mmgab.add_gaussian_bias(model, amplitude=1.5, sigma=1.2)
@@ -187,7 +187,7 @@ def test_copies_pickles_and_compiles_like_timm(name, form):
 
 
 @every_network
-def test_another_image_size_has_timms_resized_sum_and_a_gaussian_that_learns(name):
+def test_set_input_size_keeps_a_trainable_gaussian(name):
     model, _ = build(name)
     folded, _ = build(name)
     side = NETWORKS[name][1]['img_size'] * 2
@@ -212,7 +212,7 @@ def test_another_image_size_has_timms_resized_sum_and_a_gaussian_that_learns(nam
     remove_gaussian_bias(model)(x)
 
 
-def test_tensors_have_the_names_that_files_of_version_0_1_0_have():
+def test_tensor_names_match_version_0_1_0():
     table, _ = build('Swin')
     names = set(mmgab.add_gaussian_bias(table).state_dict())
     position = 'layers.0.blocks.0.attn.parametrizations.relative_position_bias_table'
@@ -224,7 +224,7 @@ def test_tensors_have_the_names_that_files_of_version_0_1_0_have():
 
 @pytest.mark.parametrize('dtype', [torch.half, torch.bfloat16, torch.double])
 @every_network
-def test_other_dtypes_compute_the_same(name, dtype):
+def test_other_dtypes_are_close_to_float32(name, dtype):
     model, _ = build(name, fused=0)
     mmgab.add_gaussian_bias(model, amplitude=2.0, sigma=1.2)
     expected = biases(model)

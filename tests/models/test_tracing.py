@@ -31,7 +31,7 @@ def compiled(model, counter):
     return torch.compile(model, fullgraph=True, dynamic=True, backend=counter)
 
 
-def test_a_network_compiled_once_serves_images_of_any_size():
+def test_dynamic_compile_supports_any_image_size():
     model, counter = network((2, 2)).eval(), CompileCounterWithBackend('aot_eager')
     fast, compilations = compiled(model, counter), []
     for size in SIZES:
@@ -43,7 +43,7 @@ def test_a_network_compiled_once_serves_images_of_any_size():
     assert compilations == [compilations[0]] * len(SIZES)
 
 
-def test_a_compiled_network_learns_the_same():
+def test_compiled_gradients_equal_eager():
     model, x = network((2,)), torch.randn(2, 3, 97, 131)
     gradients = []
     for run in (model, compiled(model, 'aot_eager')):
@@ -54,8 +54,8 @@ def test_a_compiled_network_learns_the_same():
 
 
 @pytest.mark.parametrize('has_gradients', [False, True])
-def test_a_network_traced_with_two_images_serves_three(has_gradients):
-    """As older exporters trace it."""
+def test_jit_trace_supports_another_batch_size(has_gradients):
+    """Older exporters use ``torch.jit.trace``."""
     model = network((2, 2)).eval()
     with torch.set_grad_enabled(has_gradients):
         traced = torch.jit.trace(model, torch.randn(2, 3, 97, 131))
@@ -64,7 +64,7 @@ def test_a_network_traced_with_two_images_serves_three(has_gradients):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
 
 
-def test_operations_are_counted_as_those_of_the_stock_network():
+def test_flop_count_equals_stock_swin():
     sizes = dict(embed_dims=8, depths=(2, 2), num_heads=(2, 2), out_indices=(0, 1))
     x = torch.randn(2, 3, 112, 112)  # whole windows: on padding the stock network spends more
     counts = []
@@ -77,7 +77,7 @@ def test_operations_are_counted_as_those_of_the_stock_network():
 
 @pytest.mark.parametrize('backend', ['sdpa', 'explicit'])
 def test_fake_tensor_run_leaves_the_cache_valid(backend):
-    """As tools make it that plan memory. Its geometry has no values, and must not be kept."""
+    """Memory planners run fake tensors, whose geometry must not be cached."""
     window_order.cache_clear()
     window_index.cache_clear()
     window_offsets.cache_clear()

@@ -12,8 +12,8 @@ from .small_vits import METHODS, stir, vit
 every_method = pytest.mark.parametrize('name', METHODS)
 
 
-def test_gaussian_equals_the_papers_code():
-    """Crops of one wide map, for each query its own, stacked: square in the code, and not here."""
+def test_gaussian_equals_paper_code():
+    """The paper's code crops a square map for each query. This grid is not square."""
     model = stir(vit(gab_cfg=dict(per_head=True), rel_pos_cfg=None))
     gaussian, height, width = model.blocks[0].attn.gaussian, 4, 6
     offsets = relative_offsets((height, width))
@@ -29,13 +29,13 @@ def test_gaussian_equals_the_papers_code():
 
 
 @pytest.mark.parametrize('size', [(56, 40), (9, 7), (61, 131)])
-def test_map_size_is_image_size_over_patch_rounded_up(size):
+def test_feature_map_size_is_rounded_up(size):
     maps = vit(out_indices=(0, 1))(torch.randn(2, 3, *size))
     expected = (2, 24, -(-size[0] // 8), -(-size[1] // 8))
     assert [tuple(m.shape) for m in maps] == [expected] * 2
 
 
-def test_a_block_with_windows_does_not_see_the_next_window():
+def test_attention_stays_inside_the_window():
     model = stir(vit(window_size=4, final_norm=False))
     x = torch.randn(1, 3, 64, 64)
     changed = x.clone()
@@ -47,7 +47,7 @@ def test_a_block_with_windows_does_not_see_the_next_window():
     assert not torch.allclose(seeing(x)[0][..., :4], seeing(changed)[0][..., :4])
 
 
-def test_one_window_of_the_whole_grid_is_global_attention():
+def test_grid_sized_window_equals_global_attention():
     whole, windows = (vit(window_size=w, rel_pos_cfg=dict(type='table')) for w in (None, (7, 5)))
     windows.load_state_dict(whole.state_dict())
     x = torch.randn(2, 3, 56, 40)
@@ -56,7 +56,7 @@ def test_one_window_of_the_whole_grid_is_global_attention():
 
 @every_method
 @pytest.mark.parametrize('with_cp', [False, True])
-def test_every_parameter_learns_and_checkpointing_changes_nothing(name, with_cp):
+def test_gradients_are_nonzero_and_equal_with_checkpointing(name, with_cp):
     x = torch.randn(2, 3, 61, 75)
     gradients = []
     for cp in (False, with_cp):
@@ -87,8 +87,8 @@ def test_closed_gate_is_baseline_and_open_gate_is_positional(gate):
         torch.testing.assert_close(gated(x)[0], before)
 
 
-def test_gates_start_where_timms_convit_starts():
-    """Position scores of a square head count, by their output alone."""
+def test_gate_initialisation_equals_timm_convit():
+    """Compares position scores only, for a square number of heads."""
     convit = timm.create_model('convit_tiny', img_size=40, patch_size=8, embed_dim=8)
     theirs = convit.blocks[0].attn
     theirs(torch.randn(1, 25, 32))  # it makes its offsets when it first sees a grid
@@ -99,12 +99,12 @@ def test_gates_start_where_timms_convit_starts():
     torch.testing.assert_close(found.softmax(dim=-1), scores)
 
 
-def test_convits_form_has_gates_in_the_first_blocks_alone():
+def test_only_listed_blocks_have_gates():
     model = vit(depth=3, out_indices=(2,), gpsa_cfg=dict(blocks=range(2)))
     assert [b.attn.local is not None for b in model.blocks] == [True, True, False]
 
 
-def test_features_do_not_depend_on_batch_padding():
+def test_features_are_independent_of_batch_padding():
     model = stir(vit(cb_cfg=dict(type='CB'), window_size=1))  # nothing but the mean crosses tokens
     x = torch.randn(1, 3, 32, 48)
     batch = torch.zeros(2, 3, 64, 48)
@@ -115,7 +115,7 @@ def test_features_do_not_depend_on_batch_padding():
     torch.testing.assert_close(beside[:1, :, :4], alone(x)[0], rtol=1e-4, atol=1e-5)
 
 
-def test_frozen_blocks_do_not_learn_and_stay_in_evaluation_mode():
+def test_frozen_blocks_require_no_grad_and_stay_in_eval_mode():
     model = vit(frozen_stages=1, drop_path_rate=0.5, use_abs_pos_embed=True).train()
     learning = {name.split('.')[0] + name.split('.')[1] for name, p in model.named_parameters()
                 if p.requires_grad and name.startswith('blocks')}  # fmt: skip

@@ -28,7 +28,7 @@ def test_timm_weights_give_timm_outputs(name, timm_file):
 
 @pytest.mark.parametrize('name', ['MLP', 'table', 'plain'])
 def test_resized_network_equals_timm_set_input_size(name, timm_file):
-    """A network of positions knows every size; tables and embeddings are resized: both, alike."""
+    """A position MLP supports every size. Tables and embeddings are resized."""
     _, path = timm_file(name, img_size=40)  # a file does not say which sides a grid has
     architecture, arguments, own = NETWORKS[name]
     ours = ViTGAB(gab_cfg=None, **{**own, 'img_size': 40}).eval()
@@ -55,7 +55,7 @@ def test_class_token_is_ignored_and_reported(timm_file):
     torch.testing.assert_close(model.pos_embed.detach(), saved)
 
 
-def test_a_table_with_rows_of_a_class_token_is_read(timm_file):
+def test_class_token_rows_of_table_are_dropped(timm_file):
     square = dict(img_size=40)
     theirs, path = timm_file('table', class_token=True, global_pool='token', **square)
     model = ViTGAB(**{**NETWORKS['table'][2], **square})
@@ -97,7 +97,7 @@ OTHER_TOKENS = (
 
 @pytest.mark.parametrize('tokens', OTHER_TOKENS, ids=str)
 @pytest.mark.parametrize('img_size', [40, 80])
-def test_rows_of_other_tokens_are_told_from_those_of_patches(tokens, img_size, timm_file):
+def test_position_rows_of_prefix_tokens_are_dropped(tokens, img_size, timm_file):
     tokens = dict(tokens, class_token=True, global_pool='token')
     theirs, path = timm_file('plain', img_size=40, **tokens)
     model = ViTGAB(**dict(PLAIN, img_size=img_size, gab_cfg=None))
@@ -109,7 +109,7 @@ def test_rows_of_other_tokens_are_told_from_those_of_patches(tokens, img_size, t
     torch.testing.assert_close(found, expected)
 
 
-def test_a_table_of_a_turned_window_is_resized_and_not_copied(tmp_path):
+def test_table_of_transposed_window_is_resized(tmp_path):
     wide, high = (
         vit(i, img_size=size, rel_pos_cfg=dict(type='table'))
         for i, size in enumerate([(24, 40), (40, 24)])
@@ -121,7 +121,7 @@ def test_a_table_of_a_turned_window_is_resized_and_not_copied(tmp_path):
     torch.testing.assert_close(tables[1], resize_table(tables[0], (3, 5), (5, 3)))
 
 
-def test_its_own_file_comes_back_at_any_place(tmp_path):
+def test_own_checkpoint_loads_with_any_prefix(tmp_path):
     model = stir(vit(gab_cfg={}, rel_pos_cfg=dict(type='table'), use_abs_pos_embed=True))
     for place in ('', 'backbone.'):
         tensors = {place + name: tensor for name, tensor in model.state_dict().items()}
@@ -146,7 +146,7 @@ def test_missing_keys_keep_their_values_and_are_reported(timm_file):
         load_vit(model, path, leave_out='rel_pos')
 
 
-def test_model_file_without_gaussians_initialises_one_with():
+def test_baseline_checkpoint_initialises_gaussian_model():
     class Detector(nn.Module):
         def __init__(self, **arguments):
             super().__init__()

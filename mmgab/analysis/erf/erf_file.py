@@ -1,4 +1,4 @@
-"""Files of measured receptive fields, with all data to resume from and their provenance."""
+"""Files of measured receptive fields, with their provenance and the state to resume from."""
 
 import json
 from collections.abc import Mapping
@@ -16,15 +16,15 @@ _FORMAT = 1
 
 
 def save_erf(erf: Erf, path: Path, meta: Mapping) -> None:
-    """Write fields and their provenance; an existing file is replaced atomically.
+    """Write fields and their provenance, and replace an existing file atomically.
 
-    The arrays ``mean`` and ``second_moment`` are ``(units, H, W)``; ``groups`` are the sums that
-    intervals are made of, and ``about`` is JSON.
+    The arrays ``mean`` and ``second_moment`` are ``(units, H, W)``. ``groups`` holds the sums that
+    bootstrap intervals are computed from. ``about`` is JSON.
 
     Args:
         erf: The fields.
         path: The ``.npz`` to write.
-        meta: What they are of: plain values.
+        meta: Provenance, as JSON values.
     """
     about = dict(
         format=_FORMAT,
@@ -51,10 +51,10 @@ def load_erf(path: Path) -> tuple[Erf, dict]:
     """Read a file written by :func:`save_erf`.
 
     Returns:
-        The fields, and ``meta``.
+        The fields and ``meta``.
 
     Raises:
-        ValueError: If the file is no such file.
+        ValueError: If the file does not contain receptive fields.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:

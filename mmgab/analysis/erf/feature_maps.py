@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 from torch import Tensor, nn
 
-# No prefix, a class token, class and distillation token, class and four registers.
+# Prefix tokens: none; class; class and distillation; class and four registers.
 _PREFIXES = (0, 1, 2, 5)
-# Halved again and again, or patches of 14 pixels.
+# Strides of networks that halve their maps, and of patches of 14 pixels.
 _STRIDES = (1, 2, 4, 8, 14, 16, 28, 32, 64, 128)
 
 
 class FeatureError(ValueError):
-    """The layer does not exist, or its output is not a feature map."""
+    """Raised if the layer does not exist, or its output is not a feature map."""
 
 
 def layer_features(
@@ -26,14 +26,13 @@ def layer_features(
     Args:
         model: The network.
         layer: Name of the layer, as in ``model.named_modules()``; ``''`` for the network itself.
-        run: How images are put through the network; ``model`` itself by default. What comes after
-            the layer is not computed.
-        out_index: Which map of a layer that returns several; negative counts from the end. Of a
-            Swin's stage, which returns what comes after its merge too, its own map by default.
+        run: Forward pass of the network, ``model`` by default. It stops after the layer.
+        out_index: Index of the map if the layer returns several; negative indices count from the
+            end. The default for a Swin stage is its map before patch merging.
 
     Raises:
-        FeatureError: If there is no such layer; when called, if the layer was not reached, or what
-            it returned is no feature map.
+        FeatureError: If there is no such layer. The returned function raises it if the layer was
+            not called or did not return a feature map.
     """
     modules = dict(model.named_modules())
     if layer not in modules:
@@ -59,13 +58,13 @@ def as_map(output: Tensor, image_size: tuple[int, int], source: str = 'the outpu
     """Convert a layer's output to ``(B, C, H, W)``.
 
     Args:
-        output: Channels first, channels last, or tokens ``(B, N, C)``, behind at most five tokens
-            that are no part of the image.
-        image_size: Height and width of the images, in pixels: it tells which axes are the grid.
-        source: What made the output, for errors.
+        output: ``(B, C, H, W)``, ``(B, H, W, C)`` or tokens ``(B, N, C)`` with at most five prefix
+            tokens.
+        image_size: Height and width of the images in pixels, from which the grid is inferred.
+        source: Name of the output in error messages.
 
     Raises:
-        FeatureError: If it is none of these.
+        FeatureError: If the output has none of these forms.
     """
     grids = set(_grids(image_size))
     if output.ndim == 4:
@@ -84,7 +83,7 @@ def as_map(output: Tensor, image_size: tuple[int, int], source: str = 'the outpu
 
 
 def _grids(image_size: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Grids that networks make of an image, edges padded or cut off."""
+    """Yield the token grids of an image at common strides, with padded or cropped edges."""
     height, width = image_size
     for stride in _STRIDES:
         yield -(-height // stride), -(-width // stride)
@@ -106,7 +105,7 @@ def _leave(module: nn.Module, inputs: tuple, output: object) -> None:
 def _is_swin_stage(values: list) -> bool:
     """Return True for a Swin stage's output: the next stage's input and its own, each with (H, W).
 
-    That is what stages of Swins in OpenMMLab's toolboxes return.
+    Swin stages of OpenMMLab's toolboxes return this.
     """
     kinds = [isinstance(value, Tensor) for value in values]
     return kinds == [True, False, True, False]

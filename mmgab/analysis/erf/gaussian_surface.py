@@ -12,15 +12,15 @@ class GaussianSurface:
     """Two-dimensional Gaussian fitted to a map by least squares.
 
     Attributes:
-        amplitude: Its sum over an unbounded map; 1 for a normalised map that is a Gaussian.
-        row: Its centre, in pixels.
-        col: Its centre, in pixels.
-        sigma_x: Width along the axis that is nearest to the columns' direction, in pixels.
-        sigma_y: Width along the other axis, in pixels.
-        angle: By how much the axes are turned from x to y, in degrees, between -45 and 45.
-        r_squared: One minus the variance of what is left, by the variance of the map.
-        is_found: Whether the search came to an end with a centre inside of the map and a width not
-            beyond it. Otherwise the map is no Gaussian, and the numbers mean nothing.
+        amplitude: Sum over an unbounded map; 1 for a normalised Gaussian map.
+        row: Row of the centre, in pixels.
+        col: Column of the centre, in pixels.
+        sigma_x: Standard deviation along the axis nearest to x (the columns), in pixels.
+        sigma_y: Standard deviation along the other axis, in pixels.
+        angle: Rotation of the axes from x to y, in degrees from -45 to 45.
+        r_squared: Coefficient of determination of the fit.
+        is_found: True if the fit converged to a positive peak that is inside the map and no wider
+            than it. If False, the other values are meaningless.
     """
 
     amplitude: float
@@ -38,16 +38,15 @@ def fit_surface(
 ) -> GaussianSurface:
     """Fit a Gaussian to a map.
 
-    With ``is_turned=False`` it is the model of the code of arXiv 2305.04722, whose axes are those
-    of the image.
+    ``is_turned=False`` gives the model in the code of arXiv 2305.04722, with the image's axes.
 
     Args:
         values: ``(H, W)``, finite.
-        is_turned: Let the axes turn.
-        start: Where to search from; by default from the map's moments, and from its peak.
+        is_turned: Also fit the rotation of the axes.
+        start: Initial values. By default there are two starts: the map's moments and its peak.
 
     Raises:
-        ValueError: If the map is constant: it has no Gaussian.
+        ValueError: If the map is constant.
     """
     scale = float(np.abs(values).max())
     if values.std() <= 1e-12 * scale:
@@ -59,10 +58,10 @@ def fit_surface(
     return _describe(best, is_converged, data, scale)
 
 
-# Parameters are the peak, the centre's row and column, and a, b and c, of which a square root of
-# the inverse covariance is made: no angle to become arbitrary where the Gaussian is round.
+# Parameters are the peak, the centre's row and column, and a, b and c, the entries of a triangular
+# factor of the inverse covariance. An angle would be undefined for an isotropic Gaussian.
 def _surface(p: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
-    """Compute the surface, ``shape`` = ``(H, W)``, and the two whitened distances behind it."""
+    """Compute the surface ``(H, W)`` and the two whitened coordinates of its pixels."""
     peak, row, col, a, b, c = p
     dy, dx = np.arange(shape[0])[:, None] - row, np.arange(shape[1])[None, :] - col
     u, v = a * dx + b * dy, c * dy
@@ -116,7 +115,7 @@ def _of_moments(data: np.ndarray) -> np.ndarray:
 
 
 def _of_peak(data: np.ndarray) -> np.ndarray:
-    """Parameters of the Gaussian at the map's peak that is above half of it as often as the map."""
+    """Return start parameters from the map's peak and its area above half maximum."""
     row, col = np.unravel_index(data.argmax(), data.shape)
     area = (data > data.max() / 2).sum()  # of a Gaussian, 2 pi ln 2 sigma^2
     sigma = math.sqrt(area / (2 * math.pi * math.log(2)))

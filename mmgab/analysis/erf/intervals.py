@@ -21,18 +21,18 @@ def describe_sums(
     """Compute every metric of the mean map, with its interval over images.
 
     Args:
-        sums: Over images.
+        sums: Contributions summed over images.
         centre: The unit's row and column, in pixels.
-        window: Height and width of an attention window, in pixels, if there are any.
-        samples: Bootstrap samples; 0, or a single image, for no intervals.
-        seed: Of the draw.
+        window: Height and width of an attention window in pixels; None if there are no windows.
+        samples: Number of bootstrap samples. With 0, or a single image, there are no intervals.
+        seed: Random seed of the bootstrap.
 
     Returns:
-        As :func:`with_intervals`, names as in :func:`describe_map`.
+        See :func:`with_intervals`; names are those of :func:`describe_map`.
     """
     describe = partial(describe_map, centre=centre, window=window)
     whole = describe(sums.mean)
-    # The same Gaussians, a little elsewhere: where to search from is known.
+    # Resampled maps are similar, so their fits start from those of the mean map.
     starts = [_found(whole, prefix) for prefix in FITS]
     draws = np.random.default_rng(seed)
     drawn = [
@@ -53,7 +53,7 @@ def _found(numbers: Mapping[str, float], prefix: str) -> GaussianSurface | None:
 
 
 def _aligned(sample: dict[str, float], whole: dict[str, float]) -> dict[str, float]:
-    """A sample whose turned Gaussian has its axes named as those of the whole.
+    """Return a sample whose rotated Gaussian has its axes matched to those of the mean map.
 
     Near 45 degrees the narrow axis is x in one sample and y in the next, and the angle jumps.
     """
@@ -70,12 +70,12 @@ def with_intervals(
     """Combine a map's metrics with their 95 % intervals over bootstrap samples.
 
     Args:
-        numbers: Of the map of all images.
-        samples: Of maps of drawn images; none for no intervals.
+        numbers: Metrics of the mean map over all images.
+        samples: Metrics of resampled maps; empty for no intervals.
 
     Returns:
-        For each number ``value``, and ``low`` and ``high`` where there are samples; not for
-        ``*_is_found``, which is no quantity.
+        ``value`` of each metric, with ``low`` and ``high`` if there are samples. The flags
+        ``*_is_found`` have only ``value``.
     """
     rows = {name: {'value': number} for name, number in numbers.items()}
     if samples:

@@ -1,7 +1,7 @@
 """Measurement of effective receptive fields (Luo et al., arXiv 1701.04128).
 
-The field is the gradient of a unit with respect to the image, over many images. Works on any
-function from images to a feature map; memory does not grow with the number of images.
+The field is the gradient of a unit with respect to the image, over many images. Any function from
+images to a feature map is supported. Memory use is independent of the number of images.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +17,7 @@ from .units import Unit, UnitRule
 # Number of groups in which images are summed; bootstrap intervals resample the groups. Up to this
 # many images, each image is its own group.
 GROUPS = 32
-_ROUNDING = 1e-6  # of single precision, summed over channels
+_ROUNDING = 1e-6  # relative error of a float32 sum over channels
 
 
 @dataclass
@@ -25,9 +25,9 @@ class ContributionSums:
     """Running sums over images of one unit's contributions.
 
     Attributes:
-        groups: ``(GROUPS, H, W)``, image after image in turn.
+        groups: ``(GROUPS, H, W)``, sums to which images are assigned in turn.
         squares: ``(H, W)``, sum of squares.
-        count: Images.
+        count: Number of images.
     """
 
     groups: np.ndarray
@@ -71,9 +71,9 @@ class Erf:
         size: Height and width of the images, in pixels.
         grid: Height and width of the feature map.
         units: The units.
-        sums: For each unit, sums over images.
-        refused: Names of images without a usable gradient, and why.
-        seen: Images that were looked at, the refused ones included.
+        sums: Sums over images, for each unit.
+        refused: Reason by name, for images without a usable gradient.
+        seen: Number of processed images, including the refused ones.
     """
 
     protocol: str
@@ -86,7 +86,7 @@ class Erf:
 
     @property
     def stride(self) -> tuple[float, float]:
-        """Pixels from one place of the feature map to the next."""
+        """Pixels between neighbouring locations of the feature map, by row and by column."""
         return _stride(self.size[0], self.grid[0]), _stride(self.size[1], self.grid[1])
 
     def centre(self, index: int) -> tuple[float, float]:
@@ -104,18 +104,18 @@ def measure_erf(
     """Measure effective receptive fields, batch by batch.
 
     Args:
-        features: Images ``(B, channels, H, W)`` to a map ``(B, C, h, w)``; no image of a batch may
-            have an influence on another's map.
-        batches: Names and images, all of one size.
-        units: Which units of the map.
-        protocol: What is differentiated, and how gradients become contributions.
-        start: Measured before, to go on with.
+        features: Function from images ``(B, channels, H, W)`` to a map ``(B, C, h, w)``. Each
+            image's map must be independent of the other images.
+        batches: Image names and images, all of the same size.
+        units: Rule that selects the units of a map.
+        protocol: Scalar to differentiate, and reduction of gradients to contributions.
+        start: Earlier measurement to resume; None to start from scratch.
 
     Yields:
-        After each batch the fields so far: the same object, that grows.
+        The fields after each batch, always the same object.
 
     Raises:
-        ValueError: If a unit is outside of the map, or images are of another size.
+        ValueError: If a unit is outside the map, or images differ in size.
     """
     erf = start
     for names, images in batches:
@@ -146,10 +146,10 @@ def _sides(maps: Tensor) -> tuple[int, int]:
 def _contributions(
     feature_map: Tensor, images: Tensor, units: Sequence[Unit], protocol: Protocol
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Maps of every unit and image ``(units, B, H, W)``, and which images' scalars are constants.
+    """Compute maps ``(units, B, H, W)``, and flags ``(B,)`` of images with a constant scalar.
 
-    A layer norm without weights of its own makes channels whose mean is zero whatever the image.
-    What is left of the gradient is rounding, which looks like a field and is none.
+    The channels of a layer norm without affine parameters always have a mean of zero. The gradient
+    of this mean consists of rounding errors, which can look like a receptive field.
     """
     maps, are_constant = [], np.zeros(len(images), dtype=bool)
     for index, unit in enumerate(units):
@@ -165,7 +165,7 @@ def _contributions(
 
 @torch.no_grad()
 def _is_balanced(activations: Tensor, scalar: Tensor, protocol: Protocol) -> Tensor:
-    """Whether a scalar is zero because channels cancel out, ``(B,)``."""
+    """Return True for scalars that are zero because channels cancel out, ``(B,)``."""
     channels = activations.mean(dim=(1, 2)).abs() < _ROUNDING * activations.abs().mean(dim=(1, 2))
     return channels & (scalar.abs() < _ROUNDING * protocol.scalar(activations.abs()))
 
@@ -191,7 +191,7 @@ def _add(
 
 
 def _stride(pixels: int, places: int) -> float:
-    """Pixels of a place: exact where sides divide, else of a network that halves its maps."""
+    """Return the stride: exact if the sides divide, otherwise rounded up to a power of two."""
     if pixels % places == 0:
         return pixels / places
     return float(2 ** int(np.ceil(np.log2(pixels / places))))

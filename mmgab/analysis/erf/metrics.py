@@ -1,7 +1,7 @@
 """Metrics of a contribution map.
 
-Contributions are the map's absolute values, as parts of their sum. Distances are in pixels from a
-centre that need not be one: where a unit's place in the image is between pixels, it stays there.
+Contributions are absolute values, divided by their sum. Distances are in pixels from the unit's
+centre, which may lie between pixels.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from .gaussian_surface import GaussianSurface, fit_surface
 
 SHARES = (0.2, 0.3, 0.5, 0.99)
 RADII = (5, 10, 20, 30, 40, 60, 80)
-# Names of the two fitted Gaussians, and whether their axes may turn.
+# Prefixes of the two fitted Gaussians, and whether the rotation of their axes is fitted.
 FITS = {'fit': False, 'turned': True}
 Centre = tuple[float, float]
 
@@ -30,19 +30,18 @@ def describe_map(
     Args:
         contributions: ``(H, W)``.
         centre: The unit's row and column, in pixels.
-        window: Height and width of an attention window, in pixels, if there are any.
-        starts: Where to search for the two Gaussians from, see :data:`FITS`.
+        window: Height and width of an attention window in pixels; None if there are no windows.
+        starts: Initial values of the two Gaussian fits, see :data:`FITS`.
 
     Returns:
-        By name: ``fit_*`` of the Gaussian along the axes of the image, as in the code of
-        arXiv 2305.04722, and ``turned_*`` of the one whose axes may turn, see
-        :class:`GaussianSurface`; ``square_*`` and ``disc_*``, see :func:`high_contribution`;
-        ``log_square_*``, of :func:`logarithmic` contributions, as RepLKNet's code has them;
-        ``mass_*``, contributions within so many pixels;
-        ``r50``, ``r90`` and their ``_percent`` of the shorter side; ``entropy`` in nats and
-        ``pixels``, its exponential, as many equal pixels have; ``anisotropy``; ``offset_y`` and
-        ``offset_x`` of the centre of mass; ``window_energy``, see :func:`window_energy`, where the
-        image is large enough.
+        Metrics by name. ``fit_*`` is the Gaussian along the axes of the image, as in the code of
+        arXiv 2305.04722; ``turned_*`` has rotated axes (:class:`GaussianSurface`). ``square_*`` and
+        ``disc_*`` are from :func:`high_contribution`. ``log_square_*`` is the same for
+        :func:`logarithmic` contributions, as in RepLKNet's code. ``mass_*`` is the sum within that
+        many pixels. ``r50`` and ``r90`` are radii, with their ``_percent`` of the shorter side.
+        ``entropy`` is in nats; ``pixels`` is its exponential. ``anisotropy``, ``offset_y`` and
+        ``offset_x`` are from :func:`moments`. ``window_energy`` is from :func:`window_energy`, for
+        images of at least three windows.
 
     Raises:
         ValueError: If the map is not finite, or zero everywhere.
@@ -71,16 +70,16 @@ def describe_map(
 
 
 def logarithmic(contributions: np.ndarray) -> np.ndarray:
-    """``log10(map + 1)`` in parts of its sum, of which RepLKNet's code takes the area.
+    """Compute normalised ``log10(map + 1)``, whose area RepLKNet's code reports.
 
-    It depends on the scale of the contributions, which are to be gradients as they are, the mean
-    over images: a map that was normalised before has another area.
+    The result depends on the scale of the contributions, which must be unnormalised gradients,
+    averaged over images.
     """
     return normalised(np.log1p(np.abs(contributions)))
 
 
 def normalised(contributions: np.ndarray) -> np.ndarray:
-    """Absolute values, in parts of their sum.
+    """Return absolute values, divided by their sum.
 
     Raises:
         ValueError: If the map is not finite, or zero everywhere.
@@ -97,22 +96,22 @@ class Rings:
     """Pixels sorted by their distance from a centre.
 
     Attributes:
-        order: Their flat indices.
-        distance: Of each, in that order.
+        order: Flat indices of the pixels, nearest first.
+        distance: Distance of each pixel, in that order.
     """
 
     order: np.ndarray
     distance: np.ndarray
 
     @classmethod
-    @lru_cache(8)  # every resampled map asks for the same ones
+    @lru_cache(8)  # shared by all resampled maps
     def about(cls, centre: Centre, shape: tuple[int, int], metric: Callable) -> 'Rings':
         """Sort the pixels of a map.
 
         Args:
             centre: Row and column.
-            shape: Of the map.
-            metric: From distances in rows and in columns to a distance.
+            shape: Height and width of the map.
+            metric: Function from row and column distances to a distance.
         """
         rows, cols = np.ogrid[: shape[0], : shape[1]]
         distance = metric(np.abs(rows - centre[0]), np.abs(cols - centre[1])).ravel()
@@ -137,11 +136,11 @@ def _chessboard(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
 def high_contribution(mass: np.ndarray, rings: Rings, share: float) -> tuple[float, float]:
     """Find the smallest square or disc about the centre with a share of the contributions.
 
-    RepLKNet's measure (arXiv 2203.06717, Table 7) where the map is :func:`logarithmic`, here about
-    the unit's own place.
+    For a :func:`logarithmic` map this is RepLKNet's measure (arXiv 2203.06717, Table 7), centred on
+    the unit.
 
     Returns:
-        Its side or diameter in pixels, and its part of the image's area, cut at the edges.
+        Side or diameter in pixels, and share of the image's area, cropped at the edges.
     """
     radius = rings.radius_of(mass, share)
     return 2 * radius + 1, float((rings.distance <= radius).mean())
@@ -164,16 +163,16 @@ def moments(mass: np.ndarray, centre: Centre) -> dict[str, float]:
 def window_energy(mass: np.ndarray, window: tuple[float, float]) -> float:
     """Measure how much of a map's fine structure repeats with the attention windows.
 
-    Sums over columns and over rows, by their moving average over one window; the part of their
-    energy that lies at the period of windows and its harmonics. Of noise that is one by the number
-    of windows.
+    Sums over columns and over rows are divided by their moving average over one window. The result
+    is the share of their spectral energy at the window period and its harmonics. For noise it is
+    one divided by the number of windows.
 
     Args:
         mass: ``(H, W)``.
         window: Height and width of a window, in pixels.
 
     Returns:
-        Between 0 and 1, the mean of both directions; NaN for an image of less than three windows.
+        Mean of both directions, from 0 to 1; NaN for an image of less than three windows.
     """
     parts = [_periodic(mass.sum(axis=1 - axis), window[axis]) for axis in (0, 1)]
     return float(np.mean(parts))
@@ -183,7 +182,7 @@ def _periodic(profile: np.ndarray, period: float) -> float:
     width = round(period)
     kernel = np.ones(width) if width % 2 else np.r_[0.5, np.ones(width - 1), 0.5]  # centred
     margin = len(kernel) // 2
-    whole = (len(profile) - 2 * margin) // width * width  # so that harmonics are whole frequencies
+    whole = (len(profile) - 2 * margin) // width * width  # so that harmonics are integer bins
     if width < 2 or whole < 2 * width:
         return float('nan')
     trend = np.convolve(profile, kernel / kernel.sum(), mode='valid')[:whole]

@@ -11,29 +11,29 @@ class Unit:
     """One location of a feature map, or the mean of several.
 
     Attributes:
-        name: For tables and titles.
-        positions: Rows and columns.
+        name: Name in tables and titles.
+        positions: Rows and columns of its locations.
     """
 
     name: str
     positions: tuple[tuple[int, int], ...]
 
     def centre(self, stride: tuple[float, float]) -> tuple[float, float]:
-        """Row and column of the image in its middle, in pixels; 0 is the centre of the first."""
+        """Return the unit's centre in the image, in pixels; 0 is the centre of the first pixel."""
         rows, cols = zip(*self.positions, strict=True)
         middle = (sum(rows) / len(rows), sum(cols) / len(cols))
         return (middle[0] + 0.5) * stride[0] - 0.5, (middle[1] + 0.5) * stride[1] - 0.5
 
 
-# From the size of a map to its units, when that is known.
+# Function from the size of a map to its units.
 UnitRule = Callable[[Grid], Sequence[Unit]]
 
 
 def centre(grid: Grid) -> list[Unit]:
     """Select the centre location; for an even side, the one before the middle.
 
-    On an even grid that is the upper left one of the middle four, as in the code of
-    arXiv 2305.04722; RepLKNet's (arXiv 2203.06717) takes the lower right one.
+    On an even grid this is the upper left one of the middle four, as in the code of
+    arXiv 2305.04722. RepLKNet's code (arXiv 2203.06717) takes the lower right one.
     """
     return [Unit('centre', (((grid[0] - 1) // 2, (grid[1] - 1) // 2),))]
 
@@ -87,7 +87,7 @@ def parse_units(words: Sequence[str]) -> UnitRule:
     try:
         if len(words) == 1 and words[0].startswith('grid:'):
             return regular_grid(int(words[0].removeprefix('grid:')))
-        # Not two numbers: a ValueError, as of what is no number.
+        # Both a wrong count and a word that is not a number raise ValueError.
         places = [(int(row), int(col)) for row, col in (word.split(',') for word in words)]
     except ValueError:
         places = []

@@ -1,4 +1,4 @@
-"""Figures; files only, no display is needed."""
+"""Figures, written to files without a display."""
 
 from .comparisons import MethodPicture, plot_comparison
 from .costs import plot_benchmark

@@ -14,9 +14,9 @@ class MethodPicture:
     """Data of one method in the plot.
 
     Attributes:
-        differences: To the reference, seed by seed.
-        interval: Of their mean; None where it is not known.
-        curve: Mean score after each of some iterations.
+        differences: Differences to the reference, by seed.
+        interval: Bootstrap interval of their mean; None if unknown.
+        curve: Mean score by iteration.
     """
 
     differences: Sequence[float]
@@ -27,12 +27,12 @@ class MethodPicture:
 def plot_comparison(
     methods: Mapping[str, MethodPicture], title: str, score: str, path: Path
 ) -> None:
-    """Draw differences to a reference with their intervals, and how scores grew.
+    """Draw differences to a reference with their intervals, and scores over training.
 
     Args:
-        methods: By name, the reference first.
-        title: Of the whole.
-        score: What is compared, with its unit.
+        methods: Data by method name, the reference first.
+        title: Title of the figure.
+        score: Name of the score, with its unit.
         path: PNG file to write.
     """
     height = 1.6 + 0.34 * len(methods)

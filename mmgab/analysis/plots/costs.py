@@ -12,7 +12,7 @@ def plot_benchmark(times: Mapping, scaling: Mapping, reference: str, path: Path)
     Args:
         times: Mode to library to ``seconds`` and ``ratio``.
         scaling: Library to ``sides`` in pixels, ``seconds`` and ``exponent``.
-        reference: The library that is 1.
+        reference: Library whose time is 1.
         path: PNG file to write.
     """
     figure, (bars, curves) = plt.subplots(

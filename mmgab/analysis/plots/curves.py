@@ -1,4 +1,4 @@
-"""Curves as SVG for a page: text stays text, and takes the colour of the text around it."""
+"""Curves as SVG for web pages, with text in the colour of the surrounding text."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,9 +6,9 @@ from io import StringIO
 
 from .figures import plt, widen_span
 
-# A colour that nothing else has; in the page it becomes the colour of the text.
+# Placeholder colour, replaced by the colour of the surrounding text.
 _INK = '#010203'
-_SIZE = (4.4, 2.9)  # inches; on a phone as wide as the screen, where letters must stay readable
+_SIZE = (4.4, 2.9)  # inches; letters stay readable at the width of a phone
 _STYLE = {
     'svg.fonttype': 'none',
     'font.size': 11,
@@ -25,7 +25,7 @@ def curves_svg(lines: Mapping[str, Line], xlabel: str, ylabel: str) -> str:
     """Draw curves, each with a name in the legend.
 
     Args:
-        lines: For each name abscissae and ordinates.
+        lines: Abscissae and ordinates of each curve, by name.
         xlabel: What the abscissae are.
         ylabel: What the ordinates are.
 
@@ -41,10 +41,10 @@ def curves_svg(lines: Mapping[str, Line], xlabel: str, ylabel: str) -> str:
 
 
 def layer_curves_svg(lines: Sequence[Line], xlabel: str, ylabel: str) -> str:
-    """Draw a curve for each layer, shaded from the image on.
+    """Draw a curve for each layer, shaded by depth.
 
     Args:
-        lines: For each layer abscissae and ordinates.
+        lines: Abscissae and ordinates of each layer.
         xlabel: What the abscissae are.
         ylabel: What the ordinates are.
 
@@ -71,5 +71,5 @@ def _finish(figure: plt.Figure, axes: plt.Axes, xlabel: str, ylabel: str) -> str
     plt.close(figure)
     svg = file.getvalue()
     svg = svg[svg.index('<svg') :].replace(_INK, 'currentColor')
-    svg = re.sub('<g id="[^"]*"', '<g', svg)  # the same in every figure, and nobody refers to them
+    svg = re.sub('<g id="[^"]*"', '<g', svg)  # the same in every figure, and unused
     return svg.replace('<svg ', f'<svg role="img" aria-label="{ylabel} over {xlabel}" ', 1)

@@ -11,13 +11,13 @@ from mmgab.analysis.erf.metrics import Rings, normalised
 from .figures import Axes, AxesImage, matplotlib, plt, save
 
 _INCHES = 3.2
-_DECADES = 4  # of a logarithmic scale: what is smaller is as dark as its end
+_DECADES = 4  # of the logarithmic scale; smaller values are clipped
 _MAP = 'magma'
 _LINES = dict(row='#1b9e77', column='#d95f02', distance='#7570b3')
-_CIRCLES = {0.5: '-', 0.9: '--'}  # part of the sum inside, and how the circle is drawn
-_ZOOM = 1.25  # half the side of a cut-out, in radii with 90 % of the sum inside
-_SMALLEST = 8.0  # pixels, of that half side
-_DARK = dict(facecolor='0.25', labelcolor='w')  # a legend in which white lines are seen
+_CIRCLES = {0.5: '-', 0.9: '--'}  # share of the sum inside, and line style
+_ZOOM = 1.25  # half the side of a crop, in radii with 90 % of the sum inside
+_SMALLEST = 8.0  # pixels, minimum of that half side
+_DARK = dict(facecolor='0.25', labelcolor='w')  # a legend on which white lines are visible
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class ErfPicture:
     """A receptive field to draw.
 
     Attributes:
-        title: What it is of; a line or two.
+        title: Title of one or two lines.
         contributions: ``(H, W)``.
         centre: The unit's row and column, in pixels.
     """
@@ -36,21 +36,21 @@ class ErfPicture:
 
     @property
     def mass(self) -> np.ndarray:
-        """Contributions in parts of the sum of their absolute values."""
+        """Contributions divided by the sum of their absolute values."""
         return self.contributions / np.abs(self.contributions).sum()
 
     def radius(self, share: float) -> float:
-        """Radius of the circle about the unit that has a share of the sum inside, in pixels."""
+        """Return the radius in pixels of the circle about the unit with a share of the sum."""
         rings = Rings.about(self.centre, self.contributions.shape, np.hypot)
         return rings.radius_of(normalised(self.contributions), share)
 
 
 def plot_erf(picture: ErfPicture, heading: str, path: Path) -> None:
-    """Draw one field: linear and cut out, logarithmic and whole, and its profiles.
+    """Draw one field as a linear crop, a complete logarithmic map and profiles.
 
     Args:
         picture: The field.
-        heading: Protocol, images and size, above all of it.
+        heading: Figure title, with protocol, images and size.
         path: PNG or PDF to write.
     """
     figure, (linear, decades, profiles) = plt.subplots(
@@ -81,10 +81,10 @@ def plot_erfs(
     """Draw fields side by side on one scale.
 
     Args:
-        rows: Name of a row and its fields.
-        heading: What all of them have in common.
+        rows: Fields of each row, by its name.
+        heading: Figure title, with what all fields have in common.
         path: PNG or PDF to write.
-        is_log: Of the colours.
+        is_log: Use a logarithmic colour scale.
     """
     columns = max(len(pictures) for pictures in rows.values())
     figure, grid = plt.subplots(
@@ -115,12 +115,12 @@ def plot_erfs(
 
 
 def plot_erf_difference(first: ErfPicture, second: ErfPicture, heading: str, path: Path) -> None:
-    """Draw how one field differs from another of the same size, around both.
+    """Draw the difference of two fields of the same size, cropped around both.
 
     Args:
-        first: A field.
-        second: The one that it is subtracted from.
-        heading: What both have in common.
+        first: Field to subtract.
+        second: Field that it is subtracted from.
+        heading: Figure title, with what both fields have in common.
         path: PNG or PDF to write.
 
     Raises:
@@ -198,13 +198,13 @@ def _zoom(axes: Axes, pictures: Sequence[ErfPicture]) -> None:
 
 
 def _profiles(picture: ErfPicture) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Means over the unit's rows, its columns, and rings about it, by the distance from it."""
+    """Compute mean profiles along the unit's row and column and over rings, by distance."""
     mass, (row, col) = np.abs(picture.mass), picture.centre
     height, width = mass.shape
     rows, cols = np.arange(height), np.arange(width)
     ring = np.hypot(rows[:, None] - row, cols[None, :] - col).round().astype(int)
     pixels = np.bincount(ring.ravel())
-    distance = np.flatnonzero(pixels)  # of a unit between pixels, none is at 0
+    distance = np.flatnonzero(pixels)  # 0 is missing if the unit lies between pixels
     means = np.bincount(ring.ravel(), mass.ravel())[distance] / pixels[distance]
     near_row = mass[np.abs(rows - row) <= 1].mean(axis=0)
     near_col = mass[:, np.abs(cols - col) <= 1].mean(axis=1)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import matplotlib
 
-matplotlib.use('Agg')  # files only: no display is needed
+matplotlib.use('Agg')  # writes files without a display
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -15,11 +15,11 @@ from mmgab.atomic_file import replacing
 
 __all__ = ['Axes', 'AxesImage', 'Figure', 'matplotlib', 'plt', 'save', 'widen_span']
 
-_LEAST_SPAN = 0.1  # of an axis, in parts of its largest value: a drift of a percent looks small
+_LEAST_SPAN = 0.1  # of an axis, relative to its largest value; a drift of 1 % looks small
 
 
 def widen_span(axes: Axes) -> None:
-    """Write plain numbers on the vertical axis, and let no small difference fill it."""
+    """Set plain numbers and a minimum span for the vertical axis."""
     axes.ticklabel_format(axis='y', useOffset=False)
     low, high = axes.get_ylim()
     middle, span = (low + high) / 2, max(abs(low), abs(high)) * _LEAST_SPAN

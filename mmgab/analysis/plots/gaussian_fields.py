@@ -14,8 +14,8 @@ def plot_gaussians(
     """Draw amplitude and sigma of every layer, before and after training.
 
     Args:
-        models: For each model's name its values before and after, under names that end in
-            ``.amplitude`` and ``.sigma``; layers in the order of the names.
+        models: Values before and after training, for each model's name. Names of values end in
+            ``.amplitude`` and ``.sigma``, in the order of the layers.
         path: PNG file to write.
     """
     figure, grid = plt.subplots(
@@ -45,8 +45,8 @@ def plot_layers(
     """Draw amplitude and sigma of every layer, a line for each checkpoint.
 
     Args:
-        checkpoints: For each checkpoint's name effective amplitudes, in logits, and sigmas, in
-            tokens, in the order of the layers; NaN where a layer has no Gaussian.
+        checkpoints: Effective amplitudes in logits and sigmas in tokens, for each checkpoint's
+            name and in the order of the layers; NaN for a layer without a Gaussian.
         path: PNG file to write.
     """
     figure, grid = plt.subplots(1, 2, figsize=(10, 3.2), layout='constrained')
@@ -71,10 +71,10 @@ def plot_training(
     """Draw amplitude and sigma over training, a line for each layer.
 
     Args:
-        steps: Where in training the values are of.
-        layers: For each layer, from the image on, effective amplitudes, in logits, and sigmas, in
-            tokens, at these steps.
-        unit: What steps count.
+        steps: Training steps of the values.
+        layers: Effective amplitudes in logits and sigmas in tokens at these steps, for each layer,
+            from input to output.
+        unit: Unit of the steps.
         path: File to write.
     """
     figure, grid = plt.subplots(1, 2, figsize=(10, 3.2), layout='constrained')

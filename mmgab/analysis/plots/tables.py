@@ -8,9 +8,9 @@ import numpy as np
 from .figures import Axes, AxesImage, Figure, plt, save
 
 _INCHES = 2.6  # side of one map
-_SMALL = 1.35  # of a head's
-_BAR = 0.8  # height of a colour bar, in parts of its row's
-_HEADS = range(4, 9)  # maps in a line of heads
+_SMALL = 1.35  # side of the map of one head
+_BAR = 0.8  # height of a colour bar, relative to its row
+_HEADS = range(4, 9)  # allowed numbers of maps in a line of heads
 
 Rows = Sequence[tuple[str, Sequence[np.ndarray]]]
 
@@ -21,11 +21,11 @@ def plot_tables(
     """Draw bias tables, a row for each layer.
 
     Args:
-        rows: Name of a layer and its maps ``(2Wh-1, 2Ww-1)``, at most as many as titles; one colour
-            scale a row, on which 0 is the same colour in each.
-        titles: What each column is.
+        rows: Name of each layer and its maps ``(2Wh-1, 2Ww-1)``, at most as many as titles. Each
+            row has its own colour scale, centred on 0.
+        titles: Title of each column.
         path: PNG file to write.
-        label: What the colours are.
+        label: Label of the colour bars.
     """
     figure, grid = _grid(len(rows), len(titles))
     for line, (name, maps) in zip(grid, rows, strict=True):
@@ -42,9 +42,9 @@ def plot_weights(rows: Rows, titles: Sequence[str], path: Path) -> None:
     """Draw mean attention weights, a row for each layer.
 
     Args:
-        rows: Name of a layer and its maps ``(2Wh-1, 2Ww-1)``. Of two, their difference is drawn as
-            well.
-        titles: What each of the maps is.
+        rows: Name of each layer and its maps ``(2Wh-1, 2Ww-1)``. The difference of two maps is
+            drawn as well.
+        titles: Title of each map.
         path: PNG file to write.
     """
     columns = len(titles) + (len(titles) == 2)
@@ -65,7 +65,7 @@ def plot_heads(rows: Rows, path: Path) -> None:
     """Draw mean attention weights of every head.
 
     Args:
-        rows: Name of a layer and a map ``(2Wh-1, 2Ww-1)`` for each head; one colour scale a layer.
+        rows: Name of each layer and its maps ``(2Wh-1, 2Ww-1)`` of all heads, on one colour scale.
         path: PNG file to write.
     """
     columns = _columns([len(maps) for _, maps in rows])
@@ -88,7 +88,7 @@ def plot_heads(rows: Rows, path: Path) -> None:
 
 
 def _columns(heads: Sequence[int]) -> int:
-    """Maps in a line that leave the fewest places empty."""
+    """Return the number of maps in a line that leaves the fewest cells empty."""
     most = max(heads)
     if most <= _HEADS[-1]:
         return most
@@ -106,7 +106,7 @@ def _grid(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
 
 
 def _draw_row(row: Sequence[Axes], maps: Sequence[np.ndarray], is_signed: bool) -> AxesImage:
-    """Draw maps on one colour scale, which begins at 0 or has it in its middle."""
+    """Draw maps on one colour scale, which starts at 0 or is centred on it."""
     limit = max(np.abs(values).max() for values in maps) or 1.0
     for axes, values in zip(row, maps, strict=True):
         height, width = (side // 2 + 0.5 for side in values.shape)

@@ -21,7 +21,7 @@ class Tile:
         name: Title of its row.
         image: Grey levels ``(H, W)``.
         truth: Instance masks ``(n, H, W)`` or a label map ``(H, W)``.
-        prediction: The same kind, predicted.
+        prediction: Predicted masks or label map, as in ``truth``.
         scores: Confidence of each predicted instance; empty for label maps.
     """
 
@@ -101,7 +101,7 @@ def _plot_rows(
 def _outlines(axes: Axes, masks: np.ndarray, color: str) -> None:
     for mask in masks:
         if mask.any():
-            # Padded, so that an outline closes at the edge of the image too.
+            # Padding closes outlines at the edge of the image.
             padded = np.pad(mask.astype(float), 1)
             side = np.arange(-1, len(padded) - 1)
             axes.contour(side, side, padded, levels=[0.5], colors=[color], linewidths=1)

@@ -38,8 +38,8 @@ def _check_loaded(config: Config, pipeline: Compose) -> Iterator[Finding]:
     """Check that a complete pipeline loads what the losses of MMDetection's heads need."""
     model = config.get('model') or {}
     kind = type_of(model, MODELS, config.get('default_scope'))
-    is_whole = any(hasattr(step, 'meta_keys') for step in steps(pipeline))
-    if not getattr(kind, '__module__', '').startswith(('mmdet.', 'mmgab.')) or not is_whole:
+    is_complete = any(hasattr(step, 'meta_keys') for step in steps(pipeline))
+    if not getattr(kind, '__module__', '').startswith(('mmdet.', 'mmgab.')) or not is_complete:
         return
     flags = ['with_bbox', 'with_label'] if finds_boxes(config) else []
     if any(heads(model.get('roi_head'), 'roi_head', (_MASKS,))):

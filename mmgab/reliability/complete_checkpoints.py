@@ -23,15 +23,15 @@ from .watched_logs import WatchedLogs
 _RUN = 'run_id'  # in runtime_info: the same in all files of a run
 
 
-class WholeCheckpoints(AtomicSaving):
-    """MMEngine's ``CheckpointHook`` with another order.
+class CompleteCheckpoints(AtomicSaving):
+    """MMEngine's ``CheckpointHook`` that deletes old checkpoints only after a new one is complete.
 
-    Each checkpoint lists the files that it makes outdated. They are deleted when it is in its
-    place: by this run or, if that is killed before, by the one that is resumed.
+    Each checkpoint lists the files that it makes outdated. They are deleted once the checkpoint is
+    complete. If the run is killed before that, the resumed run deletes them.
 
     Args:
-        *args: MMEngine's arguments, all of them.
-        **kwargs: MMEngine's arguments, all of them, and ``on_failure``; see the base class.
+        *args: All arguments of MMEngine's hook.
+        **kwargs: All arguments of MMEngine's hook, and ``on_failure``; see the base class.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -39,7 +39,7 @@ class WholeCheckpoints(AtomicSaving):
         self._logs = WatchedLogs(self._disk)
 
     def before_run(self, runner: Runner) -> None:
-        """Watch the disk that logs are on."""
+        """Start watching the disk that logs are written to."""
         self._logs.begin(runner)
 
     def after_run(self, runner: Runner) -> None:
@@ -47,12 +47,12 @@ class WholeCheckpoints(AtomicSaving):
         self._logs.end()
 
     def before_train(self, runner: Runner) -> None:
-        """Find the folder, and finish there what a run that was killed had begun.
+        """Find the checkpoint folder, and finish the saving and deleting of a killed run.
 
         Raises:
-            RuntimeError: If a file cannot be deleted and that is to stop the run.
+            RuntimeError: If a file cannot be deleted and ``on_failure`` stops the run.
         """
-        listed = self._take_lists(runner)  # MMEngine's hook deletes whatever they name
+        listed = self._take_lists(runner)  # MMEngine's hook deletes all files in these lists
         super().before_train(runner)
         self._remove_partial_files(runner)
         self._restore_lists(runner, listed)
@@ -60,10 +60,10 @@ class WholeCheckpoints(AtomicSaving):
             self._delete_outdated(runner)
 
     def after_train(self, runner: Runner) -> None:
-        """Publish, see the base class, and delete what was saved at a signal.
+        """Publish checkpoints (see the base class) and delete the one saved at a signal.
 
         Raises:
-            RuntimeError: If the checkpoint that was due last could not be written.
+            RuntimeError: If the last checkpoint could not be written.
         """
         if self.missing is not None:
             raise RuntimeError(
@@ -74,24 +74,24 @@ class WholeCheckpoints(AtomicSaving):
         self._drop_interrupted(runner)
 
     def _metrics(self) -> dict[str, str]:
-        """The metrics of ``save_best``, with the end of their keys in ``runtime_info``."""
+        """Return the metrics of ``save_best`` with the suffix of their keys in ``runtime_info``."""
         metrics = self.key_indicators if self.save_best else []
         return {metric: '' if len(metrics) == 1 else f'_{metric}' for metric in metrics}
 
     def _take_lists(self, runner: Runner) -> dict[str, object]:
-        """Take what a checkpoint lists out of the message hub."""
+        """Remove the lists of a checkpoint from the message hub and return them."""
         hub = runner.message_hub
         keys = [LAST_CHECKPOINT, KEPT_STEPS, OUTDATED, _RUN]
         for suffix in self._metrics().values():
             keys += [best_key(suffix), score_key(suffix)]
         for key in keys:
-            hub._resumed_keys.pop(key, None)  # which says whether it is saved, as the file likes
+            hub._resumed_keys.pop(key, None)  # the file's flag, which decides if the key is saved
         return {key: hub.runtime_info.pop(key) for key in keys if key in hub.runtime_info}
 
     def _restore_lists(self, runner: Runner, listed: Mapping[str, object]) -> None:
-        """Put what is the hook's own of them back."""
+        """Restore the entries of the lists that are this hook's own."""
         reduced = of_main_process(self._reduce(runner, listed) if is_main_process() else None)
-        assert reduced is not None  # the main process has it
+        assert reduced is not None  # the main process sent it
         path, facts, problems = reduced
         for problem in problems:
             runner.logger.warning(problem)
@@ -103,7 +103,7 @@ class WholeCheckpoints(AtomicSaving):
             self._set_best(metric, facts.get(best_key(suffix)))
 
     def _reduce(self, runner: Runner, listed: Mapping) -> tuple[str | None, dict, list[str]]:
-        """The run's checkpoint that it was resumed from, what is the hook's own, and problems."""
+        """Return the run's checkpoint that was resumed, the hook's own entries, and problems."""
         run = listed.get(_RUN)
         facts = {_RUN: run if isinstance(run, str) else uuid.uuid4().hex}
         source = None
@@ -129,7 +129,7 @@ class WholeCheckpoints(AtomicSaving):
                 runner.logger.info(f'deleted {path}: the run that was writing it was killed')
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: Mapping) -> None:
-        """Save; then note it as the newest; then delete what is older than is to be kept."""
+        """Save a checkpoint, record it as the newest, then delete outdated files."""
         name = self._files.regular_name(step)
         info = runner.message_hub.runtime_info
         outdated = [each for each in info.get(OUTDATED, []) if each != INTERRUPTED]
@@ -144,7 +144,7 @@ class WholeCheckpoints(AtomicSaving):
             self._delete_outdated(runner)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: Mapping[str, float]) -> None:
-        """Save the weights for each metric that is better than ever, then the checkpoint again.
+        """Save the weights for each metric with a new best, then the checkpoint again.
 
         Raises:
             KeyError: If a metric of ``save_best`` was not measured.
@@ -160,7 +160,7 @@ class WholeCheckpoints(AtomicSaving):
         ]
         if not any(saved):
             return
-        if self.last_ckpt is None:  # no checkpoint is to know of them
+        if self.last_ckpt is None:  # there is no checkpoint to list them
             self._delete_outdated(runner)
         else:
             place = dict(epoch=runner.epoch, iter=runner.iter)
@@ -195,22 +195,23 @@ class WholeCheckpoints(AtomicSaving):
         return is_saved
 
     def _set_best(self, metric: str, path: str | None) -> None:
-        """Set what MMEngine's hook publishes."""
+        """Set the best checkpoint that MMEngine's hook publishes."""
         if len(self.key_indicators) == 1:
             self.best_ckpt_path = path
         else:
             self.best_ckpt_path_dict[metric] = path
 
     def _delete_unknown(self, runner: Runner, names: Sequence[str]) -> None:
-        """Delete best checkpoints that this run wrote before it was killed, and none lists.
+        """Delete best checkpoints of this run that no checkpoint lists.
 
-        Its step is validated again, and is not the best. Files of other runs stay.
+        The run was killed after it wrote them, and the repeated validation is not the best. Files
+        of other runs stay.
         """
         run = runner.message_hub.runtime_info[_RUN]
         self._delete([name for name in names if is_main_process() and self._run_of(name) == run])
 
     def _run_of(self, name: str) -> object:
-        """The mark of the run that wrote a file."""
+        """Return the id of the run that wrote a file; None for other files."""
         if not self._files.has(name):
             return None
         try:
@@ -243,7 +244,7 @@ class WholeCheckpoints(AtomicSaving):
             runner.logger.info(str(error))
 
     def _drop_interrupted(self, runner: Runner) -> None:
-        """Delete what was saved at a signal, where no checkpoint has replaced it."""
+        """Delete the checkpoint saved at a signal, unless another one has replaced it."""
         if self.newest is None or self.newest.path != self._files.path(INTERRUPTED):
             return
         self.newest = None
