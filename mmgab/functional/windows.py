@@ -39,27 +39,27 @@ class WindowOrder:
 
     Attributes:
         sources: ``(P,)`` int64, the token of each slot; 0 for padding slots.
-        places: ``(B * H * W,)`` int64, the slot of each token.
+        slots: ``(B * H * W,)`` int64, the slot of each token.
         padding: int64, the slots that hold padding.
         window_tokens: Tokens of a window, ``N``.
         groups: The windows grouped by mask.
     """
 
     sources: Tensor
-    places: Tensor
+    slots: Tensor
     padding: Tensor
     window_tokens: int
     groups: tuple[WindowGroup, ...]
 
     @property
-    def is_whole(self) -> Tensor:
+    def is_complete(self) -> Tensor:
         """Boolean ``(windows,)``, True for windows without padding and without a mask."""
         count = len(self.sources) // self.window_tokens
-        is_whole = torch.zeros(count, dtype=torch.bool, device=self.sources.device)
+        is_complete = torch.zeros(count, dtype=torch.bool, device=self.sources.device)
         for group in self.groups:
-            is_whole[group.windows] = group.mask is None
-        is_whole[self.padding // self.window_tokens] = False
-        return is_whole
+            is_complete[group.windows] = group.mask is None
+        is_complete[self.padding // self.window_tokens] = False
+        return is_complete
 
     def to_windows(self, tokens: Tensor, padding: Tensor | None) -> Tensor:
         """Partition tokens into windows.
@@ -83,7 +83,7 @@ class WindowOrder:
 
     def to_tokens(self, windows: Tensor) -> Tensor:
         """Reverse windows ``(windows, N, ...)`` to tokens ``(B * H * W, C)``, without padding."""
-        return windows.flatten(2).flatten(0, 1).index_select(0, self.places)
+        return windows.flatten(2).flatten(0, 1).index_select(0, self.slots)
 
 
 def window_coordinates(
@@ -139,7 +139,8 @@ def _in_other_rows(number: int, side: int, shift: int, device: torch.device | No
     """Return True for pairs of rows ``(windows, side, side)`` from opposite edges of the grid."""
     is_wrapped = torch.arange(number * side, device=device) >= number * side - shift
     is_wrapped = is_wrapped.view(number, side)
-    return is_wrapped[:, :, None] != is_wrapped[:, None, :]
+    # Not `!=`: TorchInductor (2.9) cannot bound it for booleans.
+    return is_wrapped[:, :, None] ^ is_wrapped[:, None, :]
 
 
 @remember(4)  # window shapes
@@ -194,15 +195,15 @@ def window_order(
 
     image = torch.arange(batch, device=device).view(-1, 1, 1) * (padded[0] * padded[1])
     cells = torch.cat([(image + kind).flatten() for kind in kinds])  # (P,)
-    places = torch.empty_like(cells).scatter_(0, cells, torch.arange(len(cells), device=device))
-    places = places.view(batch, *padded)
-    padding = torch.cat((places[:, height:].flatten(), places[:, :height, width:].flatten()))
-    places = places[:, :height, :width].flatten()  # (B * H * W,)
+    slots = torch.empty_like(cells).scatter_(0, cells, torch.arange(len(cells), device=device))
+    slots = slots.view(batch, *padded)
+    padding = torch.cat((slots[:, height:].flatten(), slots[:, :height, width:].flatten()))
+    slots = slots[:, :height, :width].flatten()  # (B * H * W,)
     sources = torch.zeros_like(cells)
-    sources.scatter_(0, places, torch.arange(len(places), device=device))
+    sources.scatter_(0, slots, torch.arange(len(slots), device=device))
     groups, start = [], 0
     for kind, mask in zip(kinds, masks, strict=True):
         stop = start + batch * len(kind)
         groups.append(WindowGroup(slice(start, stop), mask))
         start = stop
-    return WindowOrder(sources, places, padding, windows.shape[-1], tuple(groups))
+    return WindowOrder(sources, slots, padding, windows.shape[-1], tuple(groups))
