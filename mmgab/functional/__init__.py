@@ -11,11 +11,13 @@ from .relative_position import (
     relative_position_index,
     resize_table,
     square_window,
+    table_of_pairs,
     table_window,
     window_index,
     window_of_index,
     window_offsets,
 )
+from .tiled_attention_operator import tiled_attention
 from .tracing import is_backward_differentiated, is_exporting, is_transformed, remember
 from .windows import WindowGroup, WindowOrder, shift_mask, window_order
 
@@ -41,7 +43,9 @@ __all__ = [
     'split_gaussian',
     'split_heads',
     'square_window',
+    'table_of_pairs',
     'table_window',
+    'tiled_attention',
     'to_exported_tokens',
     'to_exported_windows',
     'window_attention',

@@ -10,7 +10,7 @@ forward-mode differentiation do not support the operator, so callers check
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
@@ -23,10 +23,10 @@ from .tracing import is_backward_differentiated
 from .windows import WindowOrder, window_order
 
 
-class _Context(Protocol):
+class OperatorContext(Protocol):
     """Autograd context passed from forward to backward; torch's own class declares less."""
 
-    geometry: tuple[list[int], list[int], list[int], float]  # grid, window_size, shift, scale
+    geometry: tuple[Any, ...]  # the operator's arguments that are no tensors
     saved_tensors: tuple[Any, ...]  # or None, as they were saved
     needs_input_grad: Sequence[bool]
 
@@ -74,9 +74,9 @@ def window_attention(
     order = _order(grid, window_size, shift, qkv)
     q, k, v = split_heads(order.to_windows(qkv, padding), 3, len(bias))
     # Detached: for a bias that requires a gradient, SDPA would save the probabilities.
-    bias = _in_type(bias.detach(), qkv.dtype)
+    bias = in_dtype(bias.detach(), qkv.dtype)
     parts = []
-    with _own_precision(qkv):
+    with own_precision(qkv):
         for group in order.groups:
             own = group.windows
             masked = mask_bias(bias, group.mask).expand(len(q[own]), -1, -1, -1)
@@ -101,7 +101,7 @@ def _window_attention_backward(
     q, k, v = (part.contiguous() for part in split_heads(order.to_windows(qkv, padding), 3, heads))
     (grad_out,) = split_heads(order.to_windows(grad, None), 1, heads)
 
-    with _own_precision(qkv):
+    with own_precision(qkv):
         weights = _scores(q, k, bias, order, scale).softmax(dim=-1)
         grad_qkv = qkv.new_empty(len(q), order.window_tokens, 3, heads, q.shape[-1])
         grad_q, grad_k, grad_v = grad_qkv.permute(2, 0, 3, 1, 4).unbind(0)
@@ -130,40 +130,54 @@ def _(
     return qkv.new_empty(qkv.shape), qkv.new_empty(qkv.shape[1]), bias.new_empty(bias.shape)
 
 
-def _save_inputs(ctx: _Context, inputs: tuple, output: Tensor) -> None:
+def _save_inputs(ctx: OperatorContext, inputs: tuple, output: Tensor) -> None:
     qkv, padding, bias, grid, window_size, shift, scale = inputs
     ctx.geometry = grid, window_size, shift, scale
     ctx.save_for_backward(qkv, padding, bias)
 
 
-def _backward(ctx: _Context, grad: Tensor) -> tuple[Tensor | None, ...]:
+def _backward(ctx: OperatorContext, grad: Tensor) -> tuple[Tensor | None, ...]:
     qkv, padding, bias = ctx.saved_tensors
     if is_backward_differentiated(grad):
-        return *_differentiable_grads(ctx, grad, qkv, padding, bias), None, None, None, None
+
+        def attend(qkv: Tensor, padding: Tensor | None, bias: Tensor) -> Tensor:
+            return unfused_window_attention(qkv, padding, bias, *ctx.geometry)
+
+        needs = ctx.needs_input_grad[:3]
+        grads = differentiable_grads(attend, (qkv, padding, bias), needs, grad)
+        return *grads, None, None, None, None
     grad_qkv, grad_padding, grad_bias = _window_attention_backward(
         grad, qkv, padding, bias, *ctx.geometry
     )
     return grad_qkv, None if padding is None else grad_padding, grad_bias, None, None, None, None
 
 
-def _differentiable_grads(
-    ctx: _Context, grad: Tensor, qkv: Tensor, padding: Tensor | None, bias: Tensor
+def differentiable_grads(
+    attend: Callable[..., Tensor],
+    tensors: Sequence[Tensor | None],
+    needs: Sequence[bool],
+    grad: Tensor,
 ) -> list[Tensor | None]:
-    """Compute gradients of ``qkv``, ``padding`` and ``bias`` that are differentiable again."""
-    needs = ctx.needs_input_grad[:3]
+    """Compute gradients that are differentiable again.
+
+    Args:
+        attend: Attention in differentiable operators, a function of ``tensors``.
+        tensors: Inputs.
+        needs: True for inputs whose gradient is needed.
+        grad: Gradient of the output.
+    """
     with torch.enable_grad():
         # Views cut the graph between them: padding and qkv both depend on the projection's bias.
-        qkv, bias = qkv.view_as(qkv), bias.view_as(bias)
-        padding = None if padding is None else padding.view_as(padding)
-        given = zip((qkv, padding, bias), needs, strict=True)
-        learned = [x for x, is_needed in given if is_needed and x is not None]
-        out = _unfused_attention(qkv, padding, bias, *ctx.geometry)
+        views = [None if tensor is None else tensor.view_as(tensor) for tensor in tensors]
+        given = zip(views, needs, strict=True)
+        learned = [view for view, is_needed in given if is_needed and view is not None]
+        out = attend(*views)
         grads = torch.autograd.grad(out, learned, grad, create_graph=True, allow_unused=True)
     found = iter(grads)
     return [next(found) if is_needed else None for is_needed in needs]
 
 
-def _unfused_attention(
+def unfused_window_attention(
     qkv: Tensor,
     padding: Tensor | None,
     bias: Tensor,
@@ -216,13 +230,6 @@ def _matmul_flops(qkv: list, bias: list, grid: list, window_size: list) -> int:
     return 2 * windows * bias[1] * bias[2] * (qkv[1] // 3)
 
 
-def _own_precision(qkv: Tensor) -> AbstractContextManager:
-    """Disable autocast inside the operator, which computes in the dtype of its inputs."""
-    device = qkv.device.type
-    is_known = torch.amp.is_autocast_available(device)
-    return torch.autocast(device, enabled=False) if is_known else nullcontext()
-
-
 def _order(
     grid: list[int], window_size: list[int], shift: list[int], like: Tensor, by_kind: bool = True
 ) -> WindowOrder:
@@ -235,7 +242,7 @@ def _scores(q: Tensor, k: Tensor, bias: Tensor, order: WindowOrder, scale: float
     """Compute scaled, biased and masked scores ``(windows, heads, N, N)``."""
     windows, heads, tokens, _ = q.shape
     scores = q.new_empty(windows, heads, tokens, tokens)
-    bias = _in_type(bias, q.dtype)
+    bias = in_dtype(bias, q.dtype)
     for group in order.groups:
         scores[group.windows] = mask_bias(bias, group.mask)
     products = scores.flatten(0, 1)
@@ -243,7 +250,14 @@ def _scores(q: Tensor, k: Tensor, bias: Tensor, order: WindowOrder, scale: float
     return scores
 
 
-def _in_type(bias: Tensor, dtype: torch.dtype) -> Tensor:
+def own_precision(like: Tensor) -> AbstractContextManager:
+    """Disable autocast on the device of a tensor."""
+    device = like.device.type
+    is_known = torch.amp.is_autocast_available(device)
+    return torch.autocast(device, enabled=False) if is_known else nullcontext()
+
+
+def in_dtype(bias: Tensor, dtype: torch.dtype) -> Tensor:
     """Cast a bias, clamped to half the dtype's range so that adding scores cannot overflow."""
     if bias.dtype == dtype:
         return bias

@@ -90,6 +90,44 @@ def pairs_of_table(
     return crops.flip(1, 2).flatten(3).flatten(1, 2)
 
 
+def table_of_pairs(pairs: Tensor, window_size: tuple[int, int]) -> Tensor:
+    """Sum the values of all pairs with the same offset: the adjoint of :func:`pairs_of_table`.
+
+    Args:
+        pairs: ``(heads, N, N)``, query before key.
+        window_size: Height and width of the window, in tokens.
+
+    Returns:
+        ``((2Wh-1)(2Ww-1), heads)``.
+    """
+    offsets = pairs.new_zeros(len(pairs), *(2 * side - 1 for side in window_size))
+    pairs = pairs.flip(2).unflatten(2, window_size).unflatten(1, window_size)
+    add_pairs_(offsets, pairs)
+    return offsets.flatten(1).t().contiguous()
+
+
+def add_pairs_(offsets: Tensor, pairs: Tensor, top: int = 0, left: int = 0) -> None:
+    """Add the values of pairs of tokens to those of their offsets, in a fixed order.
+
+    Args:
+        offsets: ``(heads, 2H-1, 2W-1)``, changed in place.
+        pairs: ``(heads, rows, cols, H, W)``: queries of a rectangle before all keys, keys in
+            reverse order, so that the offset of query ``(y, x)`` and key ``(y', x')`` is ``(y +
+            y', x + x')``.
+        top: First row of the queries.
+        left: First column of the queries.
+    """
+    heads, rows, cols, height, width = pairs.shape
+    reach = cols + width - 1  # columns that a row of queries reaches
+    # Each query is written one column to the right of the one before, and then all are summed.
+    shifted = pairs.new_zeros(heads, rows, cols, height, reach)
+    area = height * reach
+    strides = (rows * cols * area, cols * area, area + 1, reach, 1)
+    shifted.as_strided(pairs.shape, strides).copy_(pairs)
+    for row, values in enumerate(shifted.sum(dim=2).unbind(1), top):
+        offsets[:, row : row + height, left : left + reach] += values
+
+
 def relative_position_index(
     window_size: tuple[int, int], device: torch.device | None = None
 ) -> Tensor:

@@ -97,7 +97,11 @@ def mix_weights(content: Tensor, scores: Tensor, share: Tensor, mask: Tensor | N
     Returns:
         ``(windows, heads, N, N)``, rows sum to one.
     """
-    position = mask_bias(scores, mask).softmax(dim=-1)
+    return mix(content, mask_bias(scores, mask).softmax(dim=-1), share)
+
+
+def mix(content: Tensor, position: Tensor, share: Tensor) -> Tensor:
+    """Compute ``(1 - share) * content + share * position`` in the dtype of ``content``."""
     return (content * (1 - share) + position * share).to(content.dtype)
 
 

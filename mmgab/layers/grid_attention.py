@@ -11,11 +11,17 @@ from collections.abc import Mapping, MutableMapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from mmgab.functional import is_exporting, resize_table, table_window, window_offsets
+from mmgab.functional import (
+    is_exporting,
+    resize_table,
+    table_window,
+    tiled_attention,
+    window_offsets,
+)
 
 from .adaptive import AdaptiveModule
 from .attention import BiasedMSA
-from .gated_attention import LocalPosition
+from .gated_attention import LocalPosition, mix
 from .gaussian_bias import GaussianBias
 from .validation import check_keys, check_positive, chosen_places, positive_pair
 
@@ -163,10 +169,10 @@ def build_relative_position(
 class GridMSA(BiasedMSA):
     """Multi-head self-attention with a relative-position bias, for grids of any size.
 
-    Relative positions and the Gaussian are added as a table of ``(2H-1)(2W-1)`` offsets, which is
-    then expanded to all pairs of tokens. No buffer of offsets or indices is needed, and the
-    Gaussian is not resized. The expanded bias, ``heads * N * N`` values, is saved for backward:
-    0.85 GB per global layer with 12 heads and 50 x 84 patches.
+    Relative positions and the Gaussian are added as a table of ``(2H-1)(2W-1)`` offsets. No buffer
+    of offsets or indices is needed, and the Gaussian is not resized. Global attention reads the
+    table tile by tile, see :func:`mmgab.functional.tiled_attention`: its memory grows linearly with
+    the image's area.
 
     Args:
         embed_dims: Channels ``C``.
@@ -217,6 +223,34 @@ class GridMSA(BiasedMSA):
     def learned_table(self, window_size: tuple[int, int], like: Tensor) -> Tensor | None:
         """Return the table of the relative positions, see :meth:`BiasedMSA.learned_table`."""
         return None if self.rel_pos is None else self.rel_pos(window_size, like)
+
+    def forward(
+        self, x: Tensor, hw_shape: tuple[int, int], shift: tuple[int, int] = (0, 0)
+    ) -> Tensor:
+        """Attend inside every window or over the whole grid, see :meth:`BiasedMSA.forward`."""
+        if not self.is_tiled:
+            return super().forward(x, hw_shape, shift)
+        qkv, _ = self._project(x, hw_shape, hw_shape)  # (B * H * W, 3 * C)
+        grid, table = (len(x), *hw_shape), self.position_table(hw_shape, x)
+        out = tiled_attention(qkv, table, grid, self.num_heads, self.scale)  # (B * H * W, C)
+        if self.local is not None:
+            # The mean of two weights is that of two outputs; one ignores queries and keys.
+            scores, share = self.local_table(hw_shape, x.device)
+            local = tiled_attention(qkv, scores, grid, self.num_heads, 0.0)
+            out, local = (part.unflatten(1, (self.num_heads, -1)) for part in (out, local))
+            out = mix(out, local, share.flatten(1))
+        return self.proj_drop(self.proj(out.reshape(x.shape)))
+
+    @property
+    def is_fused(self) -> bool:
+        """True if attention is fused, as :attr:`BiasedMSA.is_fused` or with global gates."""
+        return self.is_tiled or super().is_fused
+
+    @property
+    def is_tiled(self) -> bool:
+        """True for global attention whose bias is a table."""
+        is_global = self.window_size is None
+        return is_global and self.has_table and self._is_fusible and not is_exporting()
 
     def _forward_exported(
         self,
