@@ -24,6 +24,10 @@ if 'PYTEST_XDIST_WORKER_COUNT' in os.environ:
     torch.set_num_threads(share)
     os.environ['OMP_NUM_THREADS'] = str(share)
 
+# Triton's kernels run in its interpreter where there is no GPU.
+if not torch.cuda.is_available():
+    os.environ.setdefault('TRITON_INTERPRET', '1')
+
 # A test that does not say itself how much it tries; `make test-faults` takes the long one.
 settings.register_profile('short', max_examples=30, deadline=None, derandomize=True)
 settings.register_profile('long', max_examples=600, deadline=None)

@@ -18,31 +18,13 @@ from mmgab.functional import (
     window_offsets,
     window_order,
 )
+from mmgab.kernels import triton_window_attention
 
+from .attention_backends import bias_parts
 from .fused_norms import ReadsNormed, apply_linear, is_off, is_plain, linear_parts
 from .gated_attention import LocalPosition, mix_weights
 from .gaussian_bias import GaussianBias
 from .initial_values import DrawsInitialValues, draw_linear_
-from .validation import check_choice
-
-ATTENTION_BACKENDS = ('auto', 'sdpa', 'explicit')
-
-
-def check_backend(attn_backend: str, attn_drop_rate: float, is_gated: bool) -> None:
-    """Check that a backend supports the other attention settings.
-
-    Raises:
-        ValueError: If the backend is unknown, or ``'sdpa'`` is combined with attention dropout or
-            gated attention.
-    """
-    check_choice('attn_backend', attn_backend, ATTENTION_BACKENDS)
-    if attn_backend == 'sdpa' and attn_drop_rate:
-        raise ValueError(
-            f"attn_backend='sdpa' does not support attention dropout: attn_drop_rate must be 0, "
-            f"got {attn_drop_rate}; use 'auto', which is unfused where it drops"
-        )
-    if attn_backend == 'sdpa' and is_gated:
-        raise ValueError("attn_backend='sdpa' does not support gpsa_cfg; use 'auto'")
 
 
 class BiasedMSA(DrawsInitialValues, ReadsNormed):
@@ -122,17 +104,21 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
         window = self.window_size or (height, width)
         if is_exporting():
             return self._forward_exported(x, hw_shape, window, shift)
-        bias = self.position_bias(window, x)  # (heads, N, N)
         qkv, padding = self._project(x, hw_shape, window)  # (B * H * W, 3 * C), (3 * C,)
         if self.is_fused:
             grid = (len(x), *hw_shape)
-            out = window_attention(qkv, padding, bias, grid, window, shift, self.scale)
+            if self.attn_backend == 'triton':
+                sizes = (grid, window, shift, self.num_heads, self.scale)
+                out = triton_window_attention(qkv, padding, *bias_parts(self, window, x), *sizes)
+            else:
+                bias = self.position_bias(window, x)  # (heads, N, N)
+                out = window_attention(qkv, padding, bias, grid, window, shift, self.scale)
         else:
             # Windows row by row, as in other Swin implementations, for hooks on the weights.
             order = window_order(len(x), (height, width), window, shift, x.device, by_kind=False)
             q, k, v = split_heads(order.to_windows(qkv, padding), 3, self.num_heads)
             mask = order.groups[0].mask
-            weights = self.weights(q, k, bias, mask)  # (windows, heads, N, N)
+            weights = self.weights(q, k, self.position_bias(window, x), mask)
             if self.local is not None:
                 weights = mix_weights(weights, *self.local_scores(window, x.device), mask)
             out = order.to_tokens((self.attn_drop(weights) @ v).transpose(1, 2))
@@ -194,14 +180,16 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
                 table = addend if table is None else table + addend
         return table
 
-    def local_scores(
-        self, window_size: tuple[int, int], device: torch.device
-    ) -> tuple[Tensor, Tensor]:
-        """Compute positional scores and their gate, see :func:`mix_weights`."""
-        assert self.local is not None, 'local_scores needs gpsa_cfg'
+    def local_table(self, window: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
+        """Compute positional scores ``(T, heads)`` and their gate, see :func:`mix_weights`."""
+        assert self.local is not None, 'local_table needs gpsa_cfg'
         # Table offsets are query minus key; the scores need key minus query.
-        scores, share = self.local(-window_offsets((window_size[0], window_size[1]), device))
-        return self.pairs(scores, window_size), share
+        return self.local(-window_offsets((window[0], window[1]), device))
+
+    def local_scores(self, window: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
+        """Expand the scores of :meth:`local_table` to all pairs, ``(heads, N, N)``."""
+        scores, share = self.local_table(window, device)
+        return self.pairs(scores, window), share
 
     def pairs(self, table: Tensor, window_size: tuple[int, int]) -> Tensor:
         """Expand a table ``(T, heads)`` to all pairs of tokens of a window, ``(heads, N, N)``."""
@@ -238,14 +226,23 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
     def is_fused(self) -> bool:
         """True if attention is fused (SDPA), False if it is unfused (eager).
 
-        This property is the only place that decides. Attention is unfused with
-        ``attn_backend='explicit'``, with gates, with active attention dropout, with hooks on the
-        softmax or dropout, in a subclass that overrides :meth:`weights`, and under higher-order
-        differentiation (:mod:`mmgab.functional.tracing`).
+        Attention is unfused with ``attn_backend='explicit'``, with gates, with active attention
+        dropout, with hooks on the softmax or dropout, in a subclass that overrides :meth:`weights`,
+        and under higher-order differentiation (:mod:`mmgab.functional.tracing`).
         """
-        is_own = type(self).weights is BiasedMSA.weights and self.local is None
-        are_plain = is_own and is_plain(self.softmax, nn.Softmax) and is_off(self.attn_drop)
-        return self.attn_backend != 'explicit' and are_plain and not is_transformed()
+        return self.local is None and self._is_fusible
+
+    @property
+    def has_table(self) -> bool:
+        """True if the bias is a table of relative offsets."""
+        return type(self).position_bias is BiasedMSA.position_bias
+
+    @property
+    def _is_fusible(self) -> bool:
+        """True if nothing but gates requires the attention weights."""
+        is_own = type(self).weights is BiasedMSA.weights and self.attn_backend != 'explicit'
+        are_plain = is_plain(self.softmax, nn.Softmax) and is_off(self.attn_drop)
+        return is_own and are_plain and not is_transformed()
 
     def _project(
         self, x: Tensor, hw_shape: tuple[int, int], window_size: tuple[int, int]

@@ -6,7 +6,7 @@ from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
 from mmgab.checkpoints import as_stock_state_dict, rename_to_openmmlab
-from mmgab.layers.attention import check_backend
+from mmgab.layers.attention_backends import check_backend
 from mmgab.layers.context_broadcast import build_broadcasts
 from mmgab.layers.drop_path import linear_rates
 from mmgab.layers.gated_attention import gates_of_places

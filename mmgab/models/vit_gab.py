@@ -5,7 +5,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
-from mmgab.layers.attention import check_backend
+from mmgab.layers.attention_backends import check_backend
 from mmgab.layers.context_broadcast import build_broadcasts
 from mmgab.layers.drop_path import linear_rates
 from mmgab.layers.gated_attention import gates_of_places
