@@ -10,7 +10,7 @@ else
   SETUP := setup
 endif
 
-.PHONY: help setup doctor demo docs erf-study study test-fast test test-security test-security-long test-faults test-openmmlab test-drop-in check format clean
+.PHONY: help setup doctor demo docs erf-study study test-fast test test-security test-security-long test-faults test-openmmlab test-drop-in test-docs check format clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 20
@@ -46,6 +46,9 @@ test-openmmlab:  ## Run the complete test suite with the original OpenMMLab pack
 
 test-drop-in: $(SETUP)  ## Test compilation, quantization, sharding and adapters against stock Swin; 15 minutes
 	$(PY) -m pytest -m long tests/models
+
+test-docs: $(SETUP)  ## Run the commands of README and docs on small data; 20 minutes
+	$(PY) -m pytest -n 0 -m long tests/docs
 
 test-security: $(SETUP)  ## Load malicious checkpoints (pickle code, false sizes) in subprocesses
 	$(PY) -m pytest tests/security

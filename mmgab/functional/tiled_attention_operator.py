@@ -67,11 +67,12 @@ def tiled_attention(
     Returns:
         ``(B * H * W, C)``.
     """
-    q, k, v = _split(qkv, grid, heads)
     if table is None:
+        q, k, v = split_heads(qkv.unflatten(0, (grid[0], -1)), 3, heads)
         with own_precision(qkv):
             out = F.scaled_dot_product_attention(q, k, v, scale=scale)
         return out.transpose(1, 2).reshape(qkv.shape[0], -1)
+    q, k, v = _split(qkv, grid, heads)
     crops = _crops(in_dtype(table.detach(), qkv.dtype), grid)
     out = qkv.new_empty(len(q), q.shape[2], heads, q.shape[3])
     with own_precision(qkv):

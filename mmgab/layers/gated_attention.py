@@ -26,8 +26,8 @@ class LocalPosition(nn.Module):
     for the offset :math:`\delta` of key from query, in tokens (arXiv 2103.10697, section 3, with
     the table, and the Gaussian if there is one, as :math:`B`). At the start :math:`v^h = \alpha (2
     \Delta^h_x, 2 \Delta^h_y, -1)`, so that the softmax is a Gaussian about :math:`\Delta^h` with
-    variance :math:`1 / (2 \alpha)`. Attention with gates is unfused, because SDPA cannot mix
-    weights.
+    variance :math:`1 / (2 \alpha)`. In windows, attention with gates is unfused because SDPA cannot
+    mix weights. Global attention mixes the outputs of two fused ones.
 
     The centres form a square grid of ``floor(sqrt(heads))`` by as many, one token apart, as in the
     paper. Remaining heads, which the paper's head counts do not have, are centred on the token

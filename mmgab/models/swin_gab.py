@@ -80,7 +80,8 @@ class SwinGAB(Backbone):
             layers, by default the paper's; ``None`` is the baseline Swin without a Gaussian.
         attn_backend: Attention implementation. ``'sdpa'`` is fused
             (``scaled_dot_product_attention``) and saves only its inputs for backward;
-            ``'explicit'`` is unfused (eager) and saves the probabilities; ``'auto'`` is fused
+            ``'triton'`` is fused in mmgab's own kernels for NVIDIA GPUs (:mod:`mmgab.kernels`);
+            ``'explicit'`` is unfused (eager) and saves the probabilities; ``'auto'`` is ``'sdpa'``
             wherever the settings allow it.
         cb_cfg: Context Broadcasting (arXiv 2210.08457): ``type`` is ``'CB'``, ``'CBS'`` or
             ``'CBG'``, see :mod:`mmgab.layers.context_broadcast`; ``stages`` are those that have

@@ -77,7 +77,8 @@ class ViTGAB(Backbone):
             :func:`mmgab.checkpoints.load`.
         gab_cfg: Arguments of :class:`~mmgab.layers.gaussian_bias.GaussianBias`, the same for all
             layers, by default the paper's; ``None`` is the baseline ViT without a Gaussian.
-        attn_backend: See :class:`~.swin_gab.SwinGAB`.
+        attn_backend: See :class:`~.swin_gab.SwinGAB`. Global attention that is fused is always
+            :func:`mmgab.functional.tiled_attention`.
         cb_cfg: Context Broadcasting, see :class:`~.swin_gab.SwinGAB`, with ``blocks`` instead of
             ``stages``.
         gpsa_cfg: Gated positional self-attention (arXiv 2103.10697), see

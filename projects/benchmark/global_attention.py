@@ -3,7 +3,6 @@
 Examples:
     python -m projects.benchmark.global_attention                       # 1024 x 1024, 15 minutes
     python -m projects.benchmark.global_attention --sizes 512 1024 1536 --only gaussian
-    python -m projects.benchmark.global_attention --vitdet mmdetection/projects/ViTDet
 
 Each measurement is a process of its own, and processes run in turn, round by round. A process runs
 a small image, then one of the size twice, and measures the last run. Times are medians of the
@@ -52,8 +51,8 @@ def vit_gab(size: int, **arguments: object) -> nn.Module:
 
 
 def all_pairs(size: int) -> nn.Module:
-    """Build our ViT-S with the Gaussian, expanded to all pairs."""
-    model = vit_gab(size, gab_cfg={})
+    """Build our ViT-S with a table and the Gaussian, expanded to all pairs."""
+    model = vit_gab(size, gab_cfg={}, rel_pos_cfg=dict(type='table'))
     for block in model.blocks:
         block.attn.__class__ = AllPairsMSA
     return model
@@ -68,15 +67,16 @@ def timm_vit(size: int, name: str) -> nn.Module:
     return model
 
 
-def vitdet(size: int) -> nn.Module:
-    """Build the ViT of MMDetection's ViTDet project: decomposed positions, global in all blocks."""
-    from vitdet.vit import ViT
+def decomposed(size: int) -> nn.Module:
+    """Build timm's ViT with ViTDet's decomposed positions (arXiv 2203.16527), global everywhere."""
+    from timm.models.vision_transformer_sam import VisionTransformerSAM
 
-    return ViT(
-        img_size=size, patch_size=SIDE, embed_dim=384, depth=12, num_heads=6, use_abs_pos=False,
-        use_rel_pos=True, window_size=0, window_block_indexes=[], norm_cfg=dict(type='LN'),
-        pretrain_use_cls_token=False,
+    model = VisionTransformerSAM(
+        img_size=size, embed_dim=384, num_heads=6, use_abs_pos=False, use_rel_pos=True,
+        window_size=0, global_attn_indexes=tuple(range(12)), neck_chans=0, num_classes=0,
     )  # fmt: skip
+    model.forward = model.forward_features
+    return model
 
 
 NETWORKS: dict[str, Callable[[int], nn.Module]] = {
@@ -88,7 +88,7 @@ NETWORKS: dict[str, Callable[[int], nn.Module]] = {
     'all-pairs': all_pairs,
     'timm-none': lambda size: timm_vit(size, 'vit_small_patch16_224'),
     'timm-relpos': lambda size: timm_vit(size, 'vit_relpos_small_patch16_224'),
-    'vitdet': vitdet,
+    'timm-decomposed': decomposed,
 }
 
 
@@ -119,10 +119,9 @@ def measure(name: str, size: int, is_training: bool) -> dict[str, float]:
     return dict(seconds=time.perf_counter() - start, mebibytes=memory('VmHWM') - before)
 
 
-def measure_in_process(name: str, size: int, is_training: bool, path: str | None) -> dict:
+def measure_in_process(name: str, size: int, is_training: bool) -> dict:
     """Call :func:`measure` in a process of its own."""
     words = ['--measure', name, '--sizes', str(size)] + ['--training'] * is_training
-    words += ['--vitdet', path] if path else []
     command = [sys.executable, '-W', 'ignore', '-m', 'projects.benchmark.global_attention', *words]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -168,22 +167,15 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--sizes', type=int, nargs='+', default=[1024], help='default: 1024')
     parser.add_argument('--rounds', type=int, default=3, help='default: 3')
-    parser.add_argument(
-        '--only', nargs='+', choices=list(NETWORKS), help='default: all but vitdet without its path'
-    )
-    parser.add_argument('--vitdet', metavar='FOLDER', help="MMDetection's projects/ViTDet")
+    parser.add_argument('--only', nargs='+', choices=list(NETWORKS), default=list(NETWORKS))
     parser.add_argument('--measure', choices=list(NETWORKS), help=argparse.SUPPRESS)
     parser.add_argument('--training', action='store_true', help='measure training steps alone')
-    args = parser.parse_args()
-    args.only = args.only or [name for name in NETWORKS if name != 'vitdet' or args.vitdet]
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:
     """Measure inference and training steps and print tables."""
     args = parse_args()
-    if args.vitdet:
-        sys.path.insert(0, args.vitdet)
     if args.measure:
         print(json.dumps(measure(args.measure, args.sizes[0], args.training)))
         return
@@ -195,7 +187,7 @@ def main() -> None:
             for number in range(args.rounds):
                 for name in names:
                     print(f'{size}: round {number + 1}, {name}', file=sys.stderr)
-                    one = measure_in_process(name, size, is_training, args.vitdet)
+                    one = measure_in_process(name, size, is_training)
                     found[name]['times'].append(one['seconds'])
                     found[name]['memory'].append(one['mebibytes'])
             results[size] = {
