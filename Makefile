@@ -10,7 +10,7 @@ else
   SETUP := setup
 endif
 
-.PHONY: help setup doctor demo docs erf-study study test-fast test test-security test-security-long test-faults test-openmmlab test-drop-in test-docs check format clean
+.PHONY: help setup doctor demo docs erf-study study test-fast test test-security test-security-long test-faults test-openmmlab test-drop-in test-docs test-gpu benchmark-gpu check format clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 20
@@ -49,6 +49,12 @@ test-drop-in: $(SETUP)  ## Test compilation, quantization, sharding and adapters
 
 test-docs: $(SETUP)  ## Run the commands of README and docs on small data; 20 minutes
 	$(PY) -m pytest -n 0 -m long tests/docs
+
+test-gpu: $(SETUP)  ## Test on an NVIDIA GPU: parity, mixed precision, graphs, NCCL, kernels
+	$(PY) -m pytest -n 0 tests/gpu tests/kernels/test_triton_window_attention.py
+
+benchmark-gpu: $(SETUP)  ## Measure the attention backends on an NVIDIA GPU
+	$(PY) -W ignore -m projects.benchmark --only gpu --against mmdet 'timm, fused'
 
 test-security: $(SETUP)  ## Load malicious checkpoints (pickle code, false sizes) in subprocesses
 	$(PY) -m pytest tests/security

@@ -172,14 +172,19 @@ def resize_table(table: Tensor, source: tuple[int, int], target: tuple[int, int]
         return table
     # Not every device has double precision.
     dtype, device = torch.promote_types(table.dtype, torch.float32), table.device
-    rows = _interpolation(source[0], target[0]).to(device, dtype)  # (2Th-1, 2Sh-1)
-    columns = _interpolation(source[1], target[1]).to(device, dtype)  # (2Tw-1, 2Sw-1)
+    rows = _interpolation(source[0], target[0], device, dtype)  # (2Th-1, 2Sh-1)
+    columns = _interpolation(source[1], target[1], device, dtype)  # (2Tw-1, 2Sw-1)
     grid = table.to(device, dtype).unflatten(0, (2 * source[0] - 1, 2 * source[1] - 1))
     return torch.einsum('ty,yxh,sx->tsh', rows, grid, columns).flatten(0, 1).to(table.dtype)
 
 
-def _interpolation(source: int, target: int) -> Tensor:
+@remember(16)  # two axes of eight sizes
+def _interpolation(source: int, target: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Compute one axis' interpolation weights ``(2T-1, 2S-1)`` from source to target offsets."""
+    return _interpolation_on_cpu(source, target).to(device, dtype)
+
+
+def _interpolation_on_cpu(source: int, target: int) -> Tensor:
     cpu = torch.device('cpu')  # whatever the default device is
     offsets = _geometric_offsets(source - 1, target - 1)
     half = torch.tensor(offsets, dtype=torch.float64, device=cpu)

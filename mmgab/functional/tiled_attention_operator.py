@@ -75,11 +75,14 @@ def tiled_attention(
     q, k, v = _split(qkv, grid, heads)
     crops = _crops(in_dtype(table.detach(), qkv.dtype), grid)
     out = qkv.new_empty(len(q), q.shape[2], heads, q.shape[3])
+    tiles = list(_tiles(grid))  # the largest first
+    memory = qkv.new_empty(crops[:, tiles[0].rows, tiles[0].cols].numel())
     with own_precision(qkv):
-        for tile in _tiles(grid):
+        for tile in tiles:
+            crop = crops[:, tile.rows, tile.cols]
+            bias = memory[: crop.numel()].view(crop.shape).copy_(crop)
+            bias = bias.flatten(3).flatten(1, 2).expand(1, heads, -1, -1)
             own = q[:, :, tile.queries]
-            bias = crops[:, tile.rows, tile.cols].reshape(1, len(crops), own.shape[2], -1)
-            bias = bias.expand(-1, heads, -1, -1)
             part = F.scaled_dot_product_attention(own, k, v, bias, scale=scale)
             out[:, tile.queries] = part.transpose(1, 2)
     return out.view(qkv.shape[0], -1)

@@ -27,6 +27,7 @@ from mmgab.atomic_file import write_text
 
 from . import sections
 from .detector import measure_detector
+from .gpu import measure_gpu
 from .swin_peers import LIBRARIES, REFERENCE, build_peers
 from .timings import report
 
@@ -41,7 +42,9 @@ SECTIONS: dict[str, Callable] = {
     'detector': measure_detector,
     'onnx': sections.measure_onnx,
     'compiled': sections.measure_compiled,
+    'gpu': measure_gpu,
 }
+ON_CPU = tuple(name for name in SECTIONS if name != 'gpu')
 QUICK = ('counts', 'geometry', 'inference', 'training', 'scaling')
 
 
@@ -71,7 +74,7 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         choices=list(SECTIONS),
         metavar='SECTION',
-        help=f'sections to run: {", ".join(SECTIONS)}; default: all',
+        help=f'sections to run: {", ".join(SECTIONS)}; default: all but gpu',
     )
     parser.add_argument(
         '--work-dir',
@@ -81,7 +84,7 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     args.variant = args.variant or ('T' if args.quick else 'S')
     args.rounds = args.rounds or (3 if args.quick else 7)
-    args.only = args.only or (QUICK if args.quick else list(SECTIONS))
+    args.only = args.only or (QUICK if args.quick else list(ON_CPU))
     return args
 
 
@@ -119,6 +122,11 @@ def headline(results: dict) -> str:
 def main() -> None:
     """Build the models, compare their outputs, run the sections and write the results."""
     args = parse_args()
+    if 'gpu' in args.only and not torch.cuda.is_available():
+        print('no GPU: the section gpu is skipped')
+        args.only = [name for name in args.only if name != 'gpu']
+        if not args.only:
+            return
     work_dir = Path(args.work_dir)
     work_dir.mkdir(parents=True, exist_ok=True)
     file = work_dir / 'benchmark.json'

@@ -7,11 +7,12 @@ Examples:
 Each measurement is a process of its own, and processes run in turn, round by round. A process runs
 a small image, then one of the size twice, and measures the last run. Times are medians of the
 rounds; ratios are medians of each round's ratio to the network without a bias. Memory is the peak
-resident set size during the last run minus the size after the small image, weights included. One
+resident set size during the last run minus the size before the first of them, without weights. One
 image, 12 blocks with global attention.
 """
 
 import argparse
+import ctypes
 import json
 import math
 import os
@@ -111,8 +112,10 @@ def measure(name: str, size: int, is_training: bool) -> dict[str, float]:
 
     run(NETWORKS[name](SMALLEST), SMALLEST)  # loads libraries
     model = NETWORKS[name](size).train(is_training)
+    ctypes.CDLL(None).malloc_trim(0)
     before = memory('VmRSS')
     run(model, size)
+    ctypes.CDLL(None).malloc_trim(0)
     os.write(os.open('/proc/self/clear_refs', os.O_WRONLY), b'5')  # resets VmHWM
     start = time.perf_counter()
     run(model, size)

@@ -73,12 +73,12 @@ def in_turn(title: str, runs: dict[str, Callable], rounds: int, reference: str) 
 
 def measure_inference(peers: list[Peer], device: str, args: Namespace) -> dict:
     """Measure time and, on a GPU, peak memory of inference."""
-    return _time_modes(INFERENCE, infer, peers, device, args)
+    return time_modes(INFERENCE, infer, peers, device, args)
 
 
 def measure_training(peers: list[Peer], device: str, args: Namespace) -> dict:
     """Measure time and, on a GPU, peak memory of training."""
-    return _time_modes(TRAINING, step, peers, device, args)
+    return time_modes(TRAINING, step, peers, device, args)
 
 
 def measure_gaussian(peers: list[Peer], device: str, args: Namespace) -> dict:
@@ -92,8 +92,8 @@ def measure_gaussian(peers: list[Peer], device: str, args: Namespace) -> dict:
     infers = {title: mode for title, mode in INFERENCE.items() if mode == (PAIR, torch.float32)}
     steps = {title: mode for title, mode in TRAINING.items() if mode == (PAIR, torch.float32)}
     results = {
-        **_time_modes(infers, infer, both, device, args, 'ours, off'),
-        **_time_modes(steps, step, both, device, args, 'ours, off'),
+        **time_modes(infers, infer, both, device, args, 'ours, off'),
+        **time_modes(steps, step, both, device, args, 'ours, off'),
     }
     for title, run in (('its position biases', _biases), ('with gradients', _bias_gradients)):
         runs = {peer.name: partial(run, peer.model) for peer in both}
@@ -119,10 +119,10 @@ def measure_selective(peers: list[Peer], device: str, args: Namespace) -> dict:
     selective = SwinGAB(**VARIANTS[args.variant], with_cp='selective').to(device)
     selective.load_state_dict(ours.model.state_dict())
     both = [Peer('selective', selective, selective), ours]
-    return _time_modes(TRAINING, step, both, device, args, ours.name)
+    return time_modes(TRAINING, step, both, device, args, ours.name)
 
 
-def _time_modes(
+def time_modes(
     modes: dict[str, tuple[tuple[int, ...], torch.dtype]],
     run: Callable[[Peer, torch.Tensor, torch.dtype], None],
     peers: list[Peer],
@@ -130,6 +130,7 @@ def _time_modes(
     args: Namespace,
     reference: str = REFERENCE,
 ) -> dict:
+    """Time networks in turn in several modes, and measure peak memory on a GPU."""
     results = {}
     for title, (shape, dtype) in modes.items():
         shape = (1, 3, shape[2] // 4, shape[3] // 4) if args.quick else shape

@@ -86,6 +86,7 @@ _WRITERS: dict[str, Callable[[Mapping], str]] = {
     'counts': _counts,
     'geometry': _geometry,
     'inference': _times,
+    'gpu': _times,
     'training': _times,
     'gaussian': _seconds_and_ratios,
     'selective': _seconds_and_ratios,
