@@ -155,13 +155,13 @@ class CheckedRunner(Runner):
 
     def _alternative(self) -> str:
         """Name another checkpoint where the one that the user gave cannot be resumed from."""
-        path = self.cfg.get('load_from')
-        if not self._resume or path is None:
+        given = self.cfg.get('load_from')
+        if not self._resume or given is None:
             return ''
         with suppress(OSError, ValueError):
-            path = read_newest_of_run(self.cfg, Path(path).parent).path
-            if path is not None:
-                return f'. {path} can be resumed from'
+            path = read_newest_of_run(self.cfg, Path(given).parent).path
+            if path is not None and Path(path).resolve() != Path(given).resolve():
+                return f'. Another checkpoint of this run can be resumed from: {path}'
         return ''
 
     def resume(

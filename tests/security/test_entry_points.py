@@ -214,7 +214,7 @@ def test_state_of_wrong_type_is_rejected(change, message, begun, nuclei, tmp_pat
     with pytest.raises(ValueError, match=r'changed\.pth cannot be resumed from') as caught:
         CheckedRunner.from_cfg(more).train()
     assert message in str(caught.value)
-    assert str(caught.value).endswith(f'{Path(tmp_path, "epoch_1.pth")} can be resumed from')
+    assert str(caught.value).endswith(f'can be resumed from: {Path(tmp_path, "epoch_1.pth")}')
 
 
 def moments(checkpoint):
