@@ -31,7 +31,7 @@ from .resumed_settings import check_resumable, report_replaced, settings_of
 from .resumed_state import processes_of, reduce_to_own_files, resumed_state
 from .terminal_log import shorten_terminal
 from .training_data import check_evaluation, check_targets
-from .training_length import check_length, report_if_over
+from .training_length import check_length, length_line, report_if_over
 
 
 @RUNNERS.register_module()
@@ -111,6 +111,7 @@ class CheckedRunner(Runner):
             check_length(loop)
         built = super().build_train_loop(loop)
         check_targets(built.dataloader.dataset)
+        self.logger.info(length_line(built))
         return built
 
     def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:

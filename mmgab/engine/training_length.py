@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
 
 def check_length(train_cfg: Mapping) -> None:
@@ -28,3 +28,11 @@ def report_if_over(runner: Runner) -> None:
             f'Nothing is left to train: {done} of {length} {unit} are done. To train longer, '
             f'resume with a larger train_cfg.max_{unit}'
         )
+
+
+def length_line(loop: BaseLoop) -> str:
+    """Describe how long a training is: samples, iterations and, if it counts them, epochs."""
+    text = f'Training on {len(loop.dataloader.dataset)} samples'
+    if isinstance(loop, EpochBasedTrainLoop):
+        return f'{text}: {len(loop.dataloader)} iterations per epoch, {loop.max_epochs} epochs'
+    return f'{text}: {loop.max_iters} iterations' if hasattr(loop, 'max_iters') else text

@@ -139,19 +139,26 @@ def _pipeline(config: Config) -> tuple[LoadImageFromFile, Compose]:
 
 def _classes_of(config: Config, meta: Mapping) -> tuple[list[str], list]:
     """Class names and palette: of the checkpoint, else of the config's data set."""
-    found = {key.lower(): value for key, value in (meta.get('dataset_meta') or meta).items()}
-    if not (found.get('classes') and found.get('palette')):
-        found = {**_dataset_meta(config), **{k: v for k, v in found.items() if v}}
-    if not found.get('classes'):
+    saved = {key.lower(): value for key, value in (meta.get('dataset_meta') or meta).items()}
+    classes, palette = saved.get('classes'), saved.get('palette')
+    if not classes or not _is_complete(palette, classes):
+        own = _dataset_meta(config)
+        classes = classes or own.get('classes')
+        palette = palette if _is_complete(palette, classes) else own.get('palette')
+    if not classes:
         raise ValueError(
             'no class names found: neither the checkpoint (meta.dataset_meta) nor the data set in '
             "the config's test_dataloader has any; set metainfo=dict(classes=(...)) there"
         )
-    classes = list(found['classes'])
-    palette = found.get('palette')
-    if isinstance(palette, str) or palette is None or len(palette) < len(classes):
+    if palette is None or not _is_complete(palette, classes):
         palette = np.random.default_rng(0).integers(0, 256, (len(classes), 3)).tolist()
-    return classes, list(palette)
+    # Visualizers take a list for several colours.
+    return list(classes), [tuple(map(int, colour)) for colour in palette]
+
+
+def _is_complete(palette: object, classes: Sequence[str] | None) -> bool:
+    """Return True for a palette with a colour for each class, not the name of one."""
+    return isinstance(palette, (list, tuple)) and len(palette) >= len(classes or ())
 
 
 def _dataset_meta(config: Config) -> Mapping:

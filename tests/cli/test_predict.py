@@ -247,6 +247,22 @@ def test_class_names_fall_back_to_config(predict, segmentor, nuclei, tmp_path):
     assert 'it has dirt, cell' in messages
 
 
+PALETTES = {'too short': [], 'lists': [[220, 20, 60]], 'missing': None, 'a name': 'coco'}
+
+
+@pytest.mark.parametrize('palette', PALETTES.values(), ids=PALETTES)
+def test_any_palette_of_a_checkpoint_can_be_drawn(palette, predict, detector, nuclei, tmp_path):
+    contents = torch.load(detector / 'epoch_1.pth', weights_only=False)
+    contents['meta']['dataset_meta']['palette'] = palette
+    torch.save(contents, tmp_path / 'changed.pth')
+    image = next((nuclei / 'images' / 'val').iterdir())
+    words = ('boxes', image, '--score', '0')
+    code, out, messages = predict(*words, checkpoint=tmp_path / 'changed.pth')
+    assert code == 0, messages
+    assert read(out)['annotations']
+    assert len(list((out / 'vis').iterdir())) == 1
+
+
 def test_classifier_is_rejected(tmp_path, capsys):
     Image.new('RGB', (8, 8)).save(tmp_path / 'a.png')
     torch.save({}, tmp_path / 'a.pth')

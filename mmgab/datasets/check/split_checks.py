@@ -96,12 +96,24 @@ def _check(split: Split, part: Part, config: Config, reading: Reading) -> None:
     if problem is not None:
         split.add([Finding('classes in metainfo are invalid', problem)])
     elif is_coco(dataset):
+        split.add(_short_palette(dataset.metainfo))
         check_coco(split, part, reading)
     elif hasattr(dataset, 'reduce_zero_label'):
+        split.add(_short_palette(dataset.metainfo))
         check_label_maps(split, dataset, config, reading)
         part.kept = dataset.data_list if dataset._fully_initialized else None
     else:
         check_listed(split, part, reading)
+
+
+def _short_palette(meta: Mapping) -> Iterator[Finding]:
+    """Report a palette that has no colour for some classes, with which nothing can be drawn."""
+    classes, palette = meta.get('classes') or (), meta.get('palette')
+    if isinstance(palette, (list, tuple)) and len(palette) < len(classes):
+        detail = (
+            f'metainfo has {len(palette)} colours and {len(classes)} classes; leave palette out'
+        )
+        yield Finding('palette is shorter than the classes', detail, is_error=False)
 
 
 def _check_targets(parts: Sequence[Part]) -> Iterator[Finding]:

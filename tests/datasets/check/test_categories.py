@@ -71,3 +71,14 @@ def test_validation_set_needs_all_training_classes(tmp_path, capsys, monkeypatch
     (_, val), _ = check(tmp_path, capsys, monkeypatch, val_dataloader=val)
     (example,) = val['errors']['evaluator has fewer classes than the training dataset']
     assert "1 classes ['cat'], train_dataloader has 2" in example
+
+
+def test_palette_shorter_than_classes_is_reported(tmp_path, capsys, monkeypatch):
+    write(tmp_path)
+    loaders = {}
+    for split in ('train', 'val'):
+        meta = dict(classes=CLASSES, palette=[(220, 20, 60)])
+        loaders[f'{split}_dataloader'] = loader(tmp_path, split, metainfo=meta)
+    found, _ = check(tmp_path, capsys, monkeypatch, **loaders)
+    for split in found:
+        assert '1 colours and 2 classes' in split['notes']['palette is shorter than the classes'][0]
