@@ -127,6 +127,8 @@ class Sandbox:
         for before, word in zip(['', *words[:-1]], words, strict=True):
             if before == '-o' and (self.folder / word).is_file():
                 (self.folder / word).unlink()  # of an earlier block
+            if word == 'FILE' and 'fold' in words:
+                word = 'epoch_36.pth'  # the other commands of that block take a baseline
             if word == 'CONFIG' and '/my/coco' in ' '.join(words):
                 word = 'configs/mask_rcnn_swin_s_gab_coco.py'
             word = word.replace('/my/coco', f'{self.folder}/my/coco')
