@@ -101,19 +101,19 @@ def table_of_pairs(pairs: Tensor, window_size: tuple[int, int]) -> Tensor:
         ``((2Wh-1)(2Ww-1), heads)``.
     """
     offsets = pairs.new_zeros(len(pairs), *(2 * side - 1 for side in window_size))
-    pairs = pairs.flip(2).unflatten(2, window_size).unflatten(1, window_size)
+    pairs = pairs.flip(1).unflatten(2, window_size).unflatten(1, window_size)
     add_pairs_(offsets, pairs)
-    return offsets.flatten(1).t().contiguous()
+    return offsets.flatten(1).t().flip(0)
 
 
 def add_pairs_(offsets: Tensor, pairs: Tensor, top: int = 0, left: int = 0) -> None:
     """Add the values of pairs of tokens to those of their offsets, in a fixed order.
 
     Args:
-        offsets: ``(heads, 2H-1, 2W-1)``, changed in place.
-        pairs: ``(heads, rows, cols, H, W)``: queries of a rectangle before all keys, keys in
-            reverse order, so that the offset of query ``(y, x)`` and key ``(y', x')`` is ``(y +
-            y', x + x')``.
+        offsets: ``(heads, 2H-1, 2W-1)``, the largest offset first; changed in place.
+        pairs: ``(heads, rows, cols, H, W)``: queries of a rectangle before all keys, queries in
+            reverse order, so that query ``(y, x)`` and key ``(y', x')`` are at ``(y + y', x +
+            x')``.
         top: First row of the queries.
         left: First column of the queries.
     """

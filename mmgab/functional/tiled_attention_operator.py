@@ -1,9 +1,9 @@
 """Global attention with a relative-position table, in memory linear in the number of tokens.
 
-Queries are processed in tiles. The bias of a tile is a crop of the table: with keys in reverse
-order, query ``(y, x)`` and key ``(y', x')`` have the bias ``table[y + y', x + x']``. No bias of all
-pairs and no index exist, in forward or in backward, which recomputes the probabilities of a tile
-and adds its gradient to that of the table.
+Queries are processed in tiles. The bias of a tile is a crop of the flipped table: with queries in
+reverse order, query ``(y, x)`` and key ``(y', x')`` have the bias ``flipped[y + y', x + x']``. No
+bias of all pairs and no index exist. Backward recomputes the probabilities of a tile and adds its
+gradient to that of the table.
 
 FlashAttention (arXiv 2205.14135) tiles without a bias. A bias given to PyTorch's SDPA is a tensor
 of all pairs, and on a CPU it saves the probabilities if that tensor requires a gradient.
@@ -32,7 +32,7 @@ _QUERIES = 256  # of a tile; its scores are heads * _QUERIES * H * W values an i
 
 @dataclass(frozen=True)
 class _Tile:
-    """Consecutive queries that form a rectangle of the grid.
+    """Consecutive queries, in reverse order, that form a rectangle of the grid.
 
     Attributes:
         rows: Rows of the grid.
@@ -85,7 +85,7 @@ def tiled_attention(
             own = q[:, :, tile.queries]
             part = F.scaled_dot_product_attention(own, k, v, bias, scale=scale)
             out[:, tile.queries] = part.transpose(1, 2)
-    return out.view(qkv.shape[0], -1)
+    return out.flip(1).view(qkv.shape[0], -1)
 
 
 @torch.library.custom_op('mmgab::tiled_attention_backward', mutates_args=())
@@ -95,7 +95,7 @@ def _tiled_attention_backward(
     """Compute the gradients of ``qkv`` and ``table``; the latter is empty without a table."""
     q, k, v = (part.flatten(0, 1).contiguous() for part in _split(qkv, grid, heads))
     (grad_out,) = split_heads(grad.unflatten(0, (grid[0], -1)), 1, heads)
-    grad_out = grad_out.flatten(0, 1).contiguous()  # (B * heads, N, head_dim)
+    grad_out = grad_out.flatten(0, 1).flip(1)  # (B * heads, N, head_dim)
     precise = torch.promote_types(qkv.dtype, torch.float32)
     grad_q = torch.empty_like(q)
     grad_k, grad_v = torch.zeros_like(k, dtype=precise), torch.zeros_like(v, dtype=precise)
@@ -119,12 +119,12 @@ def _tiled_attention_backward(
             grad_q[:, tile.queries] = (grad_scores @ k).mul_(scale)
             _add_product_(grad_k, grad_scores.transpose(1, 2), own, scale)
 
-    grad_k, grad_v = grad_k.flip(1).to(qkv.dtype), grad_v.flip(1).to(qkv.dtype)
-    parts = torch.stack((grad_q, grad_k, grad_v)).unflatten(1, (grid[0], heads))
+    grads = grad_q.flip(1), grad_k.to(qkv.dtype), grad_v.to(qkv.dtype)
+    parts = torch.stack(grads).unflatten(1, (grid[0], heads))
     grad_qkv = parts.permute(1, 3, 0, 2, 4).reshape(qkv.shape)
     if table is None or grad_offsets is None:
         return grad_qkv, qkv.new_empty(0)
-    return grad_qkv, grad_offsets.flatten(1).t().to(table.dtype).contiguous()
+    return grad_qkv, grad_offsets.flatten(1).t().flip(0).to(table.dtype)
 
 
 @tiled_attention.register_fake
@@ -191,15 +191,15 @@ def _matmul_flops(qkv: list, grid: list) -> int:
 
 
 def _split(qkv: Tensor, grid: list[int], heads: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return queries, and keys and values in reverse order, ``(B, heads, N, head_dim)``."""
+    """Return queries in reverse order, keys and values, ``(B, heads, N, head_dim)``."""
     q, k, v = split_heads(qkv.unflatten(0, (grid[0], -1)), 3, heads)
-    return q, k.flip(2), v.flip(2)
+    return q.flip(2), k, v
 
 
 def _crops(table: Tensor, grid: list[int]) -> Tensor:
-    """View a table as the bias of all pairs, keys in reverse order: ``(heads, H, W, H, W)``."""
+    """View a table as the bias of all pairs, queries reversed: ``(heads, H, W, H, W)``."""
     height, width = grid[1:]
-    offsets = table.t().unflatten(1, (2 * height - 1, 2 * width - 1))
+    offsets = table.flip(0).t().unflatten(1, (2 * height - 1, 2 * width - 1))
     return offsets.unfold(1, height, 1).unfold(2, width, 1)
 
 
