@@ -139,12 +139,7 @@ def _save_inputs(ctx: OperatorContext, inputs: tuple, output: Tensor) -> None:
 def _backward(ctx: OperatorContext, grad: Tensor) -> tuple[Tensor | None, ...]:
     qkv, padding, bias = ctx.saved_tensors
     if is_backward_differentiated(grad):
-
-        def attend(qkv: Tensor, padding: Tensor | None, bias: Tensor) -> Tensor:
-            return unfused_window_attention(qkv, padding, bias, *ctx.geometry)
-
-        needs = ctx.needs_input_grad[:3]
-        grads = differentiable_grads(attend, (qkv, padding, bias), needs, grad)
+        grads = differentiable_grads(unfused_window_attention, ctx, (qkv, padding, bias), grad)
         return *grads, None, None, None, None
     grad_qkv, grad_padding, grad_bias = _window_attention_backward(
         grad, qkv, padding, bias, *ctx.geometry
@@ -154,24 +149,25 @@ def _backward(ctx: OperatorContext, grad: Tensor) -> tuple[Tensor | None, ...]:
 
 def differentiable_grads(
     attend: Callable[..., Tensor],
+    ctx: OperatorContext,
     tensors: Sequence[Tensor | None],
-    needs: Sequence[bool],
     grad: Tensor,
 ) -> list[Tensor | None]:
     """Compute gradients that are differentiable again.
 
     Args:
-        attend: Attention in differentiable operators, a function of ``tensors``.
-        tensors: Inputs.
-        needs: True for inputs whose gradient is needed.
+        attend: Attention in differentiable operators, with the operator's arguments.
+        ctx: The operator's context.
+        tensors: Its saved tensors, which checkpointing lets one read once.
         grad: Gradient of the output.
     """
+    needs = ctx.needs_input_grad[: len(tensors)]
     with torch.enable_grad():
         # Views cut the graph between them: padding and qkv both depend on the projection's bias.
         views = [None if tensor is None else tensor.view_as(tensor) for tensor in tensors]
         given = zip(views, needs, strict=True)
         learned = [view for view, is_needed in given if is_needed and view is not None]
-        out = attend(*views)
+        out = attend(*views, *ctx.geometry)
         grads = torch.autograd.grad(out, learned, grad, create_graph=True, allow_unused=True)
     found = iter(grads)
     return [next(found) if is_needed else None for is_needed in needs]

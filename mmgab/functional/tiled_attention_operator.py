@@ -147,11 +147,7 @@ def _save_inputs(ctx: OperatorContext, inputs: tuple, output: Tensor) -> None:
 def _backward(ctx: OperatorContext, grad: Tensor) -> tuple[Tensor | None, ...]:
     qkv, table = ctx.saved_tensors
     if is_backward_differentiated(grad):
-
-        def attend(qkv: Tensor, table: Tensor | None) -> Tensor:
-            return _unfused_attention(qkv, table, *ctx.geometry)
-
-        grads = differentiable_grads(attend, (qkv, table), ctx.needs_input_grad[:2], grad)
+        grads = differentiable_grads(_unfused_attention, ctx, (qkv, table), grad)
         return *grads, None, None, None
     grad_qkv, grad_table = _tiled_attention_backward(grad, qkv, table, *ctx.geometry)
     return grad_qkv, None if table is None else grad_table, None, None, None
@@ -218,10 +214,11 @@ def _scores(
     q: Tensor, k: Tensor, crops: Tensor | None, tile: _Tile, heads: int, scale: float
 ) -> Tensor:
     """Compute scaled and biased scores of a tile, ``(B * heads, queries, N)``."""
-    scores = q.new_zeros(q.shape[0], q.shape[1], k.shape[1])
-    if crops is not None:
-        bias = crops[:, tile.rows, tile.cols]
-        scores.view(-1, heads, *bias.shape[1:]).copy_(bias)
+    if crops is None:
+        return (q @ k.transpose(1, 2)).mul_(scale)
+    scores = q.new_empty(q.shape[0], q.shape[1], k.shape[1])
+    bias = crops[:, tile.rows, tile.cols]
+    scores.view(-1, heads, *bias.shape[1:]).copy_(bias)
     return scores.baddbmm_(q, k.transpose(1, 2), alpha=scale)
 
 

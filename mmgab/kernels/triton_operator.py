@@ -138,14 +138,9 @@ def _save_inputs(ctx: OperatorContext, inputs: tuple, output: Tensor) -> None:
 
 
 def _backward(ctx: OperatorContext, grad: Tensor) -> tuple[Tensor | None, ...]:
-    qkv, padding, table, amplitude, sigma = ctx.saved_tensors
+    qkv, padding, table, amplitude, sigma = tensors = ctx.saved_tensors
     if is_backward_differentiated(grad):
-
-        def attend(*tensors: Tensor) -> Tensor:
-            qkv, padding, table, amplitude, sigma = tensors
-            return _unfused_attention(qkv, padding, table, amplitude, sigma, *ctx.geometry)
-
-        again = differentiable_grads(attend, ctx.saved_tensors, ctx.needs_input_grad[:5], grad)
+        again = differentiable_grads(_unfused_attention, ctx, tensors, grad)
         return *again, None, None, None, None, None
     grad_qkv, grad_padding, of_offsets = _triton_window_attention_backward(
         grad, qkv, padding, table, amplitude, sigma, *ctx.geometry
