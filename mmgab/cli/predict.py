@@ -153,11 +153,18 @@ def run(args: argparse.Namespace) -> int:
             if not is_endless:
                 raise
     seconds = time.monotonic() - start
-    rate = count / seconds
-    print(f'{count} images in {seconds:.1f} s ({rate:.1f} images/s), written to {args.out}')
+    images = '1 image' if count == 1 else f'{count} images'
+    print(f'{images} in {seconds:.1f} s ({pace(count, seconds)}), written to {args.out}')
     if reader.skipped:
         print(f'{reader.skipped} images could not be read', file=sys.stderr)
     return 1 if reader.skipped else 0
+
+
+def pace(count: int, seconds: float) -> str:
+    """Describe the speed in images per second, or, if slower than one, in seconds per image."""
+    if 0 < count < seconds:
+        return f'{seconds / count:.1f} s per image'
+    return f'{count / seconds:.1f} images/s'
 
 
 def selection_of(args: argparse.Namespace, predictor: Predictor) -> Selection:

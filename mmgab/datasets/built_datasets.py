@@ -34,8 +34,13 @@ def class_names(dataset: object, kind: str = 'classes') -> Sequence[str]:
     return (metainfo.get(kind) or ()) if isinstance(metainfo, Mapping) else ()
 
 
-def class_problem(classes: object) -> str | None:
-    """Return why ``metainfo['classes']`` is invalid; None if it is valid."""
+def class_problem(dataset: object) -> str | None:
+    """Return why the ``classes`` of a dataset that is not a wrapper are invalid, or None.
+
+    A data set's own classes may repeat a name (ImageNet has two cranes, a bird and a machine);
+    those of a config are matched with annotation files by name.
+    """
+    classes: object = class_names(dataset)
     if isinstance(classes, str):
         return (
             f'classes={classes!r} is a string, of which each letter would be a class; for a tuple, '
@@ -46,6 +51,9 @@ def class_problem(classes: object) -> str | None:
     if not isinstance(classes, (list, tuple)):
         kind = type(classes).__name__
         return f'classes is a {kind}, which has no defined order; expected a tuple or a list'
+    own = getattr(type(dataset), 'METAINFO', {}).get('classes')
+    if own is not None and list(classes) == list(own):
+        return None
     repeated = [name for index, name in enumerate(classes) if name in classes[:index]]
     return f'classes has {repeated[0]!r} twice; names must be unique' if repeated else None
 

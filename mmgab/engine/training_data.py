@@ -30,7 +30,7 @@ def check_classes(dataset: object) -> None:
     """
     for leaf in leaves(dataset):
         classes = class_names(leaf)
-        problem = class_problem(classes)
+        problem = class_problem(leaf)
         if problem is not None:
             raise ValueError(f'{described(leaf)}: {problem}')
         keeps_none = getattr(leaf, 'cat_ids', None) == []

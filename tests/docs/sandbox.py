@@ -13,15 +13,20 @@ from pathlib import Path
 
 import mmdet
 import numpy as np
+import torch
 from mmdet.datasets import CocoDataset
 from PIL import Image
+
+from mmgab import SwinGAB
 
 from ..conftest import ROOT
 
 MMDET = Path(mmdet.__file__).parent
 COPIED = ('configs', 'docs', 'mmgab', 'projects', 'tools', 'requirements', 'Makefile')
-SWIN = dict(embed_dims=16, depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8), init_cfg=None)
-VIT = dict(embed_dims=32, depth=2, num_heads=2, init_cfg=None)
+SIZES = dict(embed_dims=16, depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8))
+SWIN = dict(**SIZES, init_cfg=None)
+PRETRAINED = dict(**SIZES, init_cfg=dict(type='Pretrained', checkpoint='pretrained.pth'))
+VIT = dict(embed_dims=32, depth=2, num_heads=2, out_indices=(1,), init_cfg=None)
 CHANNELS = [16, 32, 64, 128]
 DETECTOR = dict(backbone=SWIN, neck=dict(in_channels=CHANNELS))
 SEGMENTOR = dict(
@@ -34,19 +39,23 @@ CLASSIFIER = dict(
 )  # fmt: skip
 NO_WORKERS = dict(num_workers=0, persistent_workers=False)
 LOADERS = {f'{split}_dataloader': NO_WORKERS for split in ('train', 'val', 'test')}
+SIXTEEN = {name: dict(**loader, dataset=dict(indices=16)) for name, loader in LOADERS.items()}
 FEW = dict(train_dataloader=dict(batch_size=4, dataset=dict(indices=4), **NO_WORKERS))
 ITERATIONS = dict(
     train_cfg=dict(max_iters=2, val_interval=2), default_hooks=dict(checkpoint=dict(interval=2))
 )  # fmt: skip
 EPOCH = dict(train_cfg=dict(max_epochs=1, val_interval=1))
+CONSTANT = dict(param_scheduler=[dict(type='ConstantLR', factor=1.0)])  # no warm-up of 20 epochs
 SMALL = {
     'mask_rcnn_swin_gab_nuclei': dict(model=DETECTOR, **FEW),
     'mask_rcnn_swin_nuclei': dict(model=DETECTOR, **FEW),
     'upernet_swin_gab_nuclei': dict(model=SEGMENTOR, **ITERATIONS),
-    'mask_rcnn_swin_s_gab_coco': dict(model=DETECTOR, **LOADERS, **EPOCH),
+    'mask_rcnn_swin_s_gab_coco': dict(
+        model=DETECTOR | dict(backbone=PRETRAINED), **LOADERS, **EPOCH
+    ),
     'upernet_swin_s_gab_ade20k': dict(model=SEGMENTOR, **LOADERS, **ITERATIONS),
-    'vit_s_gab_imagenet': dict(model=CLASSIFIER, **LOADERS, **EPOCH),
-    'vit_s_gab_pets': dict(model=CLASSIFIER, **LOADERS, **EPOCH),
+    'vit_s_gab_imagenet': dict(model=CLASSIFIER, **SIXTEEN, **EPOCH, **CONSTANT),
+    'vit_s_gab_pets': dict(model=CLASSIFIER, **LOADERS, **EPOCH, **CONSTANT),
 }
 # In pure Python; appended to the file.
 SMALL_IN_PYTHON = """
@@ -87,6 +96,7 @@ class Sandbox:
             self.shrink(name, settings)
         config = folder / 'configs' / 'pure_python' / 'mask_rcnn_swin_gab_nuclei.py'
         config.write_text(config.read_text() + SMALL_IN_PYTHON)
+        torch.save(SwinGAB(**SIZES).state_dict(), folder / 'pretrained.pth')
         self.make_data()
         self.make_runs()
 
@@ -129,6 +139,8 @@ class Sandbox:
                 (self.folder / word).unlink()  # of an earlier block
             if word == 'FILE' and 'fold' in words:
                 word = 'epoch_36.pth'  # the other commands of that block take a baseline
+            if word == '512' and 'export' in words:
+                word = '128'  # size of the nuclei
             if word == 'CONFIG' and '/my/coco' in ' '.join(words):
                 word = 'configs/mask_rcnn_swin_s_gab_coco.py'
             word = word.replace('/my/coco', f'{self.folder}/my/coco')
@@ -162,6 +174,7 @@ class Sandbox:
         stock = runs / 'mask_rcnn_swin_nuclei' / 'epoch_27.pth'
         for name in ('epoch_1.pth', 'epoch_2.pth', 'epoch_3.pth', 'epoch_36.pth', 'swin_gab.pth'):
             shutil.copy(detector, self.folder / name)
+        shutil.copytree(detector.parent, runs / 'demo' / detector.parent.name)
         (self.folder / 'stock_config.py').write_text(STOCK_CONFIG)
         make_timm_weights(self.folder / 'timm_swin_tiny.pth')
         erf = ('mmgab', 'erf', 'configs/mask_rcnn_swin_gab_nuclei.py', detector)
@@ -218,10 +231,9 @@ def make_ade20k(nuclei, out):
 def make_classes(data):
     """Write random images in the layouts of ImageNet, Caltech-101 and Pets."""
     imagenet = [
-        f'imagenet/{split}/n{number:08}/{i}.jpg'
+        f'imagenet/{split}/n{number:08}/0.jpg'
         for split in ('train', 'val')
-        for number in range(2)
-        for i in range(8)
+        for number in range(1000)
     ]
     caltech = [
         f'caltech101/images/{n}/image_{i:04}.jpg' for n in ('ant', 'bass') for i in range(10)
@@ -246,7 +258,11 @@ def make_video(images, out):
 
 
 def make_timm_weights(out):
+    """Write random weights, also of the norms, which start as the identity."""
     import timm
-    import torch
 
-    torch.save(timm.create_model('swin_tiny_patch4_window7_224').state_dict(), out)
+    weights = timm.create_model('swin_tiny_patch4_window7_224').state_dict()
+    for name, tensor in weights.items():
+        if 'norm' in name:
+            tensor += 0.1 * torch.randn(tensor.shape)
+    torch.save(weights, out)

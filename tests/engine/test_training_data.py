@@ -319,3 +319,15 @@ def test_images_evaluated_twice_are_rejected(tmp_path):
 def test_duplicate_class_is_rejected(tmp_path):
     with pytest.raises(ValueError, match="'cat' twice"):
         check_classes(dataset(file(tmp_path), ('cat', 'dog', 'cat')))
+
+
+def test_own_classes_of_a_data_set_may_repeat_a_name(tmp_path):
+    """ImageNet has two classes 'crane', a bird and a machine."""
+    mmpretrain = pytest.importorskip('mmpretrain.datasets')
+    lines = '\n'.join(f'{label}.jpg {label}' for label in range(3))
+    (tmp_path / 'train.txt').write_text(lines)
+    imagenet = mmpretrain.ImageNet(
+        data_root=str(tmp_path), ann_file='train.txt', data_prefix='', lazy_init=True
+    )
+    assert len(set(imagenet.metainfo['classes'])) == 999
+    check_classes(imagenet)

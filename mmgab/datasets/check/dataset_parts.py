@@ -11,7 +11,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
 from mmgab.config_types import type_name, type_of
-from mmgab.datasets.built_datasets import class_names, class_problem
+from mmgab.datasets.built_datasets import class_problem
 from mmgab.datasets.nested_datasets import inner_datasets
 
 from .findings import Finding
@@ -129,5 +129,5 @@ def check_wrappers(settings: Mapping, parts: Sequence[Part]) -> Iterator[Finding
 
 def has_labels(dataset: object) -> bool:
     """Return True if classes map to labels; with an open vocabulary they are text prompts."""
-    is_valid = class_problem(class_names(dataset)) is None
+    is_valid = class_problem(dataset) is None
     return is_valid and not getattr(dataset, 'return_classes', False)

@@ -39,7 +39,7 @@ def check_evaluator(
         parts: Datasets of the loader.
         reading: Settings for reading files.
     """
-    if any(class_problem(class_names(part.dataset)) for part in parts):
+    if any(class_problem(part.dataset) for part in parts):
         return
     scope = config.get('default_scope')
     for metric in _metrics(config.get(name) or []):

@@ -92,7 +92,7 @@ def _check(split: Split, part: Part, config: Config, reading: Reading) -> None:
     if split.name == TRAINING:
         split.add(check_detector(config, dataset))
         split.add(check_order(dataset.pipeline))
-    problem = class_problem(class_names(dataset))
+    problem = class_problem(dataset)
     if problem is not None:
         split.add([Finding('classes in metainfo are invalid', problem)])
     elif is_coco(dataset):
