@@ -1,6 +1,7 @@
 """Window partitioning, window attention and relative positions as functions of plain tensors."""
 
-from .attention_operator import mask_bias, split_heads, window_attention
+from . import flops as flops  # registers the formulas
+from .attention_operator import window_attention, window_attention_operator
 from .exported_windows import to_exported_tokens, to_exported_windows
 from .gaussian import GaussianFit, GaussianSplit, fit_gaussian, split_gaussian
 from .patch_diversity import contrastive_diversity, cosine_diversity
@@ -19,7 +20,14 @@ from .relative_position import (
 )
 from .tiled_attention_operator import tiled_attention
 from .tracing import is_backward_differentiated, is_exporting, is_transformed, remember
-from .windows import WindowGroup, WindowOrder, shift_mask, window_order
+from .windows import (
+    WindowGroup,
+    WindowOrder,
+    mask_bias,
+    shift_mask,
+    split_heads,
+    window_order,
+)
 
 __all__ = [
     'GaussianFit',
@@ -49,6 +57,7 @@ __all__ = [
     'to_exported_tokens',
     'to_exported_windows',
     'window_attention',
+    'window_attention_operator',
     'window_index',
     'window_of_index',
     'window_offsets',

@@ -1,63 +1,52 @@
-"""Window attention as a custom torch operator that saves only its inputs for backward.
+"""Window attention as a custom torch operator that saves its inputs for backward.
 
-Partitioned windows and attention probabilities are recomputed in backward. (PyTorch's own SDPA
-saves the probabilities on a CPU because the bias requires a gradient.) As a custom operator it is
-one node to ``torch.compile``, which need not trace how windows follow from the image size.
+Partitioned windows, and attention weights unless they are to be kept, are computed again in
+backward. (PyTorch's own SDPA saves the weights on a CPU because the bias requires a gradient.) As a
+custom operator it is one node to ``torch.compile``, which need not trace how windows follow from
+the image size. On a CPU it is unfused, in chunks of windows, which is faster than SDPA there.
 
 Double backward recomputes attention in differentiable operators. ``torch.func`` transforms and
 forward-mode differentiation do not support the operator, so callers check
 :func:`~.tracing.is_transformed` first.
 """
 
-import math
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.flop_counter import register_flop_formula
 
-from .tracing import is_backward_differentiated
-from .windows import WindowOrder, window_order
-
-
-class OperatorContext(Protocol):
-    """Autograd context passed from forward to backward; torch's own class declares less."""
-
-    geometry: tuple[Any, ...]  # the operator's arguments that are no tensors
-    saved_tensors: tuple[Any, ...]  # or None, as they were saved
-    needs_input_grad: Sequence[bool]
-
-    def save_for_backward(self, *tensors: Tensor | None) -> None:
-        """Save tensors for backward."""
-
-
-def mask_bias(bias: Tensor, mask: Tensor | None) -> Tensor:
-    """Set a bias to minus infinity where a query must not attend to a key.
-
-    Other Swin implementations add -100, which a large enough score can exceed.
-    """
-    return bias if mask is None else bias.masked_fill(mask, -math.inf)
+from .relative_position import in_dtype
+from .tracing import (
+    OperatorContext,
+    differentiable_grads,
+    is_backward_differentiated,
+    own_precision,
+)
+from .windows import (
+    WindowOrder,
+    heads_first,
+    mask_bias,
+    number_of_windows,
+    split_heads,
+    tokens_first_,
+    window_chunks,
+    window_order,
+)
 
 
-def split_heads(x: Tensor, parts: int, heads: int) -> tuple[Tensor, ...]:
-    """Split ``(windows, N, parts * heads * head_dim)`` into ``(windows, heads, N, head_dim)``."""
-    return x.unflatten(2, (parts, heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
-
-
-@torch.library.custom_op('mmgab::window_attention', mutates_args=())
 def window_attention(
     qkv: Tensor,
     padding: Tensor | None,
     bias: Tensor,
-    grid: list[int],
-    window_size: list[int],
-    shift: list[int],
+    grid: Sequence[int],
+    window_size: Sequence[int],
+    shift: Sequence[int],
     scale: float,
+    keeps_weights: bool = False,
 ) -> Tensor:
-    """Compute fused attention (SDPA) inside every window, one group of equal masks at a time.
+    """Compute attention inside every window of a token grid, as one operator.
 
     Args:
         qkv: Queries, keys and values of all tokens ``(B * H * W, 3 * C)``.
@@ -67,22 +56,59 @@ def window_attention(
         window_size: Height and width of a window.
         shift: Rows and columns by which windows are shifted.
         scale: Factor on the scores, before the bias.
+        keeps_weights: Save the attention weights for backward, where backward would compute them
+            again; on a CPU only.
 
     Returns:
         ``(B * H * W, C)``.
     """
+    geometry = list(grid), list(window_size), list(shift), scale
+    return window_attention_operator(qkv, padding, bias, *geometry, keeps_weights)[0]
+
+
+@torch.library.custom_op('mmgab::window_attention', mutates_args=())
+def window_attention_operator(
+    qkv: Tensor,
+    padding: Tensor | None,
+    bias: Tensor,
+    grid: list[int],
+    window_size: list[int],
+    shift: list[int],
+    scale: float,
+    keeps_weights: bool,
+) -> tuple[Tensor, Tensor]:
+    """Compute :func:`window_attention`: in chunks on a CPU, elsewhere SDPA for each mask.
+
+    Returns:
+        Tokens ``(B * H * W, C)``, and weights ``(windows, heads, N, N)`` or an empty tensor.
+    """
     order = _order(grid, window_size, shift, qkv)
-    q, k, v = split_heads(order.to_windows(qkv, padding), 3, len(bias))
+    windows, heads = order.to_windows(qkv, padding), len(bias)
     # Detached: for a bias that requires a gradient, SDPA would save the probabilities.
     bias = in_dtype(bias.detach(), qkv.dtype)
-    parts = []
+    is_cpu = qkv.device.type == 'cpu'
+    kept = qkv.new_empty(len(windows) if keeps_weights and is_cpu else 0, *bias.shape)
+    out = windows.new_empty(*windows.shape[:2], 1, heads, windows.shape[2] // 3 // heads)
     with own_precision(qkv):
-        for group in order.groups:
-            own = group.windows
-            masked = mask_bias(bias, group.mask).expand(len(q[own]), -1, -1, -1)
-            part = F.scaled_dot_product_attention(q[own], k[own], v[own], masked, scale=scale)
-            parts.append(part.transpose(1, 2))  # (windows, N, heads, head_dim)
-    return order.to_tokens(parts[0] if len(parts) == 1 else torch.cat(parts))
+        if not is_cpu:
+            q, k, v = split_heads(windows, 3, heads)
+            for group in order.groups:
+                own = group.windows
+                masked = mask_bias(bias, group.mask).expand(len(q[own]), -1, -1, -1)
+                part = F.scaled_dot_product_attention(q[own], k[own], v[own], masked, scale=scale)
+                out[own] = part.transpose(1, 2)[:, :, None]
+            return order.to_tokens(out), kept
+        for chunk in window_chunks(windows, bias):
+            q, k, v = heads_first(windows[chunk], 3, heads)
+            weights = _scores(q, k, bias, order, chunk, scale).exp_()
+            total = _row_sums(weights)
+            if not _is_in_range(total, weights.dtype):
+                weights, total = _shifted_exponentials(q, k, bias, order, chunk, scale)
+            if len(kept):
+                weights = torch.mul(weights, total.reciprocal_().to(q.dtype), out=kept[chunk])
+            attended = weights @ v if len(kept) else (weights @ v).div_(total)
+            tokens_first_(out[chunk], attended[None])
+    return order.to_tokens(out), kept
 
 
 @torch.library.custom_op('mmgab::window_attention_backward', mutates_args=())
@@ -91,86 +117,98 @@ def _window_attention_backward(
     qkv: Tensor,
     padding: Tensor | None,
     bias: Tensor,
+    kept: Tensor,
     grid: list[int],
     window_size: list[int],
     shift: list[int],
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Compute the gradients of ``qkv``, ``padding`` and ``bias``."""
-    order, heads = _order(grid, window_size, shift, qkv), len(bias)
-    q, k, v = (part.contiguous() for part in split_heads(order.to_windows(qkv, padding), 3, heads))
-    (grad_out,) = split_heads(order.to_windows(grad, None), 1, heads)
+    """Compute the gradients of ``qkv``, ``padding`` and ``bias``.
 
+    ``kept`` are the attention weights, or nothing, see :func:`window_attention_operator`.
+    """
+    order = _order(grid, window_size, shift, qkv)
+    windows, grad_out = order.to_windows(qkv, padding), order.to_windows(grad, None)
     with own_precision(qkv):
-        weights = _scores(q, k, bias, order, scale).softmax(dim=-1)
-        grad_qkv = qkv.new_empty(len(q), order.window_tokens, 3, heads, q.shape[-1])
-        grad_q, grad_k, grad_v = grad_qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        grad_v.copy_(weights.transpose(-2, -1) @ grad_out)
+        grad_windows, grad_bias = _window_gradients(
+            grad_out, windows, in_dtype(bias, qkv.dtype), kept, order, scale
+        )
+    rows = grad_windows.flatten(0, 1)  # (P, 3 * C)
+    grad_padding = rows.index_select(0, order.padding).sum(dim=0)
+    return order.to_tokens(grad_windows), grad_padding, grad_bias.to(bias.dtype)
+
+
+def _window_gradients(
+    grad: Tensor, windows: Tensor, bias: Tensor, kept: Tensor, order: WindowOrder, scale: float
+) -> tuple[Tensor, Tensor]:
+    """Compute the gradients of windows ``(windows, N, 3 * C)`` and of the bias."""
+    heads, tokens, _ = bias.shape
+    out = windows.new_empty(len(windows), tokens, 3, heads, windows.shape[2] // 3 // heads)
+    grad_bias = bias.new_zeros(bias.shape, dtype=_sum_dtype(bias))
+    for chunk in window_chunks(windows, bias):
+        q, k, v = heads_first(windows[chunk], 3, heads)
+        (grad_out,) = heads_first(grad[chunk], 1, heads)
+        weights = kept[chunk] if len(kept) else _weights(q, k, bias, order, chunk, scale)
+        grads = q.new_empty(3, *q.shape)
+        torch.matmul(weights.transpose(-2, -1), grad_out, out=grads[2])
         grad_weights = grad_out @ v.transpose(-2, -1)
         grad_scores = torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype)
-        grad_bias = grad_scores.sum(dim=0).to(bias.dtype)
-        grad_scores *= scale
-        grad_q.copy_(grad_scores @ k)
-        grad_k.copy_(grad_scores.transpose(-2, -1) @ q)
-
-    rows = grad_qkv.flatten(2).flatten(0, 1)  # (P, 3 * C)
-    grad_padding = rows.index_select(0, order.padding).sum(dim=0)
-    return order.to_tokens(grad_qkv), grad_padding, grad_bias
+        grad_bias += grad_scores.sum(dim=0)
+        _scaled_product(grad_scores, k, scale, grads[0])
+        _scaled_product(grad_scores.transpose(-2, -1), q, scale, grads[1])
+        tokens_first_(out[chunk], grads)
+    return out.flatten(2), grad_bias
 
 
-@window_attention.register_fake
-def _(qkv: Tensor, padding: Tensor | None, bias: Tensor, *geometry: object) -> Tensor:
-    return qkv.new_empty(qkv.shape[0], qkv.shape[1] // 3)
+@window_attention_operator.register_fake
+def _(
+    qkv: Tensor,
+    padding: Tensor | None,
+    bias: Tensor,
+    grid: list[int],
+    window_size: list[int],
+    shift: list[int],
+    scale: float,
+    keeps_weights: bool,
+) -> tuple[Tensor, Tensor]:
+    out = qkv.new_empty(qkv.shape[0], qkv.shape[1] // 3)
+    is_kept = keeps_weights and qkv.device.type == 'cpu'
+    windows = number_of_windows(grid, window_size) if is_kept else 0
+    return out, qkv.new_empty(windows, *bias.shape)
 
 
 @_window_attention_backward.register_fake
 def _(
-    grad: Tensor, qkv: Tensor, padding: Tensor | None, bias: Tensor, *geometry: object
+    grad: Tensor,
+    qkv: Tensor,
+    padding: Tensor | None,
+    bias: Tensor,
+    kept: Tensor,
+    *geometry: object,
 ) -> tuple[Tensor, Tensor, Tensor]:
     return qkv.new_empty(qkv.shape), qkv.new_empty(qkv.shape[1]), bias.new_empty(bias.shape)
 
 
-def _save_inputs(ctx: OperatorContext, inputs: tuple, output: Tensor) -> None:
-    qkv, padding, bias, grid, window_size, shift, scale = inputs
-    ctx.geometry = grid, window_size, shift, scale
-    ctx.save_for_backward(qkv, padding, bias)
+def _save(ctx: OperatorContext, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
+    qkv, padding, bias, *geometry, _ = inputs
+    ctx.geometry = tuple(geometry)
+    ctx.set_materialize_grads(False)  # of the weights
+    ctx.save_for_backward(qkv, padding, bias, output[1])
 
 
-def _backward(ctx: OperatorContext, grad: Tensor) -> tuple[Tensor | None, ...]:
-    qkv, padding, bias = ctx.saved_tensors
+def _backward(
+    ctx: OperatorContext, grad: Tensor | None, _: Tensor | None
+) -> tuple[Tensor | None, ...]:
+    qkv, padding, bias, kept = ctx.saved_tensors
+    if grad is None:
+        return (None,) * 8
     if is_backward_differentiated(grad):
         grads = differentiable_grads(unfused_window_attention, ctx, (qkv, padding, bias), grad)
-        return *grads, None, None, None, None
+        return *grads, *[None] * 5
     grad_qkv, grad_padding, grad_bias = _window_attention_backward(
-        grad, qkv, padding, bias, *ctx.geometry
+        grad, qkv, padding, bias, kept, *ctx.geometry
     )
-    return grad_qkv, None if padding is None else grad_padding, grad_bias, None, None, None, None
-
-
-def differentiable_grads(
-    attend: Callable[..., Tensor],
-    ctx: OperatorContext,
-    tensors: Sequence[Tensor | None],
-    grad: Tensor,
-) -> list[Tensor | None]:
-    """Compute gradients that are differentiable again.
-
-    Args:
-        attend: Attention in differentiable operators, with the operator's arguments.
-        ctx: The operator's context.
-        tensors: Its saved tensors, which checkpointing lets one read once.
-        grad: Gradient of the output.
-    """
-    needs = ctx.needs_input_grad[: len(tensors)]
-    with torch.enable_grad():
-        # Views cut the graph between them: padding and qkv both depend on the projection's bias.
-        views = [None if tensor is None else tensor.view_as(tensor) for tensor in tensors]
-        given = zip(views, needs, strict=True)
-        learned = [view for view, is_needed in given if is_needed and view is not None]
-        out = attend(*views, *ctx.geometry)
-        grads = torch.autograd.grad(out, learned, grad, create_graph=True, allow_unused=True)
-    found = iter(grads)
-    return [next(found) if is_needed else None for is_needed in needs]
+    return grad_qkv, None if padding is None else grad_padding, grad_bias, *[None] * 5
 
 
 def unfused_window_attention(
@@ -189,41 +227,7 @@ def unfused_window_attention(
     return order.to_tokens((scores.softmax(dim=-1).to(q.dtype) @ v).transpose(1, 2))
 
 
-window_attention.register_autograd(_backward, setup_context=_save_inputs)
-
-
-@register_flop_formula(torch.ops.mmgab.window_attention)
-def _flops(
-    qkv: list,
-    padding: list | None,
-    bias: list,
-    grid: list,
-    window_size: list,
-    *_: object,
-    **kw: object,
-) -> int:
-    return 2 * _matmul_flops(qkv, bias, grid, window_size)  # scores, values
-
-
-@register_flop_formula(torch.ops.mmgab.window_attention_backward)
-def _flops_backward(
-    grad: list,
-    qkv: list,
-    padding: list | None,
-    bias: list,
-    grid: list,
-    window_size: list,
-    *_: object,
-    **kw: object,
-) -> int:
-    return 5 * _matmul_flops(qkv, bias, grid, window_size)  # recomputed scores, four gradients
-
-
-def _matmul_flops(qkv: list, bias: list, grid: list, window_size: list) -> int:
-    """Count the FLOPs of all windows' scores: two for each pair of tokens and channel."""
-    batch, height, width = grid
-    windows = batch * math.ceil(height / window_size[0]) * math.ceil(width / window_size[1])
-    return 2 * windows * bias[1] * bias[2] * (qkv[1] // 3)
+window_attention_operator.register_autograd(_backward, setup_context=_save)
 
 
 def _order(
@@ -234,28 +238,59 @@ def _order(
     return window_order(batch, (height, width), window, by, device=like.device, by_kind=by_kind)
 
 
-def _scores(q: Tensor, k: Tensor, bias: Tensor, order: WindowOrder, scale: float) -> Tensor:
-    """Compute scaled, biased and masked scores ``(windows, heads, N, N)``."""
-    windows, heads, tokens, _ = q.shape
-    scores = q.new_empty(windows, heads, tokens, tokens)
-    bias = in_dtype(bias, q.dtype)
+def _scores(
+    q: Tensor, k: Tensor, bias: Tensor, order: WindowOrder, chunk: slice, scale: float
+) -> Tensor:
+    """Compute scaled, biased and masked scores ``(windows, heads, N, N)`` of a chunk."""
+    scores = q.new_empty(*q.shape[:3], q.shape[2])
     for group in order.groups:
-        scores[group.windows] = mask_bias(bias, group.mask)
-    products = scores.flatten(0, 1)
-    products.baddbmm_(q.flatten(0, 1), k.flatten(0, 1).transpose(1, 2), alpha=scale)
+        start = max(group.windows.start, chunk.start) - chunk.start
+        stop = min(group.windows.stop, chunk.stop) - chunk.start
+        if start < stop:
+            scores[start:stop] = mask_bias(bias, group.mask)
+    scores.flatten(0, 1).baddbmm_(q.flatten(0, 1), k.flatten(0, 1).transpose(1, 2), alpha=scale)
     return scores
 
 
-def own_precision(like: Tensor) -> AbstractContextManager:
-    """Disable autocast on the device of a tensor."""
-    device = like.device.type
-    is_known = torch.amp.is_autocast_available(device)
-    return torch.autocast(device, enabled=False) if is_known else nullcontext()
+def _row_sums(weights: Tensor) -> Tensor:
+    return weights.sum(dim=-1, keepdim=True, dtype=_sum_dtype(weights))
 
 
-def in_dtype(bias: Tensor, dtype: torch.dtype) -> Tensor:
-    """Cast a bias, clamped to half the dtype's range so that adding scores cannot overflow."""
-    if bias.dtype == dtype:
-        return bias
-    limit = torch.finfo(dtype).max / 2
-    return bias.clamp(-limit, limit).to(dtype)
+def _is_in_range(total: Tensor, dtype: torch.dtype) -> bool:
+    """Return True if exponentials of scores need no shift, from the sums of their rows.
+
+    Then also weights far below the largest of their row are accurate. False for NaN.
+    """
+    (smallest, largest), limits = total.aminmax(), torch.finfo(dtype)
+    return bool((limits.tiny**0.5 < smallest) & (largest < limits.max**0.5))
+
+
+def _shifted_exponentials(*of_chunk: Any) -> tuple[Tensor, Tensor]:
+    """Compute exponentials of :func:`_scores` minus the maximum of their row, and row sums.
+
+    torch's search for the maxima takes as long as the rest of the attention of a chunk.
+    """
+    weights = _scores(*of_chunk)
+    weights.sub_(weights.amax(dim=-1, keepdim=True)).exp_()
+    return weights, _row_sums(weights)
+
+
+def _weights(q: Tensor, *of_chunk: Any) -> Tensor:
+    """Compute attention weights ``(windows, heads, N, N)``, from the arguments of _scores."""
+    if q.device.type != 'cpu':  # where looking at sums waits for the device
+        return _scores(q, *of_chunk).softmax(dim=-1)
+    weights = _scores(q, *of_chunk).exp_()
+    total = _row_sums(weights)
+    if not _is_in_range(total, weights.dtype):
+        weights, total = _shifted_exponentials(q, *of_chunk)
+    return weights.mul_(total.reciprocal_().to(weights.dtype))
+
+
+def _scaled_product(a: Tensor, b: Tensor, scale: float, out: Tensor) -> None:
+    """Write ``scale * a @ b`` into ``out``, all ``(windows, heads, ...)``."""
+    rows = out.flatten(0, 1)
+    torch.baddbmm(rows, a.flatten(0, 1), b.flatten(0, 1), beta=0, alpha=scale, out=rows)
+
+
+def _sum_dtype(x: Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)

@@ -265,3 +265,11 @@ def window_of_index(index: Tensor) -> tuple[int, int] | None:
     steps_down = (first_column.diff() != 1).nonzero()
     width = int(steps_down[0]) + 1 if len(steps_down) else tokens
     return (tokens // width, width)
+
+
+def in_dtype(bias: Tensor, dtype: torch.dtype) -> Tensor:
+    """Cast a bias, clamped to half the dtype's range so that adding scores cannot overflow."""
+    if bias.dtype == dtype:
+        return bias
+    limit = torch.finfo(dtype).max / 2
+    return bias.clamp(-limit, limit).to(dtype)

@@ -15,17 +15,15 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.flop_counter import register_flop_formula
 
-from .attention_operator import (
+from .relative_position import add_pairs_, in_dtype, pairs_of_table
+from .tracing import (
     OperatorContext,
     differentiable_grads,
-    in_dtype,
+    is_backward_differentiated,
     own_precision,
-    split_heads,
 )
-from .relative_position import add_pairs_, pairs_of_table
-from .tracing import is_backward_differentiated
+from .windows import split_heads
 
 _QUERIES = 256  # of a tile; its scores are heads * _QUERIES * H * W values an image
 
@@ -166,24 +164,6 @@ def _unfused_attention(
 
 
 tiled_attention.register_autograd(_backward, setup_context=_save_inputs)
-
-
-@register_flop_formula(torch.ops.mmgab.tiled_attention)
-def _flops(qkv: list, table: list | None, grid: list, *_: object, **kw: object) -> int:
-    return 2 * _matmul_flops(qkv, grid)  # scores, values
-
-
-@register_flop_formula(torch.ops.mmgab.tiled_attention_backward)
-def _flops_backward(
-    grad: list, qkv: list, table: list | None, grid: list, *_: object, **kw: object
-) -> int:
-    return 5 * _matmul_flops(qkv, grid)  # recomputed scores, four gradients
-
-
-def _matmul_flops(qkv: list, grid: list) -> int:
-    """Count the FLOPs of all scores: two for each pair of tokens and channel."""
-    batch, height, width = grid
-    return 2 * batch * (height * width) ** 2 * (qkv[1] // 3)
 
 
 def _split(qkv: Tensor, grid: list[int], heads: int) -> tuple[Tensor, Tensor, Tensor]:

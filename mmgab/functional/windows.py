@@ -10,13 +10,16 @@ corner), and one mask per kind serves images of any size.
 Sizes are ``(height, width)`` pairs in tokens.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .tracing import is_transformed, remember
+
+_CHUNK_BYTES = 4 * 2**20  # of scores; other sizes from 2 to 8 MiB are as fast
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,58 @@ class WindowOrder:
     def to_tokens(self, windows: Tensor) -> Tensor:
         """Reverse windows ``(windows, N, ...)`` to tokens ``(B * H * W, C)``, without padding."""
         return windows.flatten(2).flatten(0, 1).index_select(0, self.slots)
+
+
+def mask_bias(bias: Tensor, mask: Tensor | None) -> Tensor:
+    """Set a bias to minus infinity where a query must not attend to a key.
+
+    Other Swin implementations add -100, which a large enough score can exceed.
+    """
+    return bias if mask is None else bias.masked_fill(mask, -math.inf)
+
+
+def split_heads(x: Tensor, parts: int, heads: int) -> tuple[Tensor, ...]:
+    """Split ``(windows, N, parts * heads * head_dim)`` into ``(windows, heads, N, head_dim)``."""
+    return x.unflatten(2, (parts, heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+
+
+def heads_first(x: Tensor, parts: int, heads: int) -> Tensor:
+    """Copy ``(windows, N, parts * heads * head_dim)`` to ``(parts, windows, heads, N, head_dim)``.
+
+    Numbers are copied as 64-bit integers if possible: torch copies short rows one by one.
+    """
+    x = x.unflatten(2, (parts, heads, -1)).permute(2, 0, 3, 1, 4)
+    is_wide = x.shape[-1] * x.element_size() % 8 == 0
+    return x.view(torch.int64).contiguous().view(x.dtype) if is_wide else x.contiguous()
+
+
+def tokens_first_(out: Tensor, x: Tensor) -> None:
+    """Reverse :func:`heads_first`, into ``out``, ``(windows, N, parts, heads, head_dim)``."""
+    if x.shape[-1] * x.element_size() % 8 == 0:
+        out, x = out.view(torch.int64), x.view(torch.int64)
+    out.copy_(x.permute(1, 3, 0, 2, 4))
+
+
+def window_chunks(windows: Tensor, bias: Tensor) -> Iterator[slice]:
+    """Yield slices of windows: on a CPU of equal size, a single one on other devices.
+
+    Args:
+        windows: ``(windows, N, ...)``.
+        bias: ``(heads, N, N)``, of the scores of one window.
+    """
+    number = 1
+    if windows.device.type == 'cpu':
+        scores = len(windows) * bias.numel() * windows.element_size()
+        number = min(max(math.ceil(scores / _CHUNK_BYTES), 1), max(len(windows), 1))
+    size = math.ceil(len(windows) / number)
+    for start in range(0, len(windows), size or 1):
+        yield slice(start, min(start + size, len(windows)))
+
+
+def number_of_windows(grid: Sequence[int], window_size: Sequence[int]) -> int:
+    """Return the number of windows."""
+    batch, height, width = grid
+    return batch * math.ceil(height / window_size[0]) * math.ceil(width / window_size[1])
 
 
 def window_coordinates(

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from mmgab.functional import gaussian_table, pairs_of_table, relative_offsets, table_of_pairs
-from mmgab.functional.attention_operator import (
+from mmgab.functional.attention_operator import unfused_window_attention
+from mmgab.functional.tracing import (
     OperatorContext,
     differentiable_grads,
-    unfused_window_attention,
+    is_backward_differentiated,
 )
-from mmgab.functional.tracing import is_backward_differentiated
 
 MAX_WINDOW = 16  # tokens of a side
 HEAD_DIMS = (16, 64)

@@ -14,7 +14,7 @@ from mmgab.functional import (
     split_heads,
     to_exported_tokens,
     to_exported_windows,
-    window_attention,
+    window_attention_operator,
     window_offsets,
     window_order,
 )
@@ -51,7 +51,11 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
         gaussian: The Gaussian term of the bias, or None.
         local: The gated positional attention (:class:`~.gated_attention.LocalPosition`), or None.
         position_terms: Names of the child modules that are terms of the bias; a child may be None.
+        keeps_weights: Save the attention weights for backward on a CPU in reduced precision, where
+            computing them again takes long for the memory that it saves.
     """
+
+    keeps_weights = True
 
     def __init__(
         self,
@@ -112,7 +116,9 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
                 out = triton_window_attention(qkv, padding, *bias_parts(self, window, x), *sizes)
             else:
                 bias = self.position_bias(window, x)  # (heads, N, N)
-                out = window_attention(qkv, padding, bias, grid, window, shift, self.scale)
+                keeps = self.keeps_weights and qkv.itemsize <= 2 and torch.is_grad_enabled()
+                geometry = (grid, window, shift, self.scale)
+                out, _ = window_attention_operator(qkv, padding, bias, *geometry, keeps)
         else:
             # Windows row by row, as in other Swin implementations, for hooks on the weights.
             order = window_order(len(x), (height, width), window, shift, x.device, by_kind=False)
@@ -122,7 +128,7 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
             if self.local is not None:
                 weights = mix_weights(weights, *self.local_scores(window, x.device), mask)
             out = order.to_tokens((self.attn_drop(weights) @ v).transpose(1, 2))
-        return self.proj_drop(self.proj(out.reshape(x.shape)))
+        return self.proj_drop(apply_linear(self.proj, out.reshape(x.shape)))
 
     def weights(self, q: Tensor, k: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
         """Compute attention weights from scaled and biased scores.

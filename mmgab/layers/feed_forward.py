@@ -26,6 +26,9 @@ from .fused_norms import (
     weight_grad,
 )
 from .initial_values import DrawsInitialValues, draw_linear_
+from .onednn_linear import fast_linear
+
+_CHUNK_BYTES = 4 * 2**20  # of hidden activations
 
 
 class FeedForward(DrawsInitialValues, ReadsNormed):
@@ -116,11 +119,40 @@ def feed_forward(
     """
     (expand, contract), (expand_bias, contract_bias) = weights, biases
     if not torch.is_grad_enabled():
-        hidden = F.linear(normed, expand, expand_bias)
-        return F.linear(torch.ops.aten.gelu_(hidden), contract, contract_bias)
+        x, expand_cast, bias, contract_cast, last = autocast(
+            normed, expand, expand_bias, contract, contract_bias
+        )
+        assert x is not None
+        assert expand_cast is not None
+        assert contract_cast is not None
+        return _infer(x, expand_cast, bias, contract_cast, last)
     assert norm is not None
     tensors = autocast(normed, expand, expand_bias, contract, contract_bias)
     return _FeedForward.apply(keep_hidden, normed.dtype, *tensors, *norm)
+
+
+def _infer(
+    normed: Tensor,
+    expand: Tensor,
+    expand_bias: Tensor | None,
+    contract: Tensor,
+    contract_bias: Tensor | None,
+) -> Tensor:
+    """Compute :func:`feed_forward` without gradients, on a CPU in chunks of tokens.
+
+    The hidden activations of a chunk fit the caches; a chunk has several times as many tokens as
+    the layer has channels, because each chunk reads the weights.
+    """
+    hidden, channels = expand.shape
+    tokens = normed.reshape(-1, channels)
+    size = len(tokens)
+    if normed.device.type == 'cpu':
+        size = max(_CHUNK_BYTES // (hidden * normed.element_size()), 8 * channels)
+    parts = []
+    for rows in tokens.split(size or 1):
+        activated = fast_linear(rows, expand, expand_bias, 'gelu')
+        parts.append(fast_linear(activated, contract, contract_bias))
+    return (parts[0] if len(parts) == 1 else torch.cat(parts)).view(normed.shape)
 
 
 class _FeedForward(Function):
@@ -139,12 +171,12 @@ class _FeedForward(Function):
         norm_bias: Tensor | None,
         eps: float,
     ) -> Tensor:
-        hidden = F.linear(normed, expand, expand_bias)
+        hidden = fast_linear(normed, expand, expand_bias)
         kept = hidden if keep_hidden else None
         norm = (x, norm_weight, norm_bias)
         ctx.save_for_backward(expand, expand_bias, contract, kept, *norm)
         ctx.norm_dtype, ctx.eps = norm_dtype, eps
-        return F.linear(F.gelu(hidden), contract, contract_bias)
+        return fast_linear(F.gelu(hidden), contract, contract_bias)
 
     @staticmethod
     def backward(ctx: NormContext, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -156,7 +188,7 @@ class _FeedForward(Function):
         norm = NormInputs(inputs[0], inputs[1], inputs[2], ctx.eps)
         normed = norm.norm(ctx.norm_dtype).to(grad.dtype)
         if hidden is None or is_differentiated:  # a saved tensor has no autograd history
-            hidden = F.linear(normed, expand, expand_bias)
+            hidden = fast_linear(normed, expand, expand_bias)
         activated = F.gelu(hidden)
         grad_contract = weight_grad(grad, activated) if needs_contract else None
         if is_differentiated:

@@ -20,6 +20,8 @@ from torch.nn.modules import module as every_module
 
 from mmgab.functional import is_transformed
 
+from .onednn_linear import fast_linear
+
 Kind = TypeVar('Kind', bound=nn.Module)
 
 _INPUTS = '_mmgab_norm_inputs'  # attribute of a norm's output
@@ -97,8 +99,15 @@ def norm_inputs(normed: Tensor) -> NormInputs | None:
 
 def apply_linear(linear: nn.Module, normed: Tensor) -> Tensor:
     """Compute ``linear(normed)``; backward recomputes the norm if its inputs are recorded."""
+    if not has_lean_form(linear, nn.Linear):
+        return linear(normed)
+    if not torch.is_grad_enabled():
+        x, weight, bias = autocast(normed, linear.weight, linear.bias)
+        assert x is not None
+        assert weight is not None
+        return fast_linear(x, weight, bias)
     inputs = norm_inputs(normed)
-    if inputs is None or not has_lean_form(linear, nn.Linear):
+    if inputs is None:
         return linear(normed)
     return normed_linear(normed, inputs, linear.weight, linear.bias)
 
@@ -176,7 +185,7 @@ class _NormedLinear(Function):
     ) -> Tensor:
         ctx.save_for_backward(weight, x, norm_weight, norm_bias)
         ctx.norm_dtype, ctx.eps = norm_dtype, eps
-        return F.linear(normed, weight, bias)
+        return fast_linear(normed, weight, bias)
 
     @staticmethod
     def backward(ctx: NormContext, grad: Tensor) -> tuple[Tensor | None, ...]:

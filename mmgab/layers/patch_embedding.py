@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
+from mmgab.functional import is_exporting, is_transformed
+
 from .image import check_image
 
 
@@ -48,7 +50,10 @@ class PatchEmbedding(nn.Module):
             ValueError: If the images have another shape.
         """
         check_image(x, self.projection)
-        x = self.projection(pad_to_patches(x, self.patch_size))  # (B, C, H, W)
+        x = pad_to_patches(x, self.patch_size)
+        if x.device.type == 'cpu' and not (is_exporting() or is_transformed()):
+            x = x.contiguous(memory_format=torch.channels_last)  # tokens follow without a copy
+        x = self.projection(x)  # (B, C, H, W)
         hw_shape = (x.shape[2], x.shape[3])
         return self.norm(x.flatten(2).transpose(1, 2)), hw_shape
 

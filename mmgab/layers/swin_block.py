@@ -31,7 +31,8 @@ class SwinBlock(nn.Module):
         act_cfg: Activation of the feed-forward network.
         norm_cfg: Norm layers.
         with_cp: Activation checkpointing: True has the stage recompute the block in backward;
-            ``'selective'`` recomputes only the hidden activations of the feed-forward network.
+            ``'selective'`` recomputes only the hidden activations of the feed-forward network, and
+            the attention weights where they would be saved.
         broadcast: A class of :mod:`~.context_broadcast`, the last step of the feed-forward
             network; None for no Context Broadcasting.
         attention: Further arguments of :class:`~.window_attention.WindowMSA`.
@@ -58,6 +59,8 @@ class SwinBlock(nn.Module):
         self.attn = ShiftWindowMSA(
             embed_dims, num_heads, window_size, shift, proj_drop_rate=drop_rate, **attention
         )
+        if with_cp == 'selective':
+            self.attn.w_msa.keeps_weights = False
         self.norm2 = build_norm_layer(norm_cfg, embed_dims)[1]
         self.ffn = FeedForward(
             embed_dims,

@@ -12,27 +12,22 @@ image, 12 blocks with global attention.
 """
 
 import argparse
-import ctypes
 import json
 import math
-import os
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from mmgab.layers.grid_attention import GridMSA
 from mmgab.models import ViTGAB
 from projects.markdown import markdown_table
 
+from .own_process import measure, measure_in_process
+
 BASELINE = 'none'
-SIDE = 16  # pixels of a patch
-SMALLEST = 64  # pixels of the first image
+MODULE = 'projects.benchmark.global_attention'
 
 
 class AllPairsMSA(GridMSA):
@@ -93,45 +88,6 @@ NETWORKS: dict[str, Callable[[int], nn.Module]] = {
 }
 
 
-def memory(field: str) -> float:
-    """Return ``VmRSS`` or ``VmHWM`` of this process in MiB."""
-    lines = Path('/proc/self/status').read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
-
-
-def measure(name: str, size: int, is_training: bool) -> dict[str, float]:
-    """Run a network in this process; return seconds and peak memory of the last run."""
-    torch.manual_seed(0)
-
-    def run(model: nn.Module, size: int) -> None:
-        with torch.set_grad_enabled(is_training):
-            out = model(torch.rand(1, 3, size, size))
-            features = out[0] if isinstance(out, (tuple, list)) else out
-            if is_training:
-                features.square().mean().backward()
-
-    run(NETWORKS[name](SMALLEST), SMALLEST)  # loads libraries
-    model = NETWORKS[name](size).train(is_training)
-    ctypes.CDLL(None).malloc_trim(0)
-    before = memory('VmRSS')
-    run(model, size)
-    ctypes.CDLL(None).malloc_trim(0)
-    os.write(os.open('/proc/self/clear_refs', os.O_WRONLY), b'5')  # resets VmHWM
-    start = time.perf_counter()
-    run(model, size)
-    return dict(seconds=time.perf_counter() - start, mebibytes=memory('VmHWM') - before)
-
-
-def measure_in_process(name: str, size: int, is_training: bool) -> dict:
-    """Call :func:`measure` in a process of its own."""
-    words = ['--measure', name, '--sizes', str(size)] + ['--training'] * is_training
-    command = [sys.executable, '-W', 'ignore', '-m', 'projects.benchmark.global_attention', *words]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f'{name} failed: {done.stderr[-2000:]}')
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def growth(results: dict[int, dict[str, dict]], name: str) -> float:
     """Return the exponent, in tokens, of memory over that without a bias plus its own attention."""
     sizes = sorted(results)
@@ -164,7 +120,7 @@ def report(results: dict[int, dict[str, dict]], title: str) -> str:
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
-        prog='python -m projects.benchmark.global_attention',
+        prog=f'python -m {MODULE}',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -180,7 +136,7 @@ def main() -> None:
     """Measure inference and training steps and print tables."""
     args = parse_args()
     if args.measure:
-        print(json.dumps(measure(args.measure, args.sizes[0], args.training)))
+        print(json.dumps(measure(NETWORKS[args.measure], args.sizes[0], args.training)))
         return
     names = list(dict.fromkeys((BASELINE, *args.only)))
     for is_training in (True,) if args.training else (False, True):
@@ -190,7 +146,7 @@ def main() -> None:
             for number in range(args.rounds):
                 for name in names:
                     print(f'{size}: round {number + 1}, {name}', file=sys.stderr)
-                    one = measure_in_process(name, size, is_training)
+                    one = measure_in_process(MODULE, name, size, is_training)
                     found[name]['times'].append(one['seconds'])
                     found[name]['memory'].append(one['mebibytes'])
             results[size] = {
