@@ -57,11 +57,11 @@ def plain(operator):
 
 @pytest.mark.parametrize('name', NETWORKS)
 def test_forward_neither_synchronises_nor_copies_between_devices(name):
+    windows = plain(attention_operator.window_attention_operator)
+    tiles = plain(tiled_attention_operator.tiled_attention)
     with (
-        patch.object(attention, 'window_attention', plain(attention_operator.window_attention)),
-        patch.object(
-            grid_attention, 'tiled_attention', plain(tiled_attention_operator.tiled_attention)
-        ),
+        patch.object(attention, 'window_attention_operator', windows),
+        patch.object(grid_attention, 'tiled_attention', tiles),
     ):
         model = NETWORKS[name]().to('meta')
         image = torch.rand(2, 3, 61, 45, device='meta')
@@ -81,7 +81,7 @@ def test_backward_operators_neither_synchronise_nor_copy_between_devices():
     bias, table = torch.rand(2, 9, 9, device='meta'), torch.rand(99, 2, device='meta')
     with DeviceWatch() as watch:
         plain(attention_operator._window_attention_backward)(
-            grad, qkv, padding, bias, [2, 5, 6], [3, 3], [1, 1], 1.0
+            grad, qkv, padding, bias, bias.new_empty(0, *bias.shape), [2, 5, 6], [3, 3], [1, 1], 1.0
         )
         plain(tiled_attention_operator._tiled_attention_backward)(
             grad, qkv, table, [2, 5, 6], 2, 1.0
