@@ -27,6 +27,7 @@ from .tracing import (
 from .windows import (
     WindowOrder,
     heads_first,
+    is_in_chunks,
     mask_bias,
     number_of_windows,
     split_heads,
@@ -77,7 +78,7 @@ def window_attention_operator(
     scale: float,
     keeps_weights: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Compute :func:`window_attention`: in chunks on a CPU, elsewhere SDPA for each mask.
+    """Compute :func:`window_attention`: in chunks on a CPU, otherwise SDPA for each mask.
 
     Returns:
         Tokens ``(B * H * W, C)``, and weights ``(windows, heads, N, N)`` or an empty tensor.
@@ -86,11 +87,11 @@ def window_attention_operator(
     windows, heads = order.to_windows(qkv, padding), len(bias)
     # Detached: for a bias that requires a gradient, SDPA would save the probabilities.
     bias = in_dtype(bias.detach(), qkv.dtype)
-    is_cpu = qkv.device.type == 'cpu'
-    kept = qkv.new_empty(len(windows) if keeps_weights and is_cpu else 0, *bias.shape)
+    is_chunked = is_in_chunks(qkv, bias)
+    kept = qkv.new_empty(len(windows) if keeps_weights and is_chunked else 0, *bias.shape)
     out = windows.new_empty(*windows.shape[:2], 1, heads, windows.shape[2] // 3 // heads)
     with own_precision(qkv):
-        if not is_cpu:
+        if not is_chunked:
             q, k, v = split_heads(windows, 3, heads)
             for group in order.groups:
                 own = group.windows
@@ -172,7 +173,7 @@ def _(
     keeps_weights: bool,
 ) -> tuple[Tensor, Tensor]:
     out = qkv.new_empty(qkv.shape[0], qkv.shape[1] // 3)
-    is_kept = keeps_weights and qkv.device.type == 'cpu'
+    is_kept = keeps_weights and is_in_chunks(qkv, bias)
     windows = number_of_windows(grid, window_size) if is_kept else 0
     return out, qkv.new_empty(windows, *bias.shape)
 
@@ -275,9 +276,10 @@ def _shifted_exponentials(*of_chunk: Any) -> tuple[Tensor, Tensor]:
     return weights, _row_sums(weights)
 
 
-def _weights(q: Tensor, *of_chunk: Any) -> Tensor:
+def _weights(q: Tensor, k: Tensor, bias: Tensor, *others: Any) -> Tensor:
     """Compute attention weights ``(windows, heads, N, N)``, from the arguments of _scores."""
-    if q.device.type != 'cpu':  # where looking at sums waits for the device
+    of_chunk = (k, bias, *others)
+    if not is_in_chunks(q, bias):  # elsewhere than on a CPU, looking at sums waits for the device
         return _scores(q, *of_chunk).softmax(dim=-1)
     weights = _scores(q, *of_chunk).exp_()
     total = _row_sums(weights)

@@ -119,19 +119,29 @@ def tokens_first_(out: Tensor, x: Tensor) -> None:
     out.copy_(x.permute(1, 3, 0, 2, 4))
 
 
+def is_in_chunks(windows: Tensor, bias: Tensor) -> bool:
+    """Return True if windows are to be processed in chunks: on a CPU, if the scores of one fit.
+
+    Args:
+        windows: Queries, keys and values.
+        bias: ``(heads, N, N)``, of the scores of one window.
+    """
+    return windows.device.type == 'cpu' and bias.numel() * windows.element_size() <= _CHUNK_BYTES
+
+
 def window_chunks(windows: Tensor, bias: Tensor) -> Iterator[slice]:
-    """Yield slices of windows: on a CPU of equal size, a single one on other devices.
+    """Yield slices of windows: chunks of equal size, or all (:func:`is_in_chunks`).
 
     Args:
         windows: ``(windows, N, ...)``.
         bias: ``(heads, N, N)``, of the scores of one window.
     """
     number = 1
-    if windows.device.type == 'cpu':
+    if is_in_chunks(windows, bias):
         scores = len(windows) * bias.numel() * windows.element_size()
-        number = min(max(math.ceil(scores / _CHUNK_BYTES), 1), max(len(windows), 1))
-    size = math.ceil(len(windows) / number)
-    for start in range(0, len(windows), size or 1):
+        number = max(math.ceil(scores / _CHUNK_BYTES), 1)
+    size = max(math.ceil(len(windows) / number), 1)
+    for start in range(0, len(windows), size):
         yield slice(start, min(start + size, len(windows)))
 
 

@@ -51,14 +51,14 @@ def in_operator(qkv, padding, bias, grid, window, shift, keeps_weights=False):
     return window_attention(qkv, padding, bias, *geometry, keeps_weights)
 
 
-@pytest.mark.parametrize('chunk_bytes', [1, 4000, 2**30])
+@pytest.mark.parametrize('chunk_bytes', [1, 600, 4000, 2**30])
 @pytest.mark.parametrize('keeps_weights', [True, False])
 @pytest.mark.parametrize('with_padding', [True, False])
 @pytest.mark.parametrize(('grid', 'window', 'shift'), LAYOUTS)
 def test_operator_equals_softmax_attention(
     grid, window, shift, with_padding, keeps_weights, chunk_bytes, monkeypatch
 ):
-    """Chunks of one window, of some, and a single one."""
+    """No chunks (SDPA), chunks of one window, of some, and a single one."""
     monkeypatch.setattr('mmgab.functional.windows._CHUNK_BYTES', chunk_bytes)
     tensors = inputs(grid, window, with_padding)
     learned = [tensor for tensor in tensors if tensor is not None]
