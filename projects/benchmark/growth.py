@@ -1,7 +1,7 @@
 """Measure how time and peak memory of Swin-S and ViT-S grow with the area of the image.
 
 Examples:
-    python -m projects.benchmark.growth                      # 256 to 1024 pixels, 25 minutes
+    python -m projects.benchmark.growth                      # 256 to 1024 pixels, 20 minutes
     python -m projects.benchmark.growth --sizes 256 512 --rounds 1
 
 One square image, single precision. Each measurement is a process of its own, see
@@ -79,6 +79,7 @@ def parse_args() -> argparse.Namespace:
     sizes = [256, 512, 1024]
     parser.add_argument('--sizes', type=int, nargs='+', default=sizes, help=f'default: {sizes}')
     parser.add_argument('--rounds', type=int, default=2, help='default: 2')
+    parser.add_argument('--only', nargs='+', choices=list(NETWORKS), default=list(NETWORKS))
     parser.add_argument('--measure', choices=list(NETWORKS), help=argparse.SUPPRESS)
     parser.add_argument('--training', action='store_true', help='measure training steps alone')
     args = parser.parse_args()
@@ -94,10 +95,10 @@ def main() -> None:
         print(json.dumps(measure(NETWORKS[args.measure], args.sizes[0], args.training)))
         return
     for is_training in (True,) if args.training else (False, True):
-        found: dict[str, dict[int, list]] = {name: {} for name in NETWORKS}
+        found: dict[str, dict[int, list]] = {name: {} for name in args.only}
         for size in sorted(set(args.sizes)):
             for number in range(args.rounds):
-                for name in NETWORKS:
+                for name in args.only:
                     print(f'{size}: round {number + 1}, {name}', file=sys.stderr)
                     one = measure_in_process(MODULE, name, size, is_training)
                     found[name].setdefault(size, []).append(one)

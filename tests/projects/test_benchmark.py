@@ -52,3 +52,11 @@ def test_unknown_library_is_reported(capsys, monkeypatch):
     code, output = call(TOOL, ('--against', 'keras'), capsys, monkeypatch)
     assert code == 2
     assert "invalid choice: 'keras'" in output
+
+
+def test_growth_is_measured_in_processes_of_their_own():
+    sizes = ('--sizes', '64', '96', '--rounds', '1', '--only', 'Swin-S, mmdet')
+    lines = run_tool('projects.benchmark.growth', *sizes).splitlines()
+    rows = [line for line in lines if line.startswith('| Swin-S, mmdet')]
+    assert len(rows) == 2  # inference, training step
+    assert all(row.count(' MiB') == 2 for row in rows)
