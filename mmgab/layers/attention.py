@@ -230,7 +230,7 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
 
     @property
     def is_fused(self) -> bool:
-        """True if attention is fused (SDPA), False if it is unfused (eager).
+        """True if attention is one operator (SDPA; chunks on a CPU), False if unfused (eager).
 
         Attention is unfused with ``attn_backend='explicit'``, with gates, with active attention
         dropout, with hooks on the softmax or dropout, in a subclass that overrides :meth:`weights`,

@@ -69,7 +69,8 @@ class SwinGAB(Backbone):
         norm_cfg: All norm layers.
         with_cp: Activation checkpointing. True recomputes complete blocks in backward;
             ``'selective'`` recomputes only the hidden activations of their feed-forward networks,
-            which are two fifths of a block's saved memory and one ninth of its compute.
+            which are two fifths of a block's saved memory and one ninth of its compute, and
+            attention weights that would be saved.
         pretrained: Deprecated: ``init_cfg=dict(type='Pretrained', checkpoint=...)``.
         convert_weights: Deprecated, has no effect: the layout of a checkpoint is detected.
         frozen_stages: 0 freezes the patch embedding, ``n`` also the first ``n`` stages with their
@@ -78,8 +79,9 @@ class SwinGAB(Backbone):
             :func:`mmgab.checkpoints.load`, which documents the supported files.
         gab_cfg: Arguments of :class:`~mmgab.layers.gaussian_bias.GaussianBias`, the same for all
             layers, by default the paper's; ``None`` is the baseline Swin without a Gaussian.
-        attn_backend: Attention implementation. ``'sdpa'`` is fused
-            (``scaled_dot_product_attention``) and saves only its inputs for backward;
+        attn_backend: Attention implementation. ``'sdpa'`` is one operator
+            (``scaled_dot_product_attention``; on a CPU chunks of windows) that saves its inputs for
+            backward, and on a CPU in reduced precision the attention weights;
             ``'triton'`` is fused in mmgab's own kernels for NVIDIA GPUs (:mod:`mmgab.kernels`);
             ``'explicit'`` is unfused (eager) and saves the probabilities; ``'auto'`` is ``'sdpa'``
             wherever the settings allow it.
