@@ -155,8 +155,9 @@ def _window_gradients(
         grad_weights = grad_out @ v.transpose(-2, -1)
         grad_scores = torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype)
         grad_bias += grad_scores.sum(dim=0)
-        _scaled_product(grad_scores, k, scale, grads[0])
-        _scaled_product(grad_scores.transpose(-2, -1), q, scale, grads[1])
+        grad_scores *= scale
+        torch.matmul(grad_scores, k, out=grads[0])
+        torch.matmul(grad_scores.transpose(-2, -1), q, out=grads[1])
         tokens_first_(out[chunk], grads)
     return out.flatten(2), grad_bias
 
@@ -286,12 +287,6 @@ def _weights(q: Tensor, k: Tensor, bias: Tensor, *others: Any) -> Tensor:
     if not _is_in_range(total, weights.dtype):
         weights, total = _shifted_exponentials(q, *of_chunk)
     return weights.mul_(total.reciprocal_().to(weights.dtype))
-
-
-def _scaled_product(a: Tensor, b: Tensor, scale: float, out: Tensor) -> None:
-    """Write ``scale * a @ b`` into ``out``, all ``(windows, heads, ...)``."""
-    rows = out.flatten(0, 1)
-    torch.baddbmm(rows, a.flatten(0, 1), b.flatten(0, 1), beta=0, alpha=scale, out=rows)
 
 
 def _sum_dtype(x: Tensor) -> torch.dtype:

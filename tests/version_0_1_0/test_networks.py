@@ -7,6 +7,7 @@ import torch
 
 from mmgab.checkpoints import Contents, fold, read_checkpoint, unfold
 
+from .arithmetic import compute_as_0_1_0
 from .make_files import (
     FILES,
     FOLDED_FILE,
@@ -70,6 +71,19 @@ def test_network_loads_every_tensor_unchanged(name):
     assert [key for key in state if not torch.equal(state[key], tensors[key])] == []
 
 
+@pytest.fixture
+def _computes_as_0_1_0(monkeypatch):
+    compute_as_0_1_0(monkeypatch.setattr)
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_network_outputs_match_0_1_0_within_rounding(name):
+    found, expected = found_and_expected(loaded(name), name)
+    for key, feature in found.items():
+        torch.testing.assert_close(feature, expected[key], rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.usefixtures('_computes_as_0_1_0')
 @pytest.mark.parametrize('name', NETWORKS)
 def test_network_outputs_match_0_1_0(name):
     network = loaded(name)
@@ -77,12 +91,6 @@ def test_network_outputs_match_0_1_0(name):
         if getattr(module, 'local', None) is not None:
             module.attn_backend = 'explicit'  # version 0.1.0 fused no attention with gates
     assert_same(*found_and_expected(network, name))
-
-
-def test_fused_gates_match_0_1_0_within_rounding():
-    found, expected = found_and_expected(loaded('vit_gated'), 'vit_gated')
-    for name, feature in found.items():
-        torch.testing.assert_close(feature, expected[name], rtol=1e-5, atol=1e-6)
 
 
 def test_folded_network_matches_0_1_0():
