@@ -89,16 +89,17 @@ def window_attention_operator(
     bias = in_dtype(bias.detach(), qkv.dtype)
     is_chunked = is_in_chunks(qkv, bias)
     kept = qkv.new_empty(len(windows) if keeps_weights and is_chunked else 0, *bias.shape)
-    out = windows.new_empty(*windows.shape[:2], 1, heads, windows.shape[2] // 3 // heads)
     with own_precision(qkv):
         if not is_chunked:
             q, k, v = split_heads(windows, 3, heads)
+            parts = []
             for group in order.groups:
                 own = group.windows
                 masked = mask_bias(bias, group.mask).expand(len(q[own]), -1, -1, -1)
                 part = F.scaled_dot_product_attention(q[own], k[own], v[own], masked, scale=scale)
-                out[own] = part.transpose(1, 2)[:, :, None]
-            return order.to_tokens(out), kept
+                parts.append(part.transpose(1, 2))  # (windows, N, heads, head_dim)
+            return order.to_tokens(parts[0] if len(parts) == 1 else torch.cat(parts)), kept
+        out = windows.new_empty(*windows.shape[:2], 1, heads, windows.shape[2] // 3 // heads)
         for chunk in window_chunks(windows, bias):
             q, k, v = heads_first(windows[chunk], 3, heads)
             weights = _scores(q, k, bias, order, chunk, scale).exp_()

@@ -116,7 +116,7 @@ class BiasedMSA(DrawsInitialValues, ReadsNormed):
                 out = triton_window_attention(qkv, padding, *bias_parts(self, window, x), *sizes)
             else:
                 bias = self.position_bias(window, x)  # (heads, N, N)
-                keeps = self.keeps_weights and qkv.itemsize <= 2 and torch.is_grad_enabled()
+                keeps = self.keeps_weights and qkv.itemsize <= 2 and qkv.requires_grad
                 geometry = (grid, window, shift, self.scale)
                 out, _ = window_attention_operator(qkv, padding, bias, *geometry, keeps)
         else:

@@ -118,16 +118,10 @@ def feed_forward(
         ``(..., C)``.
     """
     (expand, contract), (expand_bias, contract_bias) = weights, biases
-    if not torch.is_grad_enabled():
-        x, expand_cast, bias, contract_cast, last = autocast(
-            normed, expand, expand_bias, contract, contract_bias
-        )
-        assert x is not None
-        assert expand_cast is not None
-        assert contract_cast is not None
-        return _infer(x, expand_cast, bias, contract_cast, last)
-    assert norm is not None
     tensors = autocast(normed, expand, expand_bias, contract, contract_bias)
+    if not torch.is_grad_enabled():
+        return _infer(*tensors)
+    assert norm is not None
     return _FeedForward.apply(keep_hidden, normed.dtype, *tensors, *norm)
 
 

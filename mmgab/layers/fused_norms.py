@@ -102,10 +102,7 @@ def apply_linear(linear: nn.Module, normed: Tensor) -> Tensor:
     if not has_lean_form(linear, nn.Linear):
         return linear(normed)
     if not torch.is_grad_enabled():
-        x, weight, bias = autocast(normed, linear.weight, linear.bias)
-        assert x is not None
-        assert weight is not None
-        return fast_linear(x, weight, bias)
+        return fast_linear(*autocast(normed, linear.weight, linear.bias))
     inputs = norm_inputs(normed)
     if inputs is None:
         return linear(normed)
@@ -199,8 +196,8 @@ class _NormedLinear(Function):
         return None, grad_normed, grad_weight, bias_grad(grad) if needs_bias else None, *[None] * 4
 
 
-def autocast(first: Tensor, *others: Tensor | None) -> tuple[Tensor | None, ...]:
-    """Cast tensors to the dtype in which autocast runs a linear layer.
+def autocast(first: Tensor, *others: Tensor | None) -> tuple[Any, ...]:
+    """Cast tensors to the dtype in which autocast runs a linear layer; None stays None.
 
     Cast explicitly because the tensors are saved for backward, where autocast would cast again.
     """

@@ -80,7 +80,7 @@ def _computes_as_0_1_0(monkeypatch):
 def test_network_outputs_match_0_1_0_within_rounding(name):
     found, expected = found_and_expected(loaded(name), name)
     for key, feature in found.items():
-        torch.testing.assert_close(feature, expected[key], rtol=1e-5, atol=2e-6)
+        torch.testing.assert_close(feature, expected[key], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.usefixtures('_computes_as_0_1_0')
