@@ -15,7 +15,6 @@ import argparse
 import json
 import math
 import statistics
-import sys
 from collections.abc import Callable
 
 from torch import Tensor, nn
@@ -24,7 +23,7 @@ from mmgab.layers.grid_attention import GridMSA
 from mmgab.models import ViTGAB
 from projects.markdown import markdown_table
 
-from .own_process import measure, measure_in_process
+from .own_process import measure, measure_in_turn
 
 BASELINE = 'none'
 MODULE = 'projects.benchmark.global_attention'
@@ -142,16 +141,13 @@ def main() -> None:
     for is_training in (True,) if args.training else (False, True):
         results: dict[int, dict[str, dict]] = {}
         for size in args.sizes:
-            found = {name: dict(times=[], memory=[]) for name in names}
-            for number in range(args.rounds):
-                for name in names:
-                    print(f'{size}: round {number + 1}, {name}', file=sys.stderr)
-                    one = measure_in_process(MODULE, name, size, is_training)
-                    found[name]['times'].append(one['seconds'])
-                    found[name]['memory'].append(one['mebibytes'])
+            found = measure_in_turn(MODULE, names, size, is_training, args.rounds)
             results[size] = {
-                name: dict(times=f['times'], mebibytes=statistics.median(f['memory']))
-                for name, f in found.items()
+                name: dict(
+                    times=[one['seconds'] for one in ones],
+                    mebibytes=statistics.median(one['mebibytes'] for one in ones),
+                )
+                for name, ones in found.items()
             }
         print(report(results, 'Training step' if is_training else 'Inference'), flush=True)
 

@@ -13,7 +13,6 @@ import argparse
 import json
 import math
 import statistics
-import sys
 from collections.abc import Callable
 
 from torch import nn
@@ -22,7 +21,7 @@ from mmgab.models import SwinGAB
 from projects.markdown import markdown_table
 
 from .global_attention import NETWORKS as VITS
-from .own_process import measure, measure_in_process
+from .own_process import measure, measure_in_turn
 from .swin_peers import VARIANTS
 
 MODULE = 'projects.benchmark.growth'
@@ -95,20 +94,13 @@ def main() -> None:
         print(json.dumps(measure(NETWORKS[args.measure], args.sizes[0], args.training)))
         return
     for is_training in (True,) if args.training else (False, True):
-        found: dict[str, dict[int, list]] = {name: {} for name in args.only}
+        results: dict[str, dict[int, dict[str, float]]] = {name: {} for name in args.only}
         for size in sorted(set(args.sizes)):
-            for number in range(args.rounds):
-                for name in args.only:
-                    print(f'{size}: round {number + 1}, {name}', file=sys.stderr)
-                    one = measure_in_process(MODULE, name, size, is_training)
-                    found[name].setdefault(size, []).append(one)
-        results = {
-            name: {
-                size: {what: statistics.median(one[what] for one in ones) for what in ones[0]}
-                for size, ones in of_size.items()
-            }
-            for name, of_size in found.items()
-        }
+            found = measure_in_turn(MODULE, args.only, size, is_training, args.rounds)
+            for name, ones in found.items():
+                results[name][size] = {
+                    what: statistics.median(one[what] for one in ones) for what in ones[0]
+                }
         print(report(results, 'training step' if is_training else 'inference'), flush=True)
 
 

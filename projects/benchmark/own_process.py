@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -59,3 +59,15 @@ def measure_in_process(module: str, name: str, size: int, is_training: bool) -> 
     if done.returncode:
         sys.exit(f'{name} failed: {done.stderr[-2000:]}')
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure_in_turn(
+    module: str, names: Iterable[str], size: int, is_training: bool, rounds: int
+) -> dict[str, list[dict[str, float]]]:
+    """Call :func:`measure_in_process` for all networks in turn; return the results of each."""
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    for number in range(rounds):
+        for name, results in found.items():
+            print(f'{size}: round {number + 1}, {name}', file=sys.stderr)
+            results.append(measure_in_process(module, name, size, is_training))
+    return found
